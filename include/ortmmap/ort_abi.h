@@ -1,0 +1,458 @@
+/* The part of ONNX Runtime's C ABI that ortmmap calls, at API version 23.
+ *
+ * tests/native/check_abi.py compares every declaration with the official header. A program that
+ * uses the official header too includes it first; its declarations then stand for these. */
+#ifndef ORTMMAP_ORT_ABI_H
+#define ORTMMAP_ORT_ABI_H
+
+#define ORTMMAP_ORT_API_VERSION 23
+
+#ifdef ORT_API_VERSION
+
+#if ORT_API_VERSION < ORTMMAP_ORT_API_VERSION
+#error "ortmmap needs the header of ONNX Runtime 1.23 or newer"
+#endif
+
+#else
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef _WIN32
+#define ORT_API_CALL __stdcall
+#define ORTCHAR_T wchar_t
+#else
+#define ORT_API_CALL
+#define ORTCHAR_T char
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum ONNXTensorElementDataType {
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED = 0,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT = 1,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8 = 2,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8 = 3,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16 = 4,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16 = 5,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32 = 6,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 = 7,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING = 8,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL = 9,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 = 10,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE = 11,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32 = 12,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64 = 13,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_COMPLEX64 = 14,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_COMPLEX128 = 15,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16 = 16,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT8E4M3FN = 17,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT8E4M3FNUZ = 18,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT8E5M2 = 19,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT8E5M2FNUZ = 20,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT4 = 21,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_INT4 = 22
+} ONNXTensorElementDataType;
+
+typedef enum ONNXType {
+  ONNX_TYPE_UNKNOWN = 0,
+  ONNX_TYPE_TENSOR = 1,
+  ONNX_TYPE_SEQUENCE = 2,
+  ONNX_TYPE_MAP = 3,
+  ONNX_TYPE_OPAQUE = 4,
+  ONNX_TYPE_SPARSETENSOR = 5,
+  ONNX_TYPE_OPTIONAL = 6
+} ONNXType;
+
+typedef enum OrtSparseFormat {
+  ORT_SPARSE_UNDEFINED = 0,
+  ORT_SPARSE_COO = 1,
+  ORT_SPARSE_CSRC = 2,
+  ORT_SPARSE_BLOCK_SPARSE = 4
+} OrtSparseFormat;
+
+/* No typedef: the official header has none either. */
+enum OrtSparseIndicesFormat {
+  ORT_SPARSE_COO_INDICES = 0,
+  ORT_SPARSE_CSR_INNER_INDICES = 1,
+  ORT_SPARSE_CSR_OUTER_INDICES = 2,
+  ORT_SPARSE_BLOCK_SPARSE_INDICES = 3
+};
+
+typedef enum OrtLoggingLevel {
+  ORT_LOGGING_LEVEL_VERBOSE = 0,
+  ORT_LOGGING_LEVEL_INFO = 1,
+  ORT_LOGGING_LEVEL_WARNING = 2,
+  ORT_LOGGING_LEVEL_ERROR = 3,
+  ORT_LOGGING_LEVEL_FATAL = 4
+} OrtLoggingLevel;
+
+typedef enum OrtErrorCode {
+  ORT_OK = 0,
+  ORT_FAIL = 1,
+  ORT_INVALID_ARGUMENT = 2,
+  ORT_NO_SUCHFILE = 3,
+  ORT_NO_MODEL = 4,
+  ORT_ENGINE_ERROR = 5,
+  ORT_RUNTIME_EXCEPTION = 6,
+  ORT_INVALID_PROTOBUF = 7,
+  ORT_MODEL_LOADED = 8,
+  ORT_NOT_IMPLEMENTED = 9,
+  ORT_INVALID_GRAPH = 10,
+  ORT_EP_FAIL = 11,
+  ORT_MODEL_LOAD_CANCELED = 12,
+  ORT_MODEL_REQUIRES_COMPILATION = 13,
+  ORT_NOT_FOUND = 14
+} OrtErrorCode;
+
+typedef enum GraphOptimizationLevel {
+  ORT_DISABLE_ALL = 0,
+  ORT_ENABLE_BASIC = 1,
+  ORT_ENABLE_EXTENDED = 2,
+  ORT_ENABLE_LAYOUT = 3,
+  ORT_ENABLE_ALL = 99
+} GraphOptimizationLevel;
+
+typedef enum ExecutionMode { ORT_SEQUENTIAL = 0, ORT_PARALLEL = 1 } ExecutionMode;
+
+typedef enum OrtAllocatorType {
+  OrtInvalidAllocator = -1,
+  OrtDeviceAllocator = 0,
+  OrtArenaAllocator = 1,
+  OrtReadOnlyAllocator = 2
+} OrtAllocatorType;
+
+typedef enum OrtMemType {
+  OrtMemTypeCPUInput = -2,
+  OrtMemTypeCPUOutput = -1,
+  OrtMemTypeCPU = OrtMemTypeCPUOutput,
+  OrtMemTypeDefault = 0
+} OrtMemType;
+
+typedef struct OrtEnv OrtEnv;
+typedef struct OrtIoBinding OrtIoBinding;
+typedef struct OrtKeyValuePairs OrtKeyValuePairs;
+typedef struct OrtMapTypeInfo OrtMapTypeInfo;
+typedef struct OrtMemoryInfo OrtMemoryInfo;
+typedef struct OrtModelMetadata OrtModelMetadata;
+typedef struct OrtOptionalTypeInfo OrtOptionalTypeInfo;
+typedef struct OrtRunOptions OrtRunOptions;
+typedef struct OrtSequenceTypeInfo OrtSequenceTypeInfo;
+typedef struct OrtSession OrtSession;
+typedef struct OrtSessionOptions OrtSessionOptions;
+typedef struct OrtStatus OrtStatus;
+typedef struct OrtSyncStream OrtSyncStream;
+typedef struct OrtTensorTypeAndShapeInfo OrtTensorTypeAndShapeInfo;
+typedef struct OrtThreadingOptions OrtThreadingOptions;
+typedef struct OrtTypeInfo OrtTypeInfo;
+typedef struct OrtValue OrtValue;
+
+/* `version` tells ORT which members exist: Reserve since 18, GetStats and AllocOnStream since 23.
+ * Each of those may be NULL. */
+typedef struct OrtAllocator {
+  uint32_t version;
+  void *(ORT_API_CALL *Alloc)(struct OrtAllocator *self, size_t size);
+  void(ORT_API_CALL *Free)(struct OrtAllocator *self, void *block);
+  const OrtMemoryInfo *(ORT_API_CALL *Info)(const struct OrtAllocator *self);
+  void *(ORT_API_CALL *Reserve)(struct OrtAllocator *self, size_t size);
+  OrtStatus *(ORT_API_CALL *GetStats)(const struct OrtAllocator *self, OrtKeyValuePairs **stats);
+  void *(ORT_API_CALL *AllocOnStream)(struct OrtAllocator *self, size_t size,
+                                      OrtSyncStream *stream);
+} OrtAllocator;
+
+/* Called on a thread of ORT's; the callee owns `status`. */
+typedef void (*RunAsyncCallbackFn)(void *user_data, OrtValue **outputs, size_t output_count,
+                                   OrtStatus *status);
+
+typedef struct OrtApi OrtApi;
+
+typedef struct OrtApiBase {
+  const OrtApi *(ORT_API_CALL *GetApi)(uint32_t version);
+  const char *(ORT_API_CALL *GetVersionString)(void);
+} OrtApiBase;
+
+/* The table only ever grows at its end, so ours stops after the last function that is called.
+ * unused_N holds the slots from N on. */
+struct OrtApi {
+  OrtStatus *(ORT_API_CALL *CreateStatus)(OrtErrorCode code, const char *message);
+  OrtErrorCode(ORT_API_CALL *GetErrorCode)(const OrtStatus *status);
+  const char *(ORT_API_CALL *GetErrorMessage)(const OrtStatus *status);
+  OrtStatus *(ORT_API_CALL *CreateEnv)(OrtLoggingLevel severity, const char *log_id, OrtEnv **env);
+  void *unused_4[3];
+  OrtStatus *(ORT_API_CALL *CreateSession)(const OrtEnv *env, const ORTCHAR_T *path,
+                                           const OrtSessionOptions *options, OrtSession **session);
+  OrtStatus *(ORT_API_CALL *CreateSessionFromArray)(const OrtEnv *env, const void *data,
+                                                    size_t size, const OrtSessionOptions *options,
+                                                    OrtSession **session);
+  OrtStatus *(ORT_API_CALL *Run)(OrtSession *session, const OrtRunOptions *options,
+                                 const char *const *input_names, const OrtValue *const *inputs,
+                                 size_t input_count, const char *const *output_names,
+                                 size_t output_count, OrtValue **outputs);
+  OrtStatus *(ORT_API_CALL *CreateSessionOptions)(OrtSessionOptions **options);
+  OrtStatus *(ORT_API_CALL *SetOptimizedModelFilePath)(OrtSessionOptions *options,
+                                                       const ORTCHAR_T *path);
+  void *unused_12[1];
+  OrtStatus *(ORT_API_CALL *SetSessionExecutionMode)(OrtSessionOptions *options,
+                                                     ExecutionMode mode);
+  OrtStatus *(ORT_API_CALL *EnableProfiling)(OrtSessionOptions *options,
+                                             const ORTCHAR_T *file_prefix);
+  OrtStatus *(ORT_API_CALL *DisableProfiling)(OrtSessionOptions *options);
+  OrtStatus *(ORT_API_CALL *EnableMemPattern)(OrtSessionOptions *options);
+  OrtStatus *(ORT_API_CALL *DisableMemPattern)(OrtSessionOptions *options);
+  OrtStatus *(ORT_API_CALL *EnableCpuMemArena)(OrtSessionOptions *options);
+  OrtStatus *(ORT_API_CALL *DisableCpuMemArena)(OrtSessionOptions *options);
+  OrtStatus *(ORT_API_CALL *SetSessionLogId)(OrtSessionOptions *options, const char *log_id);
+  OrtStatus *(ORT_API_CALL *SetSessionLogVerbosityLevel)(OrtSessionOptions *options, int level);
+  OrtStatus *(ORT_API_CALL *SetSessionLogSeverityLevel)(OrtSessionOptions *options, int level);
+  OrtStatus *(ORT_API_CALL *SetSessionGraphOptimizationLevel)(OrtSessionOptions *options,
+                                                              GraphOptimizationLevel level);
+  OrtStatus *(ORT_API_CALL *SetIntraOpNumThreads)(OrtSessionOptions *options, int count);
+  OrtStatus *(ORT_API_CALL *SetInterOpNumThreads)(OrtSessionOptions *options, int count);
+  void *unused_26[4];
+  OrtStatus *(ORT_API_CALL *SessionGetInputCount)(const OrtSession *session, size_t *count);
+  OrtStatus *(ORT_API_CALL *SessionGetOutputCount)(const OrtSession *session, size_t *count);
+  OrtStatus *(ORT_API_CALL *SessionGetOverridableInitializerCount)(const OrtSession *session,
+                                                                   size_t *count);
+  OrtStatus *(ORT_API_CALL *SessionGetInputTypeInfo)(const OrtSession *session, size_t index,
+                                                     OrtTypeInfo **type);
+  OrtStatus *(ORT_API_CALL *SessionGetOutputTypeInfo)(const OrtSession *session, size_t index,
+                                                      OrtTypeInfo **type);
+  OrtStatus *(ORT_API_CALL *SessionGetOverridableInitializerTypeInfo)(const OrtSession *session,
+                                                                      size_t index,
+                                                                      OrtTypeInfo **type);
+  OrtStatus *(ORT_API_CALL *SessionGetInputName)(const OrtSession *session, size_t index,
+                                                 OrtAllocator *allocator, char **name);
+  OrtStatus *(ORT_API_CALL *SessionGetOutputName)(const OrtSession *session, size_t index,
+                                                  OrtAllocator *allocator, char **name);
+  OrtStatus *(ORT_API_CALL *SessionGetOverridableInitializerName)(const OrtSession *session,
+                                                                  size_t index,
+                                                                  OrtAllocator *allocator,
+                                                                  char **name);
+  OrtStatus *(ORT_API_CALL *CreateRunOptions)(OrtRunOptions **options);
+  OrtStatus *(ORT_API_CALL *RunOptionsSetRunLogVerbosityLevel)(OrtRunOptions *options, int level);
+  OrtStatus *(ORT_API_CALL *RunOptionsSetRunLogSeverityLevel)(OrtRunOptions *options, int level);
+  OrtStatus *(ORT_API_CALL *RunOptionsSetRunTag)(OrtRunOptions *options, const char *tag);
+  OrtStatus *(ORT_API_CALL *RunOptionsGetRunLogVerbosityLevel)(const OrtRunOptions *options,
+                                                               int *level);
+  OrtStatus *(ORT_API_CALL *RunOptionsGetRunLogSeverityLevel)(const OrtRunOptions *options,
+                                                              int *level);
+  OrtStatus *(ORT_API_CALL *RunOptionsGetRunTag)(const OrtRunOptions *options, const char **tag);
+  OrtStatus *(ORT_API_CALL *RunOptionsSetTerminate)(OrtRunOptions *options);
+  OrtStatus *(ORT_API_CALL *RunOptionsUnsetTerminate)(OrtRunOptions *options);
+  OrtStatus *(ORT_API_CALL *CreateTensorAsOrtValue)(OrtAllocator *allocator, const int64_t *shape,
+                                                    size_t rank, ONNXTensorElementDataType type,
+                                                    OrtValue **value);
+  OrtStatus *(ORT_API_CALL *CreateTensorWithDataAsOrtValue)(const OrtMemoryInfo *memory, void *data,
+                                                            size_t size, const int64_t *shape,
+                                                            size_t rank,
+                                                            ONNXTensorElementDataType type,
+                                                            OrtValue **value);
+  OrtStatus *(ORT_API_CALL *IsTensor)(const OrtValue *value, int *answer);
+  OrtStatus *(ORT_API_CALL *GetTensorMutableData)(OrtValue *value, void **data);
+  void *unused_52[1];
+  OrtStatus *(ORT_API_CALL *GetStringTensorDataLength)(const OrtValue *value, size_t *size);
+  OrtStatus *(ORT_API_CALL *GetStringTensorContent)(const OrtValue *value, void *data, size_t size,
+                                                    size_t *offsets, size_t offset_count);
+  OrtStatus *(ORT_API_CALL *CastTypeInfoToTensorInfo)(
+      const OrtTypeInfo *type, const OrtTensorTypeAndShapeInfo **tensor_type);
+  OrtStatus *(ORT_API_CALL *GetOnnxTypeFromTypeInfo)(const OrtTypeInfo *type, ONNXType *onnx_type);
+  void *unused_57[3];
+  OrtStatus *(ORT_API_CALL *GetTensorElementType)(const OrtTensorTypeAndShapeInfo *info,
+                                                  ONNXTensorElementDataType *type);
+  OrtStatus *(ORT_API_CALL *GetDimensionsCount)(const OrtTensorTypeAndShapeInfo *info,
+                                                size_t *rank);
+  OrtStatus *(ORT_API_CALL *GetDimensions)(const OrtTensorTypeAndShapeInfo *info,
+                                           int64_t *dimensions, size_t rank);
+  OrtStatus *(ORT_API_CALL *GetSymbolicDimensions)(const OrtTensorTypeAndShapeInfo *info,
+                                                   const char **names, size_t rank);
+  OrtStatus *(ORT_API_CALL *GetTensorShapeElementCount)(const OrtTensorTypeAndShapeInfo *info,
+                                                        size_t *count);
+  OrtStatus *(ORT_API_CALL *GetTensorTypeAndShape)(const OrtValue *value,
+                                                   OrtTensorTypeAndShapeInfo **info);
+  void *unused_66[1];
+  OrtStatus *(ORT_API_CALL *GetValueType)(const OrtValue *value, ONNXType *type);
+  OrtStatus *(ORT_API_CALL *CreateMemoryInfo)(const char *name, OrtAllocatorType type,
+                                              int device_id, OrtMemType memory_type,
+                                              OrtMemoryInfo **memory);
+  OrtStatus *(ORT_API_CALL *CreateCpuMemoryInfo)(OrtAllocatorType type, OrtMemType memory_type,
+                                                 OrtMemoryInfo **memory);
+  void *unused_70[6];
+  OrtStatus *(ORT_API_CALL *AllocatorFree)(OrtAllocator *allocator, void *block);
+  void *unused_77[1];
+  OrtStatus *(ORT_API_CALL *GetAllocatorWithDefaultOptions)(OrtAllocator **allocator);
+  OrtStatus *(ORT_API_CALL *AddFreeDimensionOverride)(OrtSessionOptions *options,
+                                                      const char *denotation, int64_t size);
+  OrtStatus *(ORT_API_CALL *GetValue)(const OrtValue *value, int index, OrtAllocator *allocator,
+                                      OrtValue **item);
+  OrtStatus *(ORT_API_CALL *GetValueCount)(const OrtValue *value, size_t *count);
+  OrtStatus *(ORT_API_CALL *CreateValue)(const OrtValue *const *items, size_t count, ONNXType type,
+                                         OrtValue **value);
+  void *unused_83[9];
+  void(ORT_API_CALL *ReleaseEnv)(OrtEnv *env);
+  void(ORT_API_CALL *ReleaseStatus)(OrtStatus *status);
+  void(ORT_API_CALL *ReleaseMemoryInfo)(OrtMemoryInfo *memory);
+  void(ORT_API_CALL *ReleaseSession)(OrtSession *session);
+  void(ORT_API_CALL *ReleaseValue)(OrtValue *value);
+  void(ORT_API_CALL *ReleaseRunOptions)(OrtRunOptions *options);
+  void(ORT_API_CALL *ReleaseTypeInfo)(OrtTypeInfo *type);
+  void(ORT_API_CALL *ReleaseTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo *info);
+  void(ORT_API_CALL *ReleaseSessionOptions)(OrtSessionOptions *options);
+  void *unused_101[2];
+  OrtStatus *(ORT_API_CALL *CastTypeInfoToMapTypeInfo)(const OrtTypeInfo *type,
+                                                       const OrtMapTypeInfo **map_type);
+  OrtStatus *(ORT_API_CALL *CastTypeInfoToSequenceTypeInfo)(
+      const OrtTypeInfo *type, const OrtSequenceTypeInfo **sequence_type);
+  OrtStatus *(ORT_API_CALL *GetMapKeyType)(const OrtMapTypeInfo *map_type,
+                                           ONNXTensorElementDataType *type);
+  OrtStatus *(ORT_API_CALL *GetMapValueType)(const OrtMapTypeInfo *map_type, OrtTypeInfo **type);
+  OrtStatus *(ORT_API_CALL *GetSequenceElementType)(const OrtSequenceTypeInfo *sequence_type,
+                                                    OrtTypeInfo **type);
+  void *unused_108[2];
+  OrtStatus *(ORT_API_CALL *SessionEndProfiling)(OrtSession *session, OrtAllocator *allocator,
+                                                 char **path);
+  OrtStatus *(ORT_API_CALL *SessionGetModelMetadata)(const OrtSession *session,
+                                                     OrtModelMetadata **metadata);
+  OrtStatus *(ORT_API_CALL *ModelMetadataGetProducerName)(const OrtModelMetadata *metadata,
+                                                          OrtAllocator *allocator, char **name);
+  OrtStatus *(ORT_API_CALL *ModelMetadataGetGraphName)(const OrtModelMetadata *metadata,
+                                                       OrtAllocator *allocator, char **name);
+  OrtStatus *(ORT_API_CALL *ModelMetadataGetDomain)(const OrtModelMetadata *metadata,
+                                                    OrtAllocator *allocator, char **domain);
+  OrtStatus *(ORT_API_CALL *ModelMetadataGetDescription)(const OrtModelMetadata *metadata,
+                                                         OrtAllocator *allocator,
+                                                         char **description);
+  OrtStatus *(ORT_API_CALL *ModelMetadataLookupCustomMetadataMap)(const OrtModelMetadata *metadata,
+                                                                  OrtAllocator *allocator,
+                                                                  const char *key, char **value);
+  OrtStatus *(ORT_API_CALL *ModelMetadataGetVersion)(const OrtModelMetadata *metadata,
+                                                     int64_t *version);
+  void(ORT_API_CALL *ReleaseModelMetadata)(OrtModelMetadata *metadata);
+  OrtStatus *(ORT_API_CALL *CreateEnvWithGlobalThreadPools)(OrtLoggingLevel severity,
+                                                            const char *log_id,
+                                                            const OrtThreadingOptions *threading,
+                                                            OrtEnv **env);
+  OrtStatus *(ORT_API_CALL *DisablePerSessionThreads)(OrtSessionOptions *options);
+  OrtStatus *(ORT_API_CALL *CreateThreadingOptions)(OrtThreadingOptions **threading);
+  void(ORT_API_CALL *ReleaseThreadingOptions)(OrtThreadingOptions *threading);
+  OrtStatus *(ORT_API_CALL *ModelMetadataGetCustomMetadataMapKeys)(const OrtModelMetadata *metadata,
+                                                                   OrtAllocator *allocator,
+                                                                   char ***keys, int64_t *count);
+  OrtStatus *(ORT_API_CALL *AddFreeDimensionOverrideByName)(OrtSessionOptions *options,
+                                                            const char *name, int64_t size);
+  OrtStatus *(ORT_API_CALL *GetAvailableProviders)(char ***names, int *count);
+  OrtStatus *(ORT_API_CALL *ReleaseAvailableProviders)(char **names, int count);
+  void *unused_127[3];
+  OrtStatus *(ORT_API_CALL *AddSessionConfigEntry)(OrtSessionOptions *options, const char *key,
+                                                   const char *value);
+  OrtStatus *(ORT_API_CALL *CreateAllocator)(const OrtSession *session, const OrtMemoryInfo *memory,
+                                             OrtAllocator **allocator);
+  void(ORT_API_CALL *ReleaseAllocator)(OrtAllocator *allocator);
+  OrtStatus *(ORT_API_CALL *RunWithBinding)(OrtSession *session, const OrtRunOptions *options,
+                                            const OrtIoBinding *binding);
+  OrtStatus *(ORT_API_CALL *CreateIoBinding)(OrtSession *session, OrtIoBinding **binding);
+  void(ORT_API_CALL *ReleaseIoBinding)(OrtIoBinding *binding);
+  OrtStatus *(ORT_API_CALL *BindInput)(OrtIoBinding *binding, const char *name,
+                                       const OrtValue *value);
+  OrtStatus *(ORT_API_CALL *BindOutput)(OrtIoBinding *binding, const char *name,
+                                        const OrtValue *value);
+  OrtStatus *(ORT_API_CALL *BindOutputToDevice)(OrtIoBinding *binding, const char *name,
+                                                const OrtMemoryInfo *memory);
+  OrtStatus *(ORT_API_CALL *GetBoundOutputNames)(const OrtIoBinding *binding,
+                                                 OrtAllocator *allocator, char **names,
+                                                 size_t **lengths, size_t *count);
+  OrtStatus *(ORT_API_CALL *GetBoundOutputValues)(const OrtIoBinding *binding,
+                                                  OrtAllocator *allocator, OrtValue ***values,
+                                                  size_t *count);
+  void(ORT_API_CALL *ClearBoundInputs)(OrtIoBinding *binding);
+  void(ORT_API_CALL *ClearBoundOutputs)(OrtIoBinding *binding);
+  void *unused_143[3];
+  OrtStatus *(ORT_API_CALL *SessionGetProfilingStartTimeNs)(const OrtSession *session,
+                                                            uint64_t *start);
+  OrtStatus *(ORT_API_CALL *SetGlobalIntraOpNumThreads)(OrtThreadingOptions *threading, int count);
+  OrtStatus *(ORT_API_CALL *SetGlobalInterOpNumThreads)(OrtThreadingOptions *threading, int count);
+  void *unused_149[1];
+  OrtStatus *(ORT_API_CALL *AddInitializer)(OrtSessionOptions *options, const char *name,
+                                            const OrtValue *value);
+  void *unused_151[7];
+  OrtStatus *(ORT_API_CALL *ModelMetadataGetGraphDescription)(const OrtModelMetadata *metadata,
+                                                              OrtAllocator *allocator,
+                                                              char **description);
+  void *unused_159[6];
+  OrtStatus *(ORT_API_CALL *AddRunConfigEntry)(OrtRunOptions *options, const char *key,
+                                               const char *value);
+  void *unused_166[10];
+  OrtStatus *(ORT_API_CALL *RegisterAllocator)(OrtEnv *env, OrtAllocator *allocator);
+  OrtStatus *(ORT_API_CALL *UnregisterAllocator)(OrtEnv *env, const OrtMemoryInfo *memory);
+  OrtStatus *(ORT_API_CALL *IsSparseTensor)(const OrtValue *value, int *answer);
+  void *unused_179[4];
+  OrtStatus *(ORT_API_CALL *CreateSparseTensorWithValuesAsOrtValue)(
+      const OrtMemoryInfo *memory, void *data, const int64_t *shape, size_t rank,
+      const int64_t *values_shape, size_t values_rank, ONNXTensorElementDataType type,
+      OrtValue **value);
+  OrtStatus *(ORT_API_CALL *UseCooIndices)(OrtValue *value, int64_t *indices, size_t count);
+  OrtStatus *(ORT_API_CALL *UseCsrIndices)(OrtValue *value, int64_t *inner, size_t inner_count,
+                                           int64_t *outer, size_t outer_count);
+  void *unused_186[1];
+  OrtStatus *(ORT_API_CALL *GetSparseTensorFormat)(const OrtValue *value, OrtSparseFormat *format);
+  OrtStatus *(ORT_API_CALL *GetSparseTensorValuesTypeAndShape)(const OrtValue *value,
+                                                               OrtTensorTypeAndShapeInfo **info);
+  OrtStatus *(ORT_API_CALL *GetSparseTensorValues)(const OrtValue *value, const void **data);
+  OrtStatus *(ORT_API_CALL *GetSparseTensorIndicesTypeShape)(const OrtValue *value,
+                                                             enum OrtSparseIndicesFormat format,
+                                                             OrtTensorTypeAndShapeInfo **info);
+  OrtStatus *(ORT_API_CALL *GetSparseTensorIndices)(const OrtValue *value,
+                                                    enum OrtSparseIndicesFormat format,
+                                                    size_t *count, const void **indices);
+  OrtStatus *(ORT_API_CALL *HasValue)(const OrtValue *value, int *answer);
+  void *unused_193[9];
+  OrtStatus *(ORT_API_CALL *SynchronizeBoundInputs)(OrtIoBinding *binding);
+  OrtStatus *(ORT_API_CALL *SynchronizeBoundOutputs)(OrtIoBinding *binding);
+  void *unused_204[6];
+  OrtStatus *(ORT_API_CALL *AddExternalInitializers)(OrtSessionOptions *options,
+                                                     const char *const *names,
+                                                     const OrtValue *const *values, size_t count);
+  void *unused_211[5];
+  OrtStatus *(ORT_API_CALL *SessionOptionsAppendExecutionProvider)(OrtSessionOptions *options,
+                                                                   const char *provider,
+                                                                   const char *const *keys,
+                                                                   const char *const *values,
+                                                                   size_t count);
+  void *unused_217[11];
+  OrtStatus *(ORT_API_CALL *RegisterCustomOpsLibrary_V2)(OrtSessionOptions *options,
+                                                         const ORTCHAR_T *path);
+  void *unused_229[21];
+  OrtStatus *(ORT_API_CALL *CastTypeInfoToOptionalTypeInfo)(
+      const OrtTypeInfo *type, const OrtOptionalTypeInfo **optional_type);
+  OrtStatus *(ORT_API_CALL *GetOptionalContainedTypeInfo)(const OrtOptionalTypeInfo *optional_type,
+                                                          OrtTypeInfo **type);
+  OrtStatus *(ORT_API_CALL *GetResizedStringTensorElementBuffer)(OrtValue *value, size_t index,
+                                                                 size_t size, char **buffer);
+  void *unused_253[1];
+  const char *(ORT_API_CALL *GetBuildInfoString)(void);
+  void *unused_255[5];
+  OrtStatus *(ORT_API_CALL *RunAsync)(OrtSession *session, const OrtRunOptions *options,
+                                      const char *const *input_names, const OrtValue *const *inputs,
+                                      size_t input_count, const char *const *output_names,
+                                      size_t output_count, OrtValue **outputs,
+                                      RunAsyncCallbackFn callback, void *user_data);
+  void *unused_261[12];
+  OrtStatus *(ORT_API_CALL *SetDeterministicCompute)(OrtSessionOptions *options, bool enabled);
+  void *unused_274[19];
+  OrtStatus *(ORT_API_CALL *SessionOptionsSetLoadCancellationFlag)(OrtSessionOptions *options,
+                                                                   bool cancel);
+  void *unused_294[79];
+  const char *(ORT_API_CALL *GetRunConfigEntry)(const OrtRunOptions *options, const char *key);
+};
+
+const OrtApiBase *ORT_API_CALL OrtGetApiBase(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ORT_API_VERSION */
+
+#endif /* ORTMMAP_ORT_ABI_H */
