@@ -1,0 +1,13 @@
+"""Mapping: a file as read-only memory, alive for as long as anything points into it."""
+
+from ortmmap.c_mapping cimport ortmmap_mapping
+
+cdef class Mapping:
+    cdef object __weakref__
+    cdef readonly str path
+    # Changed by opening and closing only; constant while `_exports` is not 0.
+    cdef ortmmap_mapping _mapping
+    # Buffers exported and not yet released. Guarded by the interpreter lock.
+    cdef Py_ssize_t _exports
+
+    cdef int _check_open(self) except -1

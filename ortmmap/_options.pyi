@@ -1,0 +1,9 @@
+class RunOptions:
+    log_severity_level: int
+    log_verbosity_level: int
+    logid: str
+    terminate: bool
+    only_execute_path_to_fetches: bool
+    def __init__(self) -> None: ...
+    def add_run_config_entry(self, key: str, value: str) -> None: ...
+    def get_run_config_entry(self, key: str) -> str: ...

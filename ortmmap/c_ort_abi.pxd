@@ -1,0 +1,302 @@
+"""The part of ONNX Runtime's C API that is called; the C names, types and order of arguments."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+cdef extern from "ortmmap/ort_abi.h" nogil:
+    enum:
+        ORTMMAP_ORT_API_VERSION
+
+    ctypedef char ORTCHAR_T
+
+    ctypedef struct OrtAllocator:
+        pass
+    ctypedef struct OrtEnv:
+        pass
+    ctypedef struct OrtMapTypeInfo:
+        pass
+    ctypedef struct OrtMemoryInfo:
+        pass
+    ctypedef struct OrtModelMetadata:
+        pass
+    ctypedef struct OrtOptionalTypeInfo:
+        pass
+    ctypedef struct OrtRunOptions:
+        pass
+    ctypedef struct OrtSequenceTypeInfo:
+        pass
+    ctypedef struct OrtSession:
+        pass
+    ctypedef struct OrtSessionOptions:
+        pass
+    ctypedef struct OrtStatus:
+        pass
+    ctypedef struct OrtTensorTypeAndShapeInfo:
+        pass
+    ctypedef struct OrtTypeInfo:
+        pass
+    ctypedef struct OrtValue:
+        pass
+
+    ctypedef enum ONNXTensorElementDataType:
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_COMPLEX64
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_COMPLEX128
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT8E4M3FN
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT8E4M3FNUZ
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT8E5M2
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT8E5M2FNUZ
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT4
+        ONNX_TENSOR_ELEMENT_DATA_TYPE_INT4
+
+    ctypedef enum ONNXType:
+        ONNX_TYPE_UNKNOWN
+        ONNX_TYPE_TENSOR
+        ONNX_TYPE_SEQUENCE
+        ONNX_TYPE_MAP
+        ONNX_TYPE_OPAQUE
+        ONNX_TYPE_SPARSETENSOR
+        ONNX_TYPE_OPTIONAL
+
+    ctypedef enum OrtErrorCode:
+        ORT_OK
+
+    ctypedef enum OrtLoggingLevel:
+        ORT_LOGGING_LEVEL_WARNING
+
+    ctypedef enum GraphOptimizationLevel:
+        pass
+
+    ctypedef enum ExecutionMode:
+        pass
+
+    ctypedef enum OrtAllocatorType:
+        OrtDeviceAllocator
+        OrtArenaAllocator
+
+    ctypedef enum OrtMemType:
+        OrtMemTypeDefault
+
+    ctypedef struct OrtApi:
+        OrtErrorCode (*GetErrorCode)(const OrtStatus *) noexcept nogil
+        const char *(*GetErrorMessage)(const OrtStatus *) noexcept nogil
+        void (*ReleaseStatus)(OrtStatus *) noexcept nogil
+        OrtStatus *(*CreateEnv)(OrtLoggingLevel, const char *, OrtEnv **) noexcept nogil
+
+        OrtStatus *(*CreateSession)(
+            const OrtEnv *, const ORTCHAR_T *, const OrtSessionOptions *, OrtSession **
+        ) noexcept nogil
+        OrtStatus *(*CreateSessionFromArray)(
+            const OrtEnv *, const void *, size_t, const OrtSessionOptions *, OrtSession
+            **
+        ) noexcept nogil
+        void (*ReleaseSession)(OrtSession *) noexcept nogil
+        OrtStatus *(*Run)(
+            OrtSession *, const OrtRunOptions *, const char *const *, const OrtValue
+            *const *, size_t, const char *const *, size_t, OrtValue **
+        ) noexcept nogil
+        OrtStatus *(*SessionEndProfiling)(OrtSession *, OrtAllocator *, char **) noexcept nogil
+        OrtStatus *(*SessionGetProfilingStartTimeNs)(const OrtSession *, uint64_t *) noexcept nogil
+
+        OrtStatus *(*CreateSessionOptions)(OrtSessionOptions **) noexcept nogil
+        void (*ReleaseSessionOptions)(OrtSessionOptions *) noexcept nogil
+        OrtStatus *(*SetOptimizedModelFilePath)(
+            OrtSessionOptions *, const ORTCHAR_T *
+        ) noexcept nogil
+        OrtStatus *(*SetSessionExecutionMode)(OrtSessionOptions *, ExecutionMode) noexcept nogil
+        OrtStatus *(*EnableProfiling)(OrtSessionOptions *, const ORTCHAR_T *) noexcept nogil
+        OrtStatus *(*DisableMemPattern)(OrtSessionOptions *) noexcept nogil
+        OrtStatus *(*DisableCpuMemArena)(OrtSessionOptions *) noexcept nogil
+        OrtStatus *(*SetSessionLogId)(OrtSessionOptions *, const char *) noexcept nogil
+        OrtStatus *(*SetSessionLogVerbosityLevel)(OrtSessionOptions *, int) noexcept nogil
+        OrtStatus *(*SetSessionLogSeverityLevel)(OrtSessionOptions *, int) noexcept nogil
+        OrtStatus *(*SetSessionGraphOptimizationLevel)(
+            OrtSessionOptions *, GraphOptimizationLevel
+        ) noexcept nogil
+        OrtStatus *(*SetIntraOpNumThreads)(OrtSessionOptions *, int) noexcept nogil
+        OrtStatus *(*SetInterOpNumThreads)(OrtSessionOptions *, int) noexcept nogil
+        OrtStatus *(*AddFreeDimensionOverride)(
+            OrtSessionOptions *, const char *, int64_t
+        ) noexcept nogil
+        OrtStatus *(*AddFreeDimensionOverrideByName)(
+            OrtSessionOptions *, const char *, int64_t
+        ) noexcept nogil
+        OrtStatus *(*AddSessionConfigEntry)(
+            OrtSessionOptions *, const char *, const char *
+        ) noexcept nogil
+        OrtStatus *(*DisablePerSessionThreads)(OrtSessionOptions *) noexcept nogil
+        OrtStatus *(*SetDeterministicCompute)(OrtSessionOptions *, bint) noexcept nogil
+        OrtStatus *(*SessionOptionsAppendExecutionProvider)(
+            OrtSessionOptions *, const char *, const char *const *, const char *const *,
+            size_t
+        ) noexcept nogil
+
+        OrtStatus *(*RegisterCustomOpsLibrary_V2)(
+            OrtSessionOptions *, const ORTCHAR_T *
+        ) noexcept nogil
+
+        OrtStatus *(*SessionGetInputCount)(const OrtSession *, size_t *) noexcept nogil
+        OrtStatus *(*SessionGetOutputCount)(const OrtSession *, size_t *) noexcept nogil
+        OrtStatus *(*SessionGetOverridableInitializerCount)(
+            const OrtSession *, size_t *
+        ) noexcept nogil
+        OrtStatus *(*SessionGetInputTypeInfo)(
+            const OrtSession *, size_t, OrtTypeInfo **
+        ) noexcept nogil
+        OrtStatus *(*SessionGetOutputTypeInfo)(
+            const OrtSession *, size_t, OrtTypeInfo **
+        ) noexcept nogil
+        OrtStatus *(*SessionGetOverridableInitializerTypeInfo)(
+            const OrtSession *, size_t, OrtTypeInfo **
+        ) noexcept nogil
+        OrtStatus *(*SessionGetInputName)(
+            const OrtSession *, size_t, OrtAllocator *, char **
+        ) noexcept nogil
+        OrtStatus *(*SessionGetOutputName)(
+            const OrtSession *, size_t, OrtAllocator *, char **
+        ) noexcept nogil
+        OrtStatus *(*SessionGetOverridableInitializerName)(
+            const OrtSession *, size_t, OrtAllocator *, char **
+        ) noexcept nogil
+
+        void (*ReleaseTypeInfo)(OrtTypeInfo *) noexcept nogil
+        OrtStatus *(*GetOnnxTypeFromTypeInfo)(const OrtTypeInfo *, ONNXType *) noexcept nogil
+        OrtStatus *(*CastTypeInfoToTensorInfo)(
+            const OrtTypeInfo *, const OrtTensorTypeAndShapeInfo **
+        ) noexcept nogil
+        OrtStatus *(*CastTypeInfoToMapTypeInfo)(
+            const OrtTypeInfo *, const OrtMapTypeInfo **
+        ) noexcept nogil
+        OrtStatus *(*GetMapKeyType)(
+            const OrtMapTypeInfo *, ONNXTensorElementDataType *
+        ) noexcept nogil
+        OrtStatus *(*GetMapValueType)(const OrtMapTypeInfo *, OrtTypeInfo **) noexcept nogil
+        OrtStatus *(*CastTypeInfoToSequenceTypeInfo)(
+            const OrtTypeInfo *, const OrtSequenceTypeInfo **
+        ) noexcept nogil
+        OrtStatus *(*GetSequenceElementType)(
+            const OrtSequenceTypeInfo *, OrtTypeInfo **
+        ) noexcept nogil
+        OrtStatus *(*CastTypeInfoToOptionalTypeInfo)(
+            const OrtTypeInfo *, const OrtOptionalTypeInfo **
+        ) noexcept nogil
+        OrtStatus *(*GetOptionalContainedTypeInfo)(
+            const OrtOptionalTypeInfo *, OrtTypeInfo **
+        ) noexcept nogil
+        OrtStatus *(*GetTensorElementType)(
+            const OrtTensorTypeAndShapeInfo *, ONNXTensorElementDataType *
+        ) noexcept nogil
+        OrtStatus *(*GetDimensionsCount)(const OrtTensorTypeAndShapeInfo *, size_t *) noexcept nogil
+        OrtStatus *(*GetDimensions)(
+            const OrtTensorTypeAndShapeInfo *, int64_t *, size_t
+        ) noexcept nogil
+        OrtStatus *(*GetSymbolicDimensions)(
+            const OrtTensorTypeAndShapeInfo *, const char **, size_t
+        ) noexcept nogil
+        OrtStatus *(*GetTensorShapeElementCount)(
+            const OrtTensorTypeAndShapeInfo *, size_t *
+        ) noexcept nogil
+        void (*ReleaseTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo *) noexcept nogil
+
+        OrtStatus *(*CreateRunOptions)(OrtRunOptions **) noexcept nogil
+        void (*ReleaseRunOptions)(OrtRunOptions *) noexcept nogil
+        OrtStatus *(*RunOptionsSetRunLogVerbosityLevel)(OrtRunOptions *, int) noexcept nogil
+        OrtStatus *(*RunOptionsSetRunLogSeverityLevel)(OrtRunOptions *, int) noexcept nogil
+        OrtStatus *(*RunOptionsSetRunTag)(OrtRunOptions *, const char *) noexcept nogil
+        OrtStatus *(*RunOptionsGetRunLogVerbosityLevel)(const OrtRunOptions *, int *) noexcept nogil
+        OrtStatus *(*RunOptionsGetRunLogSeverityLevel)(const OrtRunOptions *, int *) noexcept nogil
+        OrtStatus *(*RunOptionsGetRunTag)(const OrtRunOptions *, const char **) noexcept nogil
+        OrtStatus *(*RunOptionsSetTerminate)(OrtRunOptions *) noexcept nogil
+        OrtStatus *(*RunOptionsUnsetTerminate)(OrtRunOptions *) noexcept nogil
+        OrtStatus *(*AddRunConfigEntry)(OrtRunOptions *, const char *, const char *) noexcept nogil
+
+        OrtStatus *(*CreateTensorWithDataAsOrtValue)(
+            const OrtMemoryInfo *, void *, size_t, const int64_t *, size_t,
+            ONNXTensorElementDataType, OrtValue **
+        ) noexcept nogil
+        OrtStatus *(*CreateTensorAsOrtValue)(
+            OrtAllocator *, const int64_t *, size_t, ONNXTensorElementDataType, OrtValue
+            **
+        ) noexcept nogil
+        OrtStatus *(*GetTensorMutableData)(OrtValue *, void **) noexcept nogil
+        OrtStatus *(*GetResizedStringTensorElementBuffer)(
+            OrtValue *, size_t, size_t, char **
+        ) noexcept nogil
+        OrtStatus *(*GetStringTensorDataLength)(const OrtValue *, size_t *) noexcept nogil
+        OrtStatus *(*GetStringTensorContent)(
+            const OrtValue *, void *, size_t, size_t *, size_t
+        ) noexcept nogil
+        OrtStatus *(*GetTensorTypeAndShape)(
+            const OrtValue *, OrtTensorTypeAndShapeInfo **
+        ) noexcept nogil
+        OrtStatus *(*GetValueType)(const OrtValue *, ONNXType *) noexcept nogil
+        OrtStatus *(*GetValue)(const OrtValue *, int, OrtAllocator *, OrtValue **) noexcept nogil
+        OrtStatus *(*GetValueCount)(const OrtValue *, size_t *) noexcept nogil
+        OrtStatus *(*CreateValue)(
+            const OrtValue *const *, size_t, ONNXType, OrtValue **
+        ) noexcept nogil
+        OrtStatus *(*HasValue)(const OrtValue *, int *) noexcept nogil
+        void (*ReleaseValue)(OrtValue *) noexcept nogil
+
+        OrtStatus *(*CreateCpuMemoryInfo)(
+            OrtAllocatorType, OrtMemType, OrtMemoryInfo **
+        ) noexcept nogil
+        OrtStatus *(*GetAllocatorWithDefaultOptions)(OrtAllocator **) noexcept nogil
+        OrtStatus *(*AllocatorFree)(OrtAllocator *, void *) noexcept nogil
+
+        OrtStatus *(*SessionGetModelMetadata)(
+            const OrtSession *, OrtModelMetadata **
+        ) noexcept nogil
+        OrtStatus *(*ModelMetadataGetProducerName)(
+            const OrtModelMetadata *, OrtAllocator *, char **
+        ) noexcept nogil
+        OrtStatus *(*ModelMetadataGetGraphName)(
+            const OrtModelMetadata *, OrtAllocator *, char **
+        ) noexcept nogil
+        OrtStatus *(*ModelMetadataGetDomain)(
+            const OrtModelMetadata *, OrtAllocator *, char **
+        ) noexcept nogil
+        OrtStatus *(*ModelMetadataGetDescription)(
+            const OrtModelMetadata *, OrtAllocator *, char **
+        ) noexcept nogil
+        OrtStatus *(*ModelMetadataGetGraphDescription)(
+            const OrtModelMetadata *, OrtAllocator *, char **
+        ) noexcept nogil
+        OrtStatus *(*ModelMetadataGetVersion)(const OrtModelMetadata *, int64_t *) noexcept nogil
+        OrtStatus *(*ModelMetadataGetCustomMetadataMapKeys)(
+            const OrtModelMetadata *, OrtAllocator *, char ***, int64_t *
+        ) noexcept nogil
+        OrtStatus *(*ModelMetadataLookupCustomMetadataMap)(
+            const OrtModelMetadata *, OrtAllocator *, const char *, char **
+        ) noexcept nogil
+        void (*ReleaseModelMetadata)(OrtModelMetadata *) noexcept nogil
+
+        OrtStatus *(*GetAvailableProviders)(char ***, int *) noexcept nogil
+        OrtStatus *(*ReleaseAvailableProviders)(char **, int) noexcept nogil
+        const char *(*GetBuildInfoString)() noexcept nogil
+
+    ctypedef struct OrtApiBase:
+        const OrtApi *(*GetApi)(uint32_t) noexcept nogil
+        const char *(*GetVersionString)() noexcept nogil
+
+cdef extern from "ortmmap/ort_abi_24.h" nogil:
+    enum:
+        ORTMMAP_ORT_API_VERSION_24
+
+    ctypedef struct OrtApi24:
+        OrtStatus *(*GetTensorElementTypeAndShapeDataReference)(
+            const OrtValue *, ONNXTensorElementDataType *, const int64_t **, size_t *
+        ) noexcept nogil

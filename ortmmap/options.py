@@ -1,0 +1,207 @@
+"""SessionOptions: the attributes and methods of ``onnxruntime.SessionOptions``, recorded.
+
+The object holds plain values; ONNX Runtime's own options are made from them when a session is
+created. Changing it afterwards changes no session.
+"""
+
+import operator
+import os
+from collections.abc import Callable
+from enum import IntEnum
+
+from ortmmap.errors import OrtError
+
+__all__ = ["ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "SessionOptions"]
+
+# ONNX Runtime's own bounds for configuration entries (onnxruntime 1.32).
+LONGEST_KEY = 1024
+LONGEST_VALUE = 8192
+
+
+class GraphOptimizationLevel(IntEnum):
+    """How far the graph is rewritten when a session is created."""
+
+    ORT_DISABLE_ALL = 0
+    ORT_ENABLE_BASIC = 1
+    ORT_ENABLE_EXTENDED = 2
+    ORT_ENABLE_LAYOUT = 3
+    ORT_ENABLE_ALL = 99
+
+
+class ExecutionMode(IntEnum):
+    """Whether nodes run one after another or independent ones at once."""
+
+    ORT_SEQUENTIAL = 0
+    ORT_PARALLEL = 1
+
+
+class ExecutionOrder(IntEnum):
+    """The order of nodes; the C API has the default only."""
+
+    DEFAULT = 0
+    PRIORITY_BASED = 1
+    MEMORY_EFFICIENT = 2
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, (str, bytes)) or value not in (True, False):
+        raise TypeError(f"expected True or False, not {value!r}")
+    return bool(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a str, not {type(value).__name__}")
+    return value
+
+
+def _path(value: object) -> str:
+    return os.fsdecode(value)
+
+
+def _member(enum: type[IntEnum]) -> Callable[[object], IntEnum]:
+    """Accept a member of `enum`, of onnxruntime's enum of that name, or its number."""
+    return lambda value: enum(operator.index(getattr(value, "value", value)))
+
+
+def _only(allowed: object, convert: Callable) -> Callable:
+    """Refuse what onnxruntime's Python module can set and the C API cannot."""
+
+    def check(value: object) -> object:
+        converted = convert(value)
+        if converted != allowed:
+            raise NotImplementedError(
+                f"ONNX Runtime's C API cannot set this option: only {allowed!r} is possible, "
+                f"not {converted!r}"
+            )
+        return converted
+
+    return check
+
+
+class _Option:
+    """An attribute of SessionOptions: its default, and what a value is converted by."""
+
+    def __init__(self, default: object, convert: Callable, doc: str) -> None:
+        self.default = default
+        self.convert = convert
+        self.__doc__ = doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, options: "SessionOptions | None", owner: type) -> object:
+        return self if options is None else options._values.get(self.name, self.default)
+
+    def __set__(self, options: "SessionOptions", value: object) -> None:
+        try:
+            options._values[self.name] = self.convert(value)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"SessionOptions.{self.name}: {error}") from None
+
+
+class SessionOptions:
+    """What a session is created with: the names and defaults of ``onnxruntime.SessionOptions``."""
+
+    __slots__ = ("__weakref__", "_config", "_custom_ops", "_free_dimensions", "_values")
+
+    enable_cpu_mem_arena = _Option(True, _flag, "Keep freed memory in an arena. Default True.")
+    enable_mem_pattern = _Option(
+        True, _flag, "Allocate a run's memory as earlier runs of its shapes did. Default True."
+    )
+    enable_mem_reuse = _Option(
+        True, _only(True, _flag), "Reuse the memory of values no longer needed. Always True."
+    )
+    enable_profiling = _Option(False, _flag, "Write a profile. Default False.")
+    execution_mode = _Option(
+        ExecutionMode.ORT_SEQUENTIAL, _member(ExecutionMode), "An `ExecutionMode`."
+    )
+    execution_order = _Option(
+        ExecutionOrder.DEFAULT,
+        _only(ExecutionOrder.DEFAULT, _member(ExecutionOrder)),
+        "An `ExecutionOrder`. Always the default.",
+    )
+    graph_optimization_level = _Option(
+        GraphOptimizationLevel.ORT_ENABLE_ALL,
+        _member(GraphOptimizationLevel),
+        "A `GraphOptimizationLevel`. Default ORT_ENABLE_ALL.",
+    )
+    inter_op_num_threads = _Option(
+        0, operator.index, "Threads across nodes (ORT_PARALLEL); 0: ONNX Runtime chooses."
+    )
+    intra_op_num_threads = _Option(
+        0, operator.index, "Threads within a node; 0: ONNX Runtime chooses."
+    )
+    log_severity_level = _Option(
+        -1, operator.index, "0 verbose, 1 info, 2 warning, 3 error, 4 fatal; -1: the default."
+    )
+    log_verbosity_level = _Option(0, operator.index, "Level of verbose texts. Default 0.")
+    logid = _Option("", _text, "The name of the session in log texts.")
+    optimized_model_filepath = _Option(
+        "", _path, "The file that the optimized model is saved to; empty: it is not saved."
+    )
+    profile_file_prefix = _Option(
+        "onnxruntime_profile_", _path, "What the name of the profile's file begins with."
+    )
+    use_deterministic_compute = _Option(False, _flag, "Prefer deterministic kernels.")
+    use_per_session_threads = _Option(
+        True, _flag, "Threads of the session's own, not the process's. Default True."
+    )
+
+    def __init__(self) -> None:
+        self._values: dict[str, object] = {}
+        self._config: dict[str, str] = {}
+        self._free_dimensions: list[tuple[str, str, int]] = []
+        self._custom_ops: list[str] = []
+
+    def add_session_config_entry(self, key: str, value: str) -> None:
+        """Set an entry of ``onnxruntime_session_options_config_keys.h``.
+
+        Raises
+        ------
+        OrtError
+            Where the key is empty, or either is longer than ONNX Runtime takes.
+        """
+        key, value = _text(key), _text(value)
+        if not 0 < len(key.encode()) <= LONGEST_KEY:
+            raise OrtError(f"Config key is empty or longer than maximum length {LONGEST_KEY}")
+        if len(value.encode()) > LONGEST_VALUE:
+            raise OrtError(f"Config value is longer than maximum length: {LONGEST_VALUE}")
+        self._config[key] = value
+
+    def get_session_config_entry(self, key: str) -> str:
+        """Return the value of an entry that was set.
+
+        Raises
+        ------
+        OrtError
+            Where it was not.
+        """
+        if key not in self._config:
+            raise OrtError(f"SessionOptions does not have configuration with key: {key}")
+        return self._config[key]
+
+    def add_free_dimension_override_by_name(self, name: str, size: int) -> None:
+        """Fix the size of the symbolic dimension `name` of the model's inputs."""
+        self._free_dimensions.append(("name", _text(name), operator.index(size)))
+
+    def add_free_dimension_override_by_denotation(self, denotation: str, size: int) -> None:
+        """Fix the size of the inputs' dimensions that bear `denotation`."""
+        self._free_dimensions.append(("denotation", _text(denotation), operator.index(size)))
+
+    def register_custom_ops_library(self, path: str) -> None:
+        """Load a shared library of custom operators when the session is created."""
+        self._custom_ops.append(_path(path))
+
+    def copy(self) -> "SessionOptions":
+        """Return options with the same settings."""
+        options = SessionOptions()
+        options._values = dict(self._values)
+        options._config = dict(self._config)
+        options._free_dimensions = list(self._free_dimensions)
+        options._custom_ops = list(self._custom_ops)
+        return options
+
+    def __repr__(self) -> str:
+        changed = ", ".join(f"{name}={value!r}" for name, value in sorted(self._values.items()))
+        return f"<ortmmap.SessionOptions {changed} {self._config}>"
