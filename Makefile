@@ -1,0 +1,42 @@
+# make demo    set up, build the demo's models, compare with onnxruntime
+# make test    set up, run every test
+# Another interpreter:   make test PYTHON=python3.12
+# Another onnxruntime:   make test ONNXRUNTIME=onnxruntime==1.23.2 VENV=.venv-1.23.2
+PYTHON ?= python3
+VENV ?= .venv
+ONNXRUNTIME ?= onnxruntime
+BIN := $(VENV)/bin
+SOURCES := $(wildcard ortmmap/*.pyx ortmmap/*.pxd include/ortmmap/*.h)
+
+.PHONY: demo test lint native clean
+
+demo: $(VENV)/installed
+	$(BIN)/python -m benchmarks demo
+
+test: $(VENV)/installed
+	$(BIN)/pytest
+
+lint: $(VENV)/lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint ortmmap
+	$(BIN)/clang-format --dry-run -Werror include/ortmmap/*.h tests/native/*.[ch]
+
+# ORT_HEADERS names the folder of the official C header, for the comparison with ours.
+native: $(VENV)/installed
+	ORT_LIBRARIES=$$($(BIN)/python -c "import ortmmap; print(ortmmap.get_library_path())") \
+		tests/native/run
+
+clean:
+	rm -rf build dist *.egg-info .venv* ortmmap/*.so
+
+$(VENV)/installed: pyproject.toml setup.py $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --upgrade "$(ONNXRUNTIME)" --editable ".[test,bench,cli]"
+	touch $@
+
+$(VENV)/lint: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet "clang-format==23.1.5" "cython-lint==0.22.1" "ruff==0.17.6"
+	touch $@
