@@ -2,20 +2,17 @@
 
 from ortmmap cimport c_ort_abi as ort
 from ortmmap._call cimport Call
-from ortmmap._mapping cimport Mapping
+from ortmmap._model cimport Model
 
 cdef class Session:
     cdef object __weakref__
     # Created by __init__ and released by close() or with the object; constant in between, and
     # used without the interpreter lock while `_running` is not 0.
     cdef ort.OrtSession *_session
-    # The model's bytes, for as long as `_session` points into them; else `buf` is NULL.
-    cdef Py_buffer _model
+    cdef Model _model
     # Calls of ONNX Runtime under way. Guarded by the interpreter lock.
     cdef Py_ssize_t _running
 
-    cdef readonly Mapping mapping
-    cdef str _path
     cdef object _options
     cdef list _providers
     cdef list _inputs
@@ -25,15 +22,9 @@ cdef class Session:
     cdef dict _fetches            # outputs by name
     cdef Py_ssize_t _required     # how many inputs must be fed
 
-    cdef int _open(self, object source, dict config, bint prefault, bint lock) except -1
-    cdef int _open_file(self, dict config, bint prefault, bint lock) except -1
-    cdef int _open_bytes(self, dict config) except -1
-    cdef bint _is_ort_format(self) except -1
-    cdef int _create(self, dict config) except -1
     cdef int _describe(self) except -1
     cdef int _check_open(self) except -1
     cdef int _release(self) except -1
-    cdef int _release_model(self) except -1
     cdef list _find_outputs(self, object names)
     cdef int _feed(self, Call call, dict feed) except -1
     cdef int _raise_missing(self, dict feed) except -1

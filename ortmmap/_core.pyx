@@ -1,13 +1,11 @@
 """Session: an ONNX Runtime session over mapped bytes.
 
-ONNX Runtime keeps pointers into the bytes of an ORT-format model. A `Session` therefore holds an
-exported buffer of the `Mapping` (or of whatever object it was given) from before its
-``OrtSession`` is created until after that is released.
+A `Session` holds its `Model` from before its ``OrtSession`` is created until after that is
+released, since ONNX Runtime may keep pointers into the model's bytes.
 """
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+cimport cython
 from libc.stdint cimport uint64_t
-from libc.string cimport memcmp
 
 from ortmmap._metadata cimport (
     NodeArg,
@@ -17,19 +15,10 @@ from ortmmap._metadata cimport (
     overridable_initializers_of,
     take_string,
 )
-from ortmmap._options cimport RunOptions, make_session_options
-from ortmmap._runtime cimport (
-    allocator,
-    api,
-    check,
-    default_run_options,
-    env,
-    load,
-    native_path,
-    raise_status,
-)
+from ortmmap._model cimport Model
+from ortmmap._options cimport RunOptions
+from ortmmap._runtime cimport allocator, api, check, default_run_options, load
 
-import os
 import warnings
 
 from ortmmap.errors import InvalidArgument
@@ -37,16 +26,11 @@ from ortmmap.options import SessionOptions
 from ortmmap.providers import CPU, normalize
 from ortmmap._runtime import get_available_providers
 
-# Keys of onnxruntime_session_options_config_keys.h.
-LOAD_FORMAT = "session.load_model_format"
-IN_PLACE = {
-    LOAD_FORMAT: "ORT",
-    "session.use_ort_model_bytes_directly": "1",
-    "session.use_ort_model_bytes_for_initializers": "1",
-}
+# A key of onnxruntime_session_options_config_keys.h.
 DISABLED_OPTIMIZERS = "optimization.disable_specified_optimizers"
 
 
+@cython.no_gc_clear   # the collector must not take `_model` away while `_session` points into it
 cdef class Session:
     """An ONNX Runtime session whose weights stay in the mapped model file.
 
@@ -67,11 +51,6 @@ cdef class Session:
     **kwargs
         ``disabled_optimizers``, a sequence of names, is onnxruntime's. ``enable_fallback`` is
         accepted and has no meaning: a session that cannot be created raises.
-
-    Attributes
-    ----------
-    mapping : Mapping or None
-        The mapped file, where there is one.
 
     Raises
     ------
@@ -100,7 +79,8 @@ cdef class Session:
         self._providers = normalize(providers, provider_options, get_available_providers())
         config = _config_of(kwargs)
         try:
-            self._open(path_or_bytes, config, prefault, lock)
+            self._model = Model(path_or_bytes, prefault=prefault, lock=lock)
+            self._session = self._model.create_session(self._options, config, self._providers)
             self._describe()
         except BaseException:
             self._release()
@@ -117,7 +97,12 @@ cdef class Session:
 
     def __repr__(self):
         state = "closed" if self._session == NULL else "open"
-        return f"<ortmmap.Session of {self._path or 'bytes'}, {state}>"
+        return f"<ortmmap.Session of {self._model!r}, {state}>"
+
+    @property
+    def mapping(self):
+        """The mapped file, a `Mapping`; None where no file is mapped."""
+        return None if self._model is None else self._model.mapping
 
     def close(self) -> None:
         """Release ONNX Runtime's session, then the model's bytes. Closing twice is no error.
@@ -217,63 +202,6 @@ cdef class Session:
         check(api.SessionGetProfilingStartTimeNs(self._session, &start))
         return start
 
-    cdef int _open(self, object source, dict config, bint prefault, bint lock) except -1:
-        if isinstance(source, (str, os.PathLike)):
-            self._path = os.fsdecode(source)
-            return self._open_file(config, prefault, lock)
-        if prefault or lock:
-            raise ValueError("prefault and lock go with a model file, not with a buffer")
-        try:
-            PyObject_GetBuffer(source, &self._model, PyBUF_SIMPLE)
-        except TypeError:
-            raise TypeError(f"Unable to load from type '{type(source)}'") from None
-        return self._open_bytes(config)
-
-    cdef int _open_file(self, dict config, bint prefault, bint lock) except -1:
-        self.mapping = Mapping(self._path, prefault=prefault, lock=lock)
-        PyObject_GetBuffer(self.mapping, &self._model, PyBUF_SIMPLE)
-        if self._is_ort_format():
-            return self._create({**IN_PLACE, **config})
-        if prefault or lock:
-            raise ValueError(f"prefault and lock go with ORT format, which {self._path} is not")
-        self._release_model()
-        return self._create({LOAD_FORMAT: "ONNX", **config})
-
-    cdef int _open_bytes(self, dict config) except -1:
-        if self._model.len == 0:
-            raise InvalidArgument("expected a model, found a buffer of 0 bytes")
-        if self._is_ort_format():
-            return self._create({**IN_PLACE, **config})
-        self._create({LOAD_FORMAT: "ONNX", **config})
-        return self._release_model()   # ONNX Runtime has parsed it, and keeps no pointer into it
-
-    cdef bint _is_ort_format(self) except -1:
-        """Whether the bytes are a flatbuffer with ONNX Runtime's identifier, unless options say."""
-        named = self._options._config.get(LOAD_FORMAT)
-        if named:
-            return named == "ORT"
-        return self._model.len >= 8 and memcmp(<char *>self._model.buf + 4, b"ORTM", 4) == 0
-
-    cdef int _create(self, dict config) except -1:
-        """Create ONNX Runtime's session, of the bytes held or else of the file."""
-        cdef ort.OrtSessionOptions *native = make_session_options(
-            self._options, config, self._providers
-        )
-        cdef ort.OrtStatus *status
-        cdef bytes path = b"" if self._path is None else native_path(self._path)
-        cdef const ort.ORTCHAR_T *file = <const ort.ORTCHAR_T *><const char *>path
-        with nogil:
-            if self._model.buf != NULL:
-                status = api.CreateSessionFromArray(
-                    env, self._model.buf, self._model.len, native, &self._session
-                )
-            else:
-                status = api.CreateSession(env, file, native, &self._session)
-            api.ReleaseSessionOptions(native)
-        if status != NULL:
-            raise_status(status, self._path)
-        return 0
-
     cdef int _describe(self) except -1:
         """Look up the names and types that every run needs."""
         self._inputs = inputs_of(self._session)
@@ -290,18 +218,13 @@ cdef class Session:
         return 0
 
     cdef int _release(self) except -1:
-        """Release ONNX Runtime's session, and only then the bytes that it points into."""
+        """Release ONNX Runtime's session, and only then the bytes that it may point into."""
         cdef ort.OrtSession *session = self._session
         self._session = NULL
         if session != NULL:
             with nogil:
                 api.ReleaseSession(session)
-        return self._release_model()
-
-    cdef int _release_model(self) except -1:
-        self.mapping = None
-        PyBuffer_Release(&self._model)
-        self._model.buf = NULL
+        self._model = None
         return 0
 
     cdef list _find_outputs(self, object names):
