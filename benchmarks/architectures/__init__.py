@@ -1,0 +1,14 @@
+"""Real architectures with random weights, as exporters write them."""
+
+from benchmarks.architectures.bert import BERT_INPUTS, bert_base
+from benchmarks.architectures.one_node import ONE_NODE_INPUTS, one_node
+from benchmarks.architectures.resnet import RESNET_INPUTS, resnet50
+
+__all__ = [
+    "BERT_INPUTS",
+    "ONE_NODE_INPUTS",
+    "RESNET_INPUTS",
+    "bert_base",
+    "one_node",
+    "resnet50",
+]

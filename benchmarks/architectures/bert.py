@@ -1,0 +1,143 @@
+"""BERT-base, with the operators that torch.onnx.export emits for Hugging Face's BertModel."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+from onnx import ModelProto, TensorProto
+
+from benchmarks.architectures.graph import Graph
+from benchmarks.inputs import Input
+
+_VOCABULARY, _POSITIONS, _TYPES = 30522, 512, 2
+_LAYERS, _HIDDEN, _HEADS, _INTERMEDIATE = 12, 768, 12, 3072
+_HEAD_SIZE = _HIDDEN // _HEADS
+
+# Larger than the 0.02 that training starts with, so that attention is not uniform.
+_DEVIATION = 0.05
+
+_TOKENS = ("batch", "sequence")
+BERT_INPUTS = (
+    Input("input_ids", "int64", _TOKENS, high=_VOCABULARY),
+    Input("attention_mask", "int64", _TOKENS),
+    Input("token_type_ids", "int64", _TOKENS, high=_TYPES),
+)
+_OUTPUTS = {
+    "last_hidden_state": (*_TOKENS, _HIDDEN),
+    "pooler_output": ("batch", _HIDDEN),
+}
+
+
+def bert_base() -> ModelProto:
+    """Return BERT-base: 109 million float32 parameters, batch and sequence dynamic."""
+    graph = _Bert()
+    x = graph.embeddings()
+    for layer in range(_LAYERS):
+        last = layer == _LAYERS - 1
+        x = graph.layer(f"encoder.layer.{layer}", x, "last_hidden_state" if last else None)
+    graph.pooler(x)
+    return graph.model(BERT_INPUTS, _OUTPUTS)
+
+
+class _Bert(Graph):
+    """The graph, begun with what all layers use: sizes, shapes and the mask."""
+
+    def __init__(self) -> None:
+        super().__init__("bert_base")
+        batch, self._sequence = self._token_sizes()
+        self._split = self._shape(batch, _HEADS, _HEAD_SIZE)
+        self._merged = self._shape(batch, _HIDDEN)
+        self._mask = self._additive_mask()
+
+    def _token_sizes(self) -> tuple[str, str]:
+        """Add the nodes that read batch and sequence off `input_ids`, each of shape (1,)."""
+        shape = self.node("Shape", "input_ids")
+        axes = self.integers("size_axes", [0])
+        indices = (self.integers(f"size_index_{dimension}", dimension) for dimension in range(2))
+        batch, sequence = (
+            self.node("Unsqueeze", self.node("Gather", shape, index, axis=0), axes)
+            for index in indices
+        )
+        return batch, sequence
+
+    def _shape(self, batch: str, *sizes: int) -> str:
+        """Add the nodes that compute the shape (batch, sequence, *sizes)."""
+        names = [self.integers(f"shape_of_{len(sizes) + 2}_{size}", [size]) for size in sizes]
+        return self.node("Concat", batch, self._sequence, *names, axis=0)
+
+    def _additive_mask(self) -> str:
+        """Add the nodes that turn 1 and 0 into 0 and the least float32."""
+        x = "attention_mask"
+        for axis in (1, 2):
+            x = self.node("Unsqueeze", x, self.integers(f"mask_axis_{axis}", [axis]))
+        x = self.node("Cast", x, to=TensorProto.FLOAT)
+        x = self.node("Sub", self.floats("mask_one", 1.0), x)
+        return self.node("Mul", x, self.floats("mask_least", np.finfo(np.float32).min))
+
+    def embeddings(self) -> str:
+        """Add the sum of word, type and position embeddings, normalized."""
+        words = self._table("word_embeddings", _VOCABULARY)
+        types = self._table("token_type_embeddings", _TYPES)
+        positions = self._table("position_embeddings", _POSITIONS)
+        ids = self.integers("embeddings.position_ids", [range(_POSITIONS)])
+        start, axis = self.integers("position_start", [0]), self.integers("position_axis", [1])
+        used = self.node("Slice", ids, start, self._sequence, axis)
+        x = self.node("Gather", words, "input_ids")
+        x = self.node("Add", x, self.node("Gather", types, "token_type_ids"))
+        x = self.node("Add", x, self.node("Gather", positions, used))
+        return self._layer_norm("embeddings.LayerNorm", x)
+
+    def _table(self, name: str, rows: int) -> str:
+        return self.normal(f"embeddings.{name}.weight", (rows, _HIDDEN), _DEVIATION)
+
+    def layer(self, name: str, x: str, output: str | None) -> str:
+        """Add a transformer layer: attention and the feed-forward network."""
+        y = self._attention(f"{name}.attention.self", x)
+        y = self._linear(f"{name}.attention.output.dense", y, _HIDDEN, _HIDDEN)
+        x = self._layer_norm(f"{name}.attention.output.LayerNorm", self.node("Add", y, x))
+        y = self._linear(f"{name}.intermediate.dense", x, _HIDDEN, _INTERMEDIATE)
+        y = self._gelu(name, y)
+        y = self._linear(f"{name}.output.dense", y, _INTERMEDIATE, _HIDDEN)
+        return self._layer_norm(f"{name}.output.LayerNorm", self.node("Add", y, x), output)
+
+    def _attention(self, name: str, x: str) -> str:
+        query = self._heads(f"{name}.query", x, [0, 2, 1, 3])
+        key = self._heads(f"{name}.key", x, [0, 2, 3, 1])
+        value = self._heads(f"{name}.value", x, [0, 2, 1, 3])
+        scores = self.node("MatMul", query, key)
+        scores = self.node("Div", scores, self.floats(f"{name}.scale", sqrt(_HEAD_SIZE)))
+        weights = self.node("Softmax", self.node("Add", scores, self._mask), axis=-1)
+        context = self.node("MatMul", weights, value)
+        context = self.node("Transpose", context, perm=[0, 2, 1, 3])
+        return self.node("Reshape", context, self._merged)
+
+    def _heads(self, name: str, x: str, order: list[int]) -> str:
+        """Add a projection whose last axis is split into heads, axes ordered as asked."""
+        x = self.node("Reshape", self._linear(name, x, _HIDDEN, _HIDDEN), self._split)
+        return self.node("Transpose", x, perm=order)
+
+    def _linear(self, name: str, x: str, rows: int, columns: int) -> str:
+        weight = self.normal(f"{name}.weight", (rows, columns), _DEVIATION)
+        bias = self.normal(f"{name}.bias", (columns,), _DEVIATION)
+        return self.node("Add", bias, self.node("MatMul", x, weight))
+
+    def _layer_norm(self, name: str, x: str, output: str | None = None) -> str:
+        scale = self.normal(f"{name}.weight", (_HIDDEN,), _DEVIATION, mean=1.0)
+        bias = self.normal(f"{name}.bias", (_HIDDEN,), _DEVIATION)
+        options = {"axis": -1, "epsilon": 1e-12}
+        return self.node("LayerNormalization", x, scale, bias, output=output, **options)
+
+    def _gelu(self, name: str, x: str) -> str:
+        """Add x * (1 + erf(x / sqrt(2))) / 2 as the exporter spells it."""
+        y = self.node("Erf", self.node("Div", x, self.floats(f"{name}.sqrt_2", sqrt(2))))
+        y = self.node("Mul", x, self.node("Add", y, self.floats(f"{name}.one", 1.0)))
+        return self.node("Mul", y, self.floats(f"{name}.half", 0.5))
+
+    def pooler(self, x: str) -> None:
+        """Add what turns the first token's state into `pooler_output`."""
+        first = self.node("Gather", x, self.integers("pooler.first", 0), axis=1)
+        weight = self.normal("pooler.dense.weight", (_HIDDEN, _HIDDEN), _DEVIATION)
+        bias = self.normal("pooler.dense.bias", (_HIDDEN,), _DEVIATION)
+        x = self.node("Gemm", first, weight, bias, transB=1)
+        self.node("Tanh", x, output="pooler_output")

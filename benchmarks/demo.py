@@ -1,0 +1,39 @@
+"""The demonstration: two real architectures, four workers each way, a table and a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks import columns
+from benchmarks.models import Store
+from benchmarks.rivals import RIVALS
+from benchmarks.survey import Request, Survey, show
+
+_WORKERS, _REPEAT, _SECONDS = 4, 2, 0.5
+
+_DEMO = Survey(
+    title=f"{_WORKERS} worker processes, one model file",
+    caption=(
+        "Workers open one after another, while those before hold; medians of the workers. "
+        "open: for ortmmap this includes opening onnxruntime's library, which importing "
+        "onnxruntime has done before. "
+        "private: anonymous memory that opening added to one worker. total PSS: memory of all "
+        f"{_WORKERS} while all hold, having run; pages they share count once."
+    ),
+    columns=(
+        columns.OPEN,
+        columns.FIRST_RUN,
+        columns.RUN,
+        columns.PRIVATE_OPEN,
+        columns.TOTAL_PSS,
+    ),
+    repeat=_REPEAT,
+    workers=_WORKERS,
+)
+
+
+def demo(store: Store, picture: Path) -> None:
+    """Build the models if they are not there, measure, print the table, write the picture."""
+    models = ("resnet50", "bert_base")
+    request = Request(store, models, list(RIVALS), seconds=_SECONDS, plot=picture)
+    show(_DEMO.run(request), request)
