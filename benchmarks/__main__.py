@@ -133,18 +133,16 @@ def open_(repeat: int, **options: Any) -> None:
         title="Opening a session",
         caption=(
             "Medians and quartiles of cold processes that alternate; the file is in the page "
-            "cache. open: what follows the imports; session: the same, once the native library "
-            "is open, which importing onnxruntime includes. private: anonymous memory that "
-            "either added, and of the whole process after running."
+            "cache. open: a session, once the native library is open, which importing "
+            "onnxruntime includes and ortmmap does at first use; start to result includes all. "
+            "private: anonymous memory that opening added, and of the whole process, having run."
         ),
         columns=(
             columns.OPEN,
-            columns.SESSION,
             columns.FIRST_RUN,
             columns.RUN,
             columns.START_TO_RESULT,
             columns.PRIVATE_OPEN,
-            columns.PRIVATE_SESSION,
             columns.PRIVATE_PROCESS,
         ),
         repeat=repeat,

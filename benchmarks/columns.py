@@ -29,18 +29,14 @@ def _total_pss(records: Sequence[Record]) -> Spread | None:
     return Spread.of(sizes) if sizes else None
 
 
-# To open is to open the library, where importing has not done so, and to create a session.
-OPEN = _each("open", "ms", lambda one: one.figures["library_ms"] + one.figures["session_ms"])
-SESSION = _each("session", "ms", lambda one: one.figures["session_ms"])
+# Once the native library is open: importing onnxruntime opens its own, ortmmap does at need.
+OPEN = _each("open", "ms", lambda one: one.figures["session_ms"])
 FIRST_RUN = _each("first run", "ms", lambda one: one.figures["first_ms"])
 RUN = _each("run", "ms", lambda one: one.figures["run_ms"])
 CALL = _each("call", "µs", lambda one: one.figures["run_ms"] * 1e3)
 START_TO_RESULT = _each("start to result", "ms", lambda one: one.figures["answer_ms"])
 PRIVATE_OPEN = _each(
-    "private, open", "MiB", lambda one: one.private_growth("imported", "opened") / _MIB
-)
-PRIVATE_SESSION = _each(
-    "private, session", "MiB", lambda one: one.private_growth("library", "opened") / _MIB
+    "private, open", "MiB", lambda one: one.private_growth("library", "opened") / _MIB
 )
 PRIVATE_PROCESS = _each("private, process", "MiB", lambda one: one.figures["ran"]["private"] / _MIB)
 RSS = _each("RSS", "MiB", lambda one: one.held.rss / _MIB)
