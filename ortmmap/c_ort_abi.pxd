@@ -12,6 +12,18 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         pass
     ctypedef struct OrtEnv:
         pass
+    ctypedef struct OrtIoBinding:
+        pass
+    ctypedef struct OrtLoraAdapter:
+        pass
+    ctypedef struct OrtEpDevice:
+        pass
+    ctypedef struct OrtHardwareDevice:
+        pass
+    ctypedef struct OrtThreadingOptions:
+        pass
+    ctypedef struct OrtKeyValuePairs:
+        pass
     ctypedef struct OrtMapTypeInfo:
         pass
     ctypedef struct OrtMemoryInfo:
@@ -71,6 +83,21 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         ONNX_TYPE_SPARSETENSOR
         ONNX_TYPE_OPTIONAL
 
+    ctypedef enum OrtSparseFormat:
+        ORT_SPARSE_UNDEFINED
+        ORT_SPARSE_COO
+        ORT_SPARSE_CSRC
+        ORT_SPARSE_BLOCK_SPARSE
+
+    enum OrtSparseIndicesFormat:
+        ORT_SPARSE_COO_INDICES
+        ORT_SPARSE_CSR_INNER_INDICES
+        ORT_SPARSE_CSR_OUTER_INDICES
+        ORT_SPARSE_BLOCK_SPARSE_INDICES
+
+    ctypedef enum OrtHardwareDeviceType:
+        OrtHardwareDeviceType_CPU
+
     ctypedef enum OrtErrorCode:
         ORT_OK
 
@@ -90,6 +117,16 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
     ctypedef enum OrtMemType:
         OrtMemTypeDefault
 
+    ctypedef void (*RunAsyncCallbackFn)(
+        void *, OrtValue **, size_t, OrtStatus *
+    ) noexcept nogil
+    ctypedef void (*OrtThreadWorkerFn)(void *) noexcept nogil
+    ctypedef const void *OrtCustomThreadHandle
+    ctypedef OrtCustomThreadHandle (*OrtCustomCreateThreadFn)(
+        void *, OrtThreadWorkerFn, void *
+    ) noexcept nogil
+    ctypedef void (*OrtCustomJoinThreadFn)(OrtCustomThreadHandle) noexcept nogil
+
     ctypedef struct OrtApi:
         OrtErrorCode (*GetErrorCode)(const OrtStatus *) noexcept nogil
         const char *(*GetErrorMessage)(const OrtStatus *) noexcept nogil
@@ -107,6 +144,30 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         OrtStatus *(*Run)(
             OrtSession *, const OrtRunOptions *, const char *const *, const OrtValue
             *const *, size_t, const char *const *, size_t, OrtValue **
+        ) noexcept nogil
+        OrtStatus *(*RunAsync)(
+            OrtSession *, const OrtRunOptions *, const char *const *, const OrtValue
+            *const *, size_t, const char *const *, size_t, OrtValue **, RunAsyncCallbackFn, void *
+        ) noexcept nogil
+        OrtStatus *(*RunWithBinding)(
+            OrtSession *, const OrtRunOptions *, const OrtIoBinding *
+        ) noexcept nogil
+        OrtStatus *(*CreateIoBinding)(OrtSession *, OrtIoBinding **) noexcept nogil
+        void (*ReleaseIoBinding)(OrtIoBinding *) noexcept nogil
+        OrtStatus *(*BindInput)(OrtIoBinding *, const char *, const OrtValue *) noexcept nogil
+        OrtStatus *(*BindOutput)(OrtIoBinding *, const char *, const OrtValue *) noexcept nogil
+        OrtStatus *(*BindOutputToDevice)(
+            OrtIoBinding *, const char *, const OrtMemoryInfo *
+        ) noexcept nogil
+        OrtStatus *(*GetBoundOutputValues)(
+            const OrtIoBinding *, OrtAllocator *, OrtValue ***, size_t *
+        ) noexcept nogil
+        void (*ClearBoundInputs)(OrtIoBinding *) noexcept nogil
+        void (*ClearBoundOutputs)(OrtIoBinding *) noexcept nogil
+        OrtStatus *(*SynchronizeBoundInputs)(OrtIoBinding *) noexcept nogil
+        OrtStatus *(*SynchronizeBoundOutputs)(OrtIoBinding *) noexcept nogil
+        OrtStatus *(*SetEpDynamicOptions)(
+            OrtSession *, const char *const *, const char *const *, size_t
         ) noexcept nogil
         OrtStatus *(*SessionEndProfiling)(OrtSession *, OrtAllocator *, char **) noexcept nogil
         OrtStatus *(*SessionGetProfilingStartTimeNs)(const OrtSession *, uint64_t *) noexcept nogil
@@ -144,6 +205,27 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
             size_t
         ) noexcept nogil
 
+        OrtStatus *(*AddInitializer)(
+            OrtSessionOptions *, const char *, const OrtValue *
+        ) noexcept nogil
+        OrtStatus *(*AddExternalInitializers)(
+            OrtSessionOptions *, const char *const *, const OrtValue *const *, size_t
+        ) noexcept nogil
+        OrtStatus *(*AddExternalInitializersFromFilesInMemory)(
+            OrtSessionOptions *, const ORTCHAR_T *const *, char *const *, const size_t *, size_t
+        ) noexcept nogil
+        OrtStatus *(*SessionOptionsSetLoadCancellationFlag)(
+            OrtSessionOptions *, bint
+        ) noexcept nogil
+        OrtStatus *(*SessionOptionsSetCustomCreateThreadFn)(
+            OrtSessionOptions *, OrtCustomCreateThreadFn
+        ) noexcept nogil
+        OrtStatus *(*SessionOptionsSetCustomThreadCreationOptions)(
+            OrtSessionOptions *, void *
+        ) noexcept nogil
+        OrtStatus *(*SessionOptionsSetCustomJoinThreadFn)(
+            OrtSessionOptions *, OrtCustomJoinThreadFn
+        ) noexcept nogil
         OrtStatus *(*RegisterCustomOpsLibrary_V2)(
             OrtSessionOptions *, const ORTCHAR_T *
         ) noexcept nogil
@@ -221,6 +303,13 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         OrtStatus *(*RunOptionsGetRunTag)(const OrtRunOptions *, const char **) noexcept nogil
         OrtStatus *(*RunOptionsSetTerminate)(OrtRunOptions *) noexcept nogil
         OrtStatus *(*RunOptionsUnsetTerminate)(OrtRunOptions *) noexcept nogil
+        OrtStatus *(*CreateLoraAdapter)(
+            const ORTCHAR_T *, OrtAllocator *, OrtLoraAdapter **
+        ) noexcept nogil
+        void (*ReleaseLoraAdapter)(OrtLoraAdapter *) noexcept nogil
+        OrtStatus *(*RunOptionsAddActiveLoraAdapter)(
+            OrtRunOptions *, const OrtLoraAdapter *
+        ) noexcept nogil
         OrtStatus *(*AddRunConfigEntry)(OrtRunOptions *, const char *, const char *) noexcept nogil
 
         OrtStatus *(*CreateTensorWithDataAsOrtValue)(
@@ -232,6 +321,7 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
             **
         ) noexcept nogil
         OrtStatus *(*GetTensorMutableData)(OrtValue *, void **) noexcept nogil
+        OrtStatus *(*FillStringTensor)(OrtValue *, const char *const *, size_t) noexcept nogil
         OrtStatus *(*GetResizedStringTensorElementBuffer)(
             OrtValue *, size_t, size_t, char **
         ) noexcept nogil
@@ -242,6 +332,37 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         OrtStatus *(*GetTensorTypeAndShape)(
             const OrtValue *, OrtTensorTypeAndShapeInfo **
         ) noexcept nogil
+        OrtStatus *(*CreateSparseTensorAsOrtValue)(
+            OrtAllocator *, const int64_t *, size_t, ONNXTensorElementDataType, OrtValue **
+        ) noexcept nogil
+        OrtStatus *(*CreateSparseTensorWithValuesAsOrtValue)(
+            const OrtMemoryInfo *, void *, const int64_t *, size_t, const int64_t *, size_t,
+            ONNXTensorElementDataType, OrtValue **
+        ) noexcept nogil
+        OrtStatus *(*FillSparseTensorCoo)(
+            OrtValue *, const OrtMemoryInfo *, const int64_t *, size_t, const void *,
+            const int64_t *, size_t
+        ) noexcept nogil
+        OrtStatus *(*FillSparseTensorCsr)(
+            OrtValue *, const OrtMemoryInfo *, const int64_t *, size_t, const void *,
+            const int64_t *, size_t, const int64_t *, size_t
+        ) noexcept nogil
+        OrtStatus *(*UseCooIndices)(OrtValue *, int64_t *, size_t) noexcept nogil
+        OrtStatus *(*UseCsrIndices)(
+            OrtValue *, int64_t *, size_t, int64_t *, size_t
+        ) noexcept nogil
+        OrtStatus *(*GetSparseTensorFormat)(const OrtValue *, OrtSparseFormat *) noexcept nogil
+        OrtStatus *(*GetSparseTensorValuesTypeAndShape)(
+            const OrtValue *, OrtTensorTypeAndShapeInfo **
+        ) noexcept nogil
+        OrtStatus *(*GetSparseTensorValues)(const OrtValue *, const void **) noexcept nogil
+        OrtStatus *(*GetSparseTensorIndicesTypeShape)(
+            const OrtValue *, OrtSparseIndicesFormat, OrtTensorTypeAndShapeInfo **
+        ) noexcept nogil
+        OrtStatus *(*GetSparseTensorIndices)(
+            const OrtValue *, OrtSparseIndicesFormat, size_t *, const void **
+        ) noexcept nogil
+        OrtStatus *(*GetTypeInfo)(const OrtValue *, OrtTypeInfo **) noexcept nogil
         OrtStatus *(*GetValueType)(const OrtValue *, ONNXType *) noexcept nogil
         OrtStatus *(*GetValue)(const OrtValue *, int, OrtAllocator *, OrtValue **) noexcept nogil
         OrtStatus *(*GetValueCount)(const OrtValue *, size_t *) noexcept nogil
@@ -255,6 +376,10 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
             OrtAllocatorType, OrtMemType, OrtMemoryInfo **
         ) noexcept nogil
         OrtStatus *(*GetAllocatorWithDefaultOptions)(OrtAllocator **) noexcept nogil
+        OrtStatus *(*CreateAllocator)(
+            const OrtSession *, const OrtMemoryInfo *, OrtAllocator **
+        ) noexcept nogil
+        OrtStatus *(*RegisterAllocator)(OrtEnv *, OrtAllocator *) noexcept nogil
         OrtStatus *(*AllocatorFree)(OrtAllocator *, void *) noexcept nogil
 
         OrtStatus *(*SessionGetModelMetadata)(
@@ -285,6 +410,39 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         void (*ReleaseModelMetadata)(OrtModelMetadata *) noexcept nogil
 
         OrtStatus *(*GetAvailableProviders)(char ***, int *) noexcept nogil
+        OrtStatus *(*EnableTelemetryEvents)(const OrtEnv *) noexcept nogil
+        OrtStatus *(*DisableTelemetryEvents)(const OrtEnv *) noexcept nogil
+        OrtStatus *(*UpdateEnvWithCustomLogLevel)(OrtEnv *, OrtLoggingLevel) noexcept nogil
+        OrtStatus *(*RegisterExecutionProviderLibrary)(
+            OrtEnv *, const char *, const ORTCHAR_T *
+        ) noexcept nogil
+        OrtStatus *(*UnregisterExecutionProviderLibrary)(OrtEnv *, const char *) noexcept nogil
+        OrtStatus *(*GetEpDevices)(
+            const OrtEnv *, const OrtEpDevice *const **, size_t *
+        ) noexcept nogil
+        void (*GetKeyValuePairs)(
+            const OrtKeyValuePairs *, const char *const **, const char *const **, size_t *
+        ) noexcept nogil
+        OrtHardwareDeviceType (*HardwareDevice_Type)(const OrtHardwareDevice *) noexcept nogil
+        uint32_t (*HardwareDevice_VendorId)(const OrtHardwareDevice *) noexcept nogil
+        const char *(*HardwareDevice_Vendor)(const OrtHardwareDevice *) noexcept nogil
+        uint32_t (*HardwareDevice_DeviceId)(const OrtHardwareDevice *) noexcept nogil
+        const OrtKeyValuePairs *(*HardwareDevice_Metadata)(
+            const OrtHardwareDevice *
+        ) noexcept nogil
+        const char *(*EpDevice_EpName)(const OrtEpDevice *) noexcept nogil
+        const char *(*EpDevice_EpVendor)(const OrtEpDevice *) noexcept nogil
+        const OrtKeyValuePairs *(*EpDevice_EpMetadata)(const OrtEpDevice *) noexcept nogil
+        const OrtKeyValuePairs *(*EpDevice_EpOptions)(const OrtEpDevice *) noexcept nogil
+        const OrtHardwareDevice *(*EpDevice_Device)(const OrtEpDevice *) noexcept nogil
+
+        OrtStatus *(*CreateEnvWithGlobalThreadPools)(
+            OrtLoggingLevel, const char *, const OrtThreadingOptions *, OrtEnv **
+        ) noexcept nogil
+        OrtStatus *(*CreateThreadingOptions)(OrtThreadingOptions **) noexcept nogil
+        void (*ReleaseThreadingOptions)(OrtThreadingOptions *) noexcept nogil
+        OrtStatus *(*SetGlobalIntraOpNumThreads)(OrtThreadingOptions *, int) noexcept nogil
+        OrtStatus *(*SetGlobalInterOpNumThreads)(OrtThreadingOptions *, int) noexcept nogil
         OrtStatus *(*ReleaseAvailableProviders)(char **, int) noexcept nogil
         const char *(*GetBuildInfoString)() noexcept nogil
 

@@ -132,9 +132,18 @@ typedef enum OrtMemType {
   OrtMemTypeDefault = 0
 } OrtMemType;
 
+typedef enum OrtHardwareDeviceType {
+  OrtHardwareDeviceType_CPU = 0,
+  OrtHardwareDeviceType_GPU = 1,
+  OrtHardwareDeviceType_NPU = 2
+} OrtHardwareDeviceType;
+
 typedef struct OrtEnv OrtEnv;
+typedef struct OrtEpDevice OrtEpDevice;
+typedef struct OrtHardwareDevice OrtHardwareDevice;
 typedef struct OrtIoBinding OrtIoBinding;
 typedef struct OrtKeyValuePairs OrtKeyValuePairs;
+typedef struct OrtLoraAdapter OrtLoraAdapter;
 typedef struct OrtMapTypeInfo OrtMapTypeInfo;
 typedef struct OrtMemoryInfo OrtMemoryInfo;
 typedef struct OrtModelMetadata OrtModelMetadata;
@@ -167,6 +176,13 @@ typedef struct OrtAllocator {
 typedef void (*RunAsyncCallbackFn)(void *user_data, OrtValue **outputs, size_t output_count,
                                    OrtStatus *status);
 
+/* The work of a thread of ORT's pool, what makes such a thread, and what waits for its end. */
+typedef void (*OrtThreadWorkerFn)(void *argument);
+typedef const struct OrtCustomHandleType *OrtCustomThreadHandle;
+typedef OrtCustomThreadHandle (*OrtCustomCreateThreadFn)(void *creation_options,
+                                                         OrtThreadWorkerFn run, void *argument);
+typedef void (*OrtCustomJoinThreadFn)(OrtCustomThreadHandle thread);
+
 typedef struct OrtApi OrtApi;
 
 typedef struct OrtApiBase {
@@ -181,7 +197,9 @@ struct OrtApi {
   OrtErrorCode(ORT_API_CALL *GetErrorCode)(const OrtStatus *status);
   const char *(ORT_API_CALL *GetErrorMessage)(const OrtStatus *status);
   OrtStatus *(ORT_API_CALL *CreateEnv)(OrtLoggingLevel severity, const char *log_id, OrtEnv **env);
-  void *unused_4[3];
+  void *unused_4[1];
+  OrtStatus *(ORT_API_CALL *EnableTelemetryEvents)(const OrtEnv *env);
+  OrtStatus *(ORT_API_CALL *DisableTelemetryEvents)(const OrtEnv *env);
   OrtStatus *(ORT_API_CALL *CreateSession)(const OrtEnv *env, const ORTCHAR_T *path,
                                            const OrtSessionOptions *options, OrtSession **session);
   OrtStatus *(ORT_API_CALL *CreateSessionFromArray)(const OrtEnv *env, const void *data,
@@ -252,7 +270,8 @@ struct OrtApi {
                                                             OrtValue **value);
   OrtStatus *(ORT_API_CALL *IsTensor)(const OrtValue *value, int *answer);
   OrtStatus *(ORT_API_CALL *GetTensorMutableData)(OrtValue *value, void **data);
-  void *unused_52[1];
+  OrtStatus *(ORT_API_CALL *FillStringTensor)(OrtValue *value, const char *const *texts,
+                                              size_t count);
   OrtStatus *(ORT_API_CALL *GetStringTensorDataLength)(const OrtValue *value, size_t *size);
   OrtStatus *(ORT_API_CALL *GetStringTensorContent)(const OrtValue *value, void *data, size_t size,
                                                     size_t *offsets, size_t offset_count);
@@ -272,7 +291,7 @@ struct OrtApi {
                                                         size_t *count);
   OrtStatus *(ORT_API_CALL *GetTensorTypeAndShape)(const OrtValue *value,
                                                    OrtTensorTypeAndShapeInfo **info);
-  void *unused_66[1];
+  OrtStatus *(ORT_API_CALL *GetTypeInfo)(const OrtValue *value, OrtTypeInfo **type);
   OrtStatus *(ORT_API_CALL *GetValueType)(const OrtValue *value, ONNXType *type);
   OrtStatus *(ORT_API_CALL *CreateMemoryInfo)(const char *name, OrtAllocatorType type,
                                               int device_id, OrtMemType memory_type,
@@ -387,7 +406,20 @@ struct OrtApi {
   OrtStatus *(ORT_API_CALL *RegisterAllocator)(OrtEnv *env, OrtAllocator *allocator);
   OrtStatus *(ORT_API_CALL *UnregisterAllocator)(OrtEnv *env, const OrtMemoryInfo *memory);
   OrtStatus *(ORT_API_CALL *IsSparseTensor)(const OrtValue *value, int *answer);
-  void *unused_179[4];
+  OrtStatus *(ORT_API_CALL *CreateSparseTensorAsOrtValue)(OrtAllocator *allocator,
+                                                          const int64_t *shape, size_t rank,
+                                                          ONNXTensorElementDataType type,
+                                                          OrtValue **value);
+  OrtStatus *(ORT_API_CALL *FillSparseTensorCoo)(OrtValue *value, const OrtMemoryInfo *memory,
+                                                 const int64_t *values_shape, size_t values_rank,
+                                                 const void *values, const int64_t *indices,
+                                                 size_t count);
+  OrtStatus *(ORT_API_CALL *FillSparseTensorCsr)(OrtValue *value, const OrtMemoryInfo *memory,
+                                                 const int64_t *values_shape, size_t values_rank,
+                                                 const void *values, const int64_t *inner,
+                                                 size_t inner_count, const int64_t *outer,
+                                                 size_t outer_count);
+  void *unused_182[1];
   OrtStatus *(ORT_API_CALL *CreateSparseTensorWithValuesAsOrtValue)(
       const OrtMemoryInfo *memory, void *data, const int64_t *shape, size_t rank,
       const int64_t *values_shape, size_t values_rank, ONNXTensorElementDataType type,
@@ -407,7 +439,14 @@ struct OrtApi {
                                                     enum OrtSparseIndicesFormat format,
                                                     size_t *count, const void **indices);
   OrtStatus *(ORT_API_CALL *HasValue)(const OrtValue *value, int *answer);
-  void *unused_193[9];
+  void *unused_193[3];
+  OrtStatus *(ORT_API_CALL *SessionOptionsSetCustomCreateThreadFn)(OrtSessionOptions *options,
+                                                                   OrtCustomCreateThreadFn create);
+  OrtStatus *(ORT_API_CALL *SessionOptionsSetCustomThreadCreationOptions)(
+      OrtSessionOptions *options, void *creation_options);
+  OrtStatus *(ORT_API_CALL *SessionOptionsSetCustomJoinThreadFn)(OrtSessionOptions *options,
+                                                                 OrtCustomJoinThreadFn join);
+  void *unused_199[3];
   OrtStatus *(ORT_API_CALL *SynchronizeBoundInputs)(OrtIoBinding *binding);
   OrtStatus *(ORT_API_CALL *SynchronizeBoundOutputs)(OrtIoBinding *binding);
   void *unused_204[6];
@@ -420,7 +459,9 @@ struct OrtApi {
                                                                    const char *const *keys,
                                                                    const char *const *values,
                                                                    size_t count);
-  void *unused_217[11];
+  void *unused_217[9];
+  OrtStatus *(ORT_API_CALL *UpdateEnvWithCustomLogLevel)(OrtEnv *env, OrtLoggingLevel severity);
+  void *unused_227[1];
   OrtStatus *(ORT_API_CALL *RegisterCustomOpsLibrary_V2)(OrtSessionOptions *options,
                                                          const ORTCHAR_T *path);
   void *unused_229[21];
@@ -440,10 +481,42 @@ struct OrtApi {
                                       RunAsyncCallbackFn callback, void *user_data);
   void *unused_261[12];
   OrtStatus *(ORT_API_CALL *SetDeterministicCompute)(OrtSessionOptions *options, bool enabled);
-  void *unused_274[19];
+  void *unused_274[5];
+  OrtStatus *(ORT_API_CALL *AddExternalInitializersFromFilesInMemory)(
+      OrtSessionOptions *options, const ORTCHAR_T *const *names, char *const *buffers,
+      const size_t *sizes, size_t count);
+  OrtStatus *(ORT_API_CALL *CreateLoraAdapter)(const ORTCHAR_T *path, OrtAllocator *allocator,
+                                               OrtLoraAdapter **adapter);
+  void *unused_281[1];
+  void(ORT_API_CALL *ReleaseLoraAdapter)(OrtLoraAdapter *adapter);
+  OrtStatus *(ORT_API_CALL *RunOptionsAddActiveLoraAdapter)(OrtRunOptions *options,
+                                                            const OrtLoraAdapter *adapter);
+  OrtStatus *(ORT_API_CALL *SetEpDynamicOptions)(OrtSession *session, const char *const *keys,
+                                                 const char *const *values, size_t count);
+  void *unused_285[8];
   OrtStatus *(ORT_API_CALL *SessionOptionsSetLoadCancellationFlag)(OrtSessionOptions *options,
                                                                    bool cancel);
-  void *unused_294[79];
+  void *unused_294[4];
+  void(ORT_API_CALL *GetKeyValuePairs)(const OrtKeyValuePairs *pairs, const char *const **keys,
+                                       const char *const **values, size_t *count);
+  void *unused_299[2];
+  OrtStatus *(ORT_API_CALL *RegisterExecutionProviderLibrary)(OrtEnv *env, const char *name,
+                                                              const ORTCHAR_T *path);
+  OrtStatus *(ORT_API_CALL *UnregisterExecutionProviderLibrary)(OrtEnv *env, const char *name);
+  OrtStatus *(ORT_API_CALL *GetEpDevices)(const OrtEnv *env, const OrtEpDevice *const **devices,
+                                          size_t *count);
+  void *unused_304[3];
+  OrtHardwareDeviceType(ORT_API_CALL *HardwareDevice_Type)(const OrtHardwareDevice *device);
+  uint32_t(ORT_API_CALL *HardwareDevice_VendorId)(const OrtHardwareDevice *device);
+  const char *(ORT_API_CALL *HardwareDevice_Vendor)(const OrtHardwareDevice *device);
+  uint32_t(ORT_API_CALL *HardwareDevice_DeviceId)(const OrtHardwareDevice *device);
+  const OrtKeyValuePairs *(ORT_API_CALL *HardwareDevice_Metadata)(const OrtHardwareDevice *device);
+  const char *(ORT_API_CALL *EpDevice_EpName)(const OrtEpDevice *device);
+  const char *(ORT_API_CALL *EpDevice_EpVendor)(const OrtEpDevice *device);
+  const OrtKeyValuePairs *(ORT_API_CALL *EpDevice_EpMetadata)(const OrtEpDevice *device);
+  const OrtKeyValuePairs *(ORT_API_CALL *EpDevice_EpOptions)(const OrtEpDevice *device);
+  const OrtHardwareDevice *(ORT_API_CALL *EpDevice_Device)(const OrtEpDevice *device);
+  void *unused_317[56];
   const char *(ORT_API_CALL *GetRunConfigEntry)(const OrtRunOptions *options, const char *key);
 };
 

@@ -21,6 +21,7 @@ HEADER = Path(__file__).resolve().parents[2] / "include" / "ortmmap" / "ort_abi.
 ENUM = re.compile(r"(?:typedef )?enum (\w+) \{([^}]*)\}(?: \1)?;")
 STRUCT = re.compile(r"(?:typedef )?struct (\w+) \{([^}]*)\}(?: \1)?;")
 OPAQUE = re.compile(r"typedef struct (\w+) \1;")
+HANDLE = re.compile(r"typedef (const struct \w+ \*)(\w+);")
 CALLBACK = re.compile(r"typedef ([^;{}()]*)\(\*(\w+)\)\(([^;{}()]*)\);")
 FUNCTION = re.compile(r"([^;{}()]*)ORT_API_CALL (\w+)\(([^;{}()]*)\);")
 
@@ -49,6 +50,7 @@ class Declarations:
     structs: dict = field(default_factory=dict)  # struct: {member: type}
     gaps: dict = field(default_factory=dict)  # gap member of OrtApi: (first slot, count)
     opaque: list = field(default_factory=list)
+    handles: dict = field(default_factory=dict)  # typedef of a pointer: type
     callbacks: dict = field(default_factory=dict)  # typedef: type
     functions: dict = field(default_factory=dict)  # function: type
 
@@ -97,6 +99,8 @@ def parse(header):
     text = STRUCT.sub("", text)
     found.opaque = OPAQUE.findall(text)
     text = OPAQUE.sub("", text)
+    found.handles = {name: type_ for type_, name in HANDLE.findall(text)}
+    text = HANDLE.sub("", text)
     for result, name, arguments in CALLBACK.findall(text):
         found.callbacks[name] = f"{result}(*)({arguments})"
     text = CALLBACK.sub("", text)
@@ -172,7 +176,7 @@ def assertions(declarations, measured):
         yield f"size of {struct}", f"sizeof(struct {struct}) {relation} {size}"
     for name in declarations.opaque:
         yield f"typedef {name}", same(f"struct {name} *", f"{name} *")
-    for name, ours in declarations.callbacks.items():
+    for name, ours in (declarations.handles | declarations.callbacks).items():
         yield f"typedef {name}", same(ours, name)
     for name, ours in declarations.functions.items():
         yield f"function {name}", same(ours, f"__typeof__({name})")
@@ -242,10 +246,13 @@ MUTATIONS = {
         "offset of OrtApi.EnableMemPattern",
     ),
     "a gap one slot too long": (
-        lambda t: t.replace("unused_12[1]", "unused_12[2]"),
+        lambda t: re.sub(r"(unused_\d+)\[1\]", r"\1[2]", t, count=1),
         "stands at the wrong slot",
     ),
-    "a gap left out": (lambda t: t.replace("void *unused_4[3];", ""), "wrong slot"),
+    "a gap left out": (
+        lambda t: re.sub(r"void \*unused_\d+\[\d+\];", "", t, count=1),
+        "wrong slot",
+    ),
     "every gap left out": (
         lambda t: re.sub(r"void \*unused_\d+\[\d+\];", "", t),
         "offset of OrtApi.CreateSession",
@@ -305,6 +312,12 @@ MUTATIONS = {
     "a wrong callback": (
         lambda t: t.replace("OrtValue **outputs, size_t output_count,\n", "OrtValue **outputs,\n"),
         "typedef RunAsyncCallbackFn",
+    ),
+    "a wrong handle": (
+        lambda t: t.replace(
+            "typedef const struct OrtCustomHandleType *", "typedef const struct OrtEnv *"
+        ),
+        "typedef OrtCustomThreadHandle",
     ),
     "a wrong entry point": (
         lambda t: t.replace("OrtGetApiBase(void)", "OrtGetApiBase(int version)"),

@@ -6,6 +6,7 @@
 #include <ortmmap/ort_abi.h>
 #include <ortmmap/ort_abi_24.h>
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -244,6 +245,44 @@ static void the_build_describes_itself(void) {
     has_cpu |= strcmp(names[i], "CPUExecutionProvider") == 0;
   CHECK(has_cpu);
   OK(api->ReleaseAvailableProviders(names, count));
+}
+
+static int has_pair(const OrtKeyValuePairs *pairs, const char *key) {
+  const char *const *keys = NULL, *const *values = NULL;
+  size_t count = 0;
+  int found = 0;
+  api->GetKeyValuePairs(pairs, &keys, &values, &count);
+  for (size_t i = 0; i < count; i++)
+    found |= strcmp(keys[i], key) == 0 && values[i][0] != 0;
+  return found;
+}
+
+static void the_environment_describes_its_devices(const OrtEnv *env) {
+  const OrtEpDevice *const *devices = NULL;
+  const OrtHardwareDevice *hardware;
+  size_t count = 0;
+  OK(api->GetEpDevices(env, &devices, &count));
+  if (!CHECK(count > 0))
+    return;
+  CHECK(strcmp(api->EpDevice_EpName(devices[0]), "CPUExecutionProvider") == 0);
+  CHECK(strcmp(api->EpDevice_EpVendor(devices[0]), "Microsoft") == 0);
+  CHECK(has_pair(api->EpDevice_EpMetadata(devices[0]), "version"));
+  CHECK(!has_pair(api->EpDevice_EpOptions(devices[0]), "version"));
+  hardware = api->EpDevice_Device(devices[0]);
+  CHECK(api->HardwareDevice_Type(hardware) == OrtHardwareDeviceType_CPU);
+  CHECK(api->HardwareDevice_Vendor(hardware) != NULL);
+  CHECK(api->HardwareDevice_VendorId(hardware) < 0x10000);
+  CHECK(api->HardwareDevice_DeviceId(hardware) < 0x10000);
+  CHECK(!has_pair(api->HardwareDevice_Metadata(hardware), "version"));
+}
+
+static void the_environment_takes_settings(OrtEnv *env) {
+  OK(api->DisableTelemetryEvents(env));
+  OK(api->EnableTelemetryEvents(env));
+  OK(api->UpdateEnvWithCustomLogLevel(env, ORT_LOGGING_LEVEL_ERROR));
+  OK(api->UpdateEnvWithCustomLogLevel(env, ORT_LOGGING_LEVEL_FATAL));
+  FAILS(ORT_FAIL, api->RegisterExecutionProviderLibrary(env, "nothing", "/nonexistent/lib.so"));
+  FAILS(ORT_FAIL, api->UnregisterExecutionProviderLibrary(env, "nothing"));
 }
 
 static OrtValue *tensor_on(void *data, size_t size, const int64_t *shape, size_t rank,
@@ -888,6 +927,39 @@ static void a_registered_allocator_is_used(OrtEnv *env) {
   api->ReleaseSessionOptions(options);
 }
 
+static OrtCustomThreadHandle start_counted(void *counter, OrtThreadWorkerFn run, void *argument) {
+  pthread_t *thread = malloc(sizeof *thread);
+  void *(*entry)(void *) = NULL;
+  memcpy(&entry, &run, sizeof run); /* it returns nothing, and nobody asks */
+  atomic_fetch_add((atomic_int *)counter, 1);
+  CHECK(pthread_create(thread, NULL, entry, argument) == 0);
+  return (OrtCustomThreadHandle)thread;
+}
+
+static atomic_int threads_joined;
+
+static void join_counted(OrtCustomThreadHandle handle) {
+  pthread_join(*(const pthread_t *)(const void *)handle, NULL);
+  atomic_fetch_add(&threads_joined, 1);
+  free((void *)(uintptr_t)handle);
+}
+
+static void a_session_has_threads_made_for_it(const OrtEnv *env) {
+  OrtSessionOptions *options = session_options();
+  message model = addition_model();
+  OrtSession *session;
+  atomic_int made = 0;
+  OK(api->SetIntraOpNumThreads(options, 3));
+  OK(api->SessionOptionsSetCustomCreateThreadFn(options, start_counted));
+  OK(api->SessionOptionsSetCustomThreadCreationOptions(options, &made));
+  OK(api->SessionOptionsSetCustomJoinThreadFn(options, join_counted));
+  session = session_from(env, &model, options);
+  a_session_runs(session);
+  api->ReleaseSession(session);
+  api->ReleaseSessionOptions(options);
+  CHECK(made == 2 && threads_joined == 2);
+}
+
 static void sessions_share_global_threads(void) {
   OrtThreadingOptions *threading = NULL;
   OrtEnv *env = NULL;
@@ -931,6 +1003,8 @@ static void test_one_session(const OrtEnv *env) {
 static void test_sessions(void) {
   OrtEnv *env = NULL;
   OK(api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "test_abi", &env));
+  the_environment_describes_its_devices(env);
+  the_environment_takes_settings(env);
   session_options_take_every_setting();
   test_one_session(env);
   containers_are_described(env);
@@ -939,6 +1013,7 @@ static void test_sessions(void) {
   loading_can_be_cancelled(env);
   broken_models_are_refused(env);
   a_registered_allocator_is_used(env);
+  a_session_has_threads_made_for_it(env);
   api->ReleaseEnv(env);
 }
 
