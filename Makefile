@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 ONNXRUNTIME ?= onnxruntime
 BIN := $(VENV)/bin
-SOURCES := $(wildcard ortmmap/*.pyx ortmmap/*.pxd include/ortmmap/*.h)
+SOURCES := $(wildcard ortmmap/*.pyx ortmmap/*.pxd include/ortmmap/*.h ortmmap/*.h)
 
 .PHONY: demo test lint native clean
 
@@ -20,7 +20,7 @@ lint: $(VENV)/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint ortmmap
-	$(BIN)/clang-format --dry-run -Werror include/ortmmap/*.h tests/native/*.[ch]
+	$(BIN)/clang-format --dry-run -Werror include/ortmmap/*.h ortmmap/*.h tests/native/*.[ch]
 
 # ORT_HEADERS names the folder of the official C header, for the comparison with ours.
 native: $(VENV)/installed

@@ -19,7 +19,9 @@ DIRECTIVES = {
     "embedsignature": True,
     "embedsignature.format": "python",
 }
-HEADERS = sorted(str(path) for path in Path("include/ortmmap").glob("*.h"))
+HEADERS = sorted(
+    str(path) for folder in ("include/ortmmap", "ortmmap") for path in Path(folder).glob("*.h")
+)
 
 
 def extension(path: Path) -> Extension:
@@ -27,7 +29,7 @@ def extension(path: Path) -> Extension:
     return Extension(
         f"ortmmap.{path.stem}",
         [path.as_posix()],
-        include_dirs=["include", numpy.get_include()],
+        include_dirs=["include", "ortmmap", numpy.get_include()],
         define_macros=NUMPY_MACROS,
         depends=HEADERS,
         libraries=[] if sys.platform in ("win32", "darwin") else ["dl"],

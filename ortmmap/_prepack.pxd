@@ -1,0 +1,22 @@
+"""Recorded creations of sessions, and the pages that their blocks are shared with."""
+
+from ortmmap cimport c_ort_abi as ort
+from ortmmap cimport c_shared_pages as csp
+
+cdef class Pages:
+    # All set once, when it is made. `_view` keeps the mapping that `store.data` lies in.
+    cdef csp.ortmmap_store store
+    cdef readonly object entry
+    cdef object _view
+
+cdef class Recording:
+    # Its address is known to the threads of the session: it must outlive them.
+    cdef csp.ortmmap_recorder recorder
+
+    cdef int set_threads(self, ort.OrtSessionOptions *options) except -1
+    cdef int begin(self, Pages pages) except -1
+    cdef int end(self) noexcept nogil
+    cdef int share(self, Pages pages) except -1
+    cdef list _table(self)
+
+cdef bint start() except -1

@@ -1,0 +1,370 @@
+/* test_shared_pages FOLDER: blocks become pages of a file, and nothing else changes. Linux only.
+ * FOLDER is empty and may be written. */
+#include "check.h"
+
+#include "shared_pages.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+enum { BLOCKS = 6, THREADS = 4, ROUNDS = 200 };
+
+static const char *folder;
+static OrtAllocator *allocator;
+static int from_arena;
+
+/* Odd sizes, two of them alike; the first is too small to be recorded. */
+static const size_t sizes[BLOCKS] = {100, 65536, 70001, 3 << 20, 70001, (2 << 20) + 1};
+
+static void *arena_alloc(OrtAllocator *self, size_t size) {
+  (void)self;
+  from_arena++;
+  return malloc(size);
+}
+
+static void arena_free(OrtAllocator *self, void *block) {
+  (void)self;
+  from_arena -= block != NULL;
+  free(block);
+}
+
+static OrtAllocator arena = {.version = 18, .Alloc = arena_alloc, .Free = arena_free};
+
+static void *allocate(size_t size) { return allocator->Alloc(allocator, size); }
+
+static void release(void *block) { allocator->Free(allocator, block); }
+
+/* What the n-th block holds: the same in every recording. */
+static void fill(unsigned char *block, size_t size, unsigned seed) {
+  size_t index;
+  for (index = 0; index < size; index++)
+    block[index] = (unsigned char)((index * 31 + index / 4096) * (seed + 7) + seed);
+}
+
+static int is_filled(const unsigned char *block, size_t size, unsigned seed) {
+  unsigned char *expected = malloc(size);
+  int equal;
+  fill(expected, size, seed);
+  equal = memcmp(block, expected, size) == 0;
+  free(expected);
+  return equal;
+}
+
+/* A creation that allocates and fills one block after another, in this order. */
+static void create(ortmmap_recorder *recorder, const ortmmap_store *store,
+                   unsigned char *blocks[BLOCKS], const int order[BLOCKS]) {
+  int step;
+  CHECK(ortmmap_recorder_begin(recorder, store));
+  for (step = 0; step < BLOCKS; step++) {
+    int which = order[step];
+    blocks[which] = allocate(sizes[which]);
+    fill(blocks[which], sizes[which], (unsigned)which);
+  }
+  ortmmap_recorder_end(recorder);
+}
+
+static void release_all(ortmmap_recorder *recorder, unsigned char *blocks[BLOCKS]) {
+  int which;
+  for (which = 0; which < BLOCKS; which++)
+    release(blocks[which]);
+  ortmmap_recorder_release(recorder);
+}
+
+static size_t count_of(const ortmmap_recorder *recorder, ortmmap_block_state state) {
+  ortmmap_block blocks[64];
+  size_t index, count = ortmmap_recorder_blocks(recorder, blocks, 64), found = 0;
+  for (index = 0; index < count; index++)
+    found += blocks[index].state == state;
+  return found;
+}
+
+static void nothing_is_left(void) {
+  ortmmap_heap *heap = &ortmmap_the_heap;
+  CHECK(heap->block_count == 0);
+  CHECK(heap->free_count == 1 && heap->free[0].address == heap->base &&
+        heap->free[0].size == heap->size);
+  CHECK(from_arena == 0);
+}
+
+static const int in_order[BLOCKS] = {0, 1, 2, 3, 4, 5};
+static const int shuffled[BLOCKS] = {5, 4, 0, 3, 2, 1};
+
+static ortmmap_stored_block stored[BLOCKS - 1];
+
+/* Writes what a recorder recorded, and gives it as a store. */
+static ortmmap_store store_of(const ortmmap_recorder *recorder) {
+  ortmmap_store store = {.blocks = stored};
+  ortmmap_block blocks[BLOCKS];
+  char path[4096];
+  size_t index, offset = 0;
+  store.count = ortmmap_recorder_blocks(recorder, blocks, BLOCKS);
+  CHECK(store.count == BLOCKS - 1);
+  snprintf(path, sizeof path, "%s/store", folder);
+  store.fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  for (index = 0; index < store.count; index++) {
+    stored[index] = (ortmmap_stored_block){offset, blocks[index].size};
+    CHECK(pwrite(store.fd, blocks[index].address, blocks[index].size, (off_t)offset) ==
+          (ssize_t)blocks[index].size);
+    offset = ortmmap_round_up(offset + blocks[index].size, ORTMMAP_LEAST_BLOCK);
+  }
+  CHECK(ftruncate(store.fd, (off_t)offset) == 0);
+  store.data = mmap(NULL, offset, PROT_READ, MAP_SHARED, store.fd, 0);
+  CHECK(store.data != MAP_FAILED);
+  return store;
+}
+
+static void a_recording_keeps_blocks_private(void) {
+  ortmmap_recorder recorder = {0};
+  unsigned char *blocks[BLOCKS];
+  int which;
+  create(&recorder, NULL, blocks, in_order);
+  CHECK(count_of(&recorder, ORTMMAP_BLOCK_PRIVATE) == BLOCKS - 1);
+  CHECK(from_arena == 1);
+  for (which = 0; which < BLOCKS; which++)
+    CHECK(is_filled(blocks[which], sizes[which], (unsigned)which));
+  release_all(&recorder, blocks);
+  nothing_is_left();
+}
+
+static void what_was_recorded_is_shared_afterwards(ortmmap_store *store) {
+  ortmmap_recorder recorder = {0};
+  unsigned char *blocks[BLOCKS];
+  int which;
+  create(&recorder, NULL, blocks, in_order);
+  *store = store_of(&recorder);
+  recorder.store = store;
+  ortmmap_recorder_share(&recorder);
+  CHECK(count_of(&recorder, ORTMMAP_BLOCK_SHARED) == BLOCKS - 1);
+  for (which = 0; which < BLOCKS; which++)
+    CHECK(is_filled(blocks[which], sizes[which], (unsigned)which));
+  release_all(&recorder, blocks);
+  nothing_is_left();
+}
+
+static void equal_blocks_are_shared(const ortmmap_store *store, const int order[BLOCKS]) {
+  ortmmap_recorder recorder = {0};
+  unsigned char *blocks[BLOCKS];
+  int which;
+  create(&recorder, store, blocks, order);
+  CHECK(count_of(&recorder, ORTMMAP_BLOCK_SHARED) == BLOCKS - 1);
+  for (which = 0; which < BLOCKS; which++)
+    CHECK(is_filled(blocks[which], sizes[which], (unsigned)which));
+  if (order == in_order) /* as expected: huge pages fit */
+    for (which = 1; which < BLOCKS; which++)
+      CHECK((uintptr_t)blocks[which] % ORTMMAP_HUGE_PAGE ==
+            stored[which - 1].offset % ORTMMAP_HUGE_PAGE);
+  release_all(&recorder, blocks);
+  nothing_is_left();
+}
+
+static void a_write_makes_private_and_spares_the_file(const ortmmap_store *store) {
+  ortmmap_recorder recorder = {0};
+  unsigned char *blocks[BLOCKS];
+  create(&recorder, store, blocks, in_order);
+  memset(blocks[3], 0x5a, sizes[3]);
+  CHECK(is_filled(store->data + stored[2].offset, sizes[3], 3));
+  release_all(&recorder, blocks);
+  nothing_is_left();
+}
+
+static void different_blocks_stay_private(const ortmmap_store *store) {
+  ortmmap_recorder recorder = {0};
+  unsigned char *other, *unknown;
+  CHECK(ortmmap_recorder_begin(&recorder, store));
+  other = allocate(sizes[3]);
+  fill(other, sizes[3], 99);
+  unknown = allocate(123456);
+  fill(unknown, 123456, 98);
+  ortmmap_recorder_end(&recorder);
+  CHECK(count_of(&recorder, ORTMMAP_BLOCK_PRIVATE) == 2);
+  CHECK(is_filled(other, sizes[3], 99) && is_filled(unknown, 123456, 98));
+  release(other);
+  release(unknown);
+  ortmmap_recorder_release(&recorder);
+  nothing_is_left();
+}
+
+static void two_blocks_filled_late_are_shared_at_the_end(const ortmmap_store *store) {
+  ortmmap_recorder recorder = {0};
+  unsigned char *one, *two;
+  CHECK(ortmmap_recorder_begin(&recorder, store));
+  one = allocate(sizes[2]);
+  two = allocate(sizes[4]);
+  fill(one, sizes[2], 2);
+  fill(two, sizes[4], 4);
+  CHECK(is_filled(one, sizes[2], 2) && is_filled(two, sizes[4], 4));
+  ortmmap_recorder_end(&recorder);
+  CHECK(count_of(&recorder, ORTMMAP_BLOCK_SHARED) == 2);
+  CHECK(is_filled(one, sizes[2], 2) && is_filled(two, sizes[4], 4));
+  release(one);
+  release(two);
+  ortmmap_recorder_release(&recorder);
+  nothing_is_left();
+}
+
+static void a_block_may_be_freed_while_it_is_in_scratch(const ortmmap_store *store) {
+  ortmmap_recorder recorder = {0};
+  unsigned char *kept;
+  CHECK(ortmmap_recorder_begin(&recorder, store));
+  release(allocate(sizes[3]));
+  kept = allocate(sizes[1]);
+  fill(kept, sizes[1], 1);
+  ortmmap_recorder_end(&recorder);
+  CHECK(count_of(&recorder, ORTMMAP_BLOCK_SHARED) == 1 && is_filled(kept, sizes[1], 1));
+  release(kept);
+  ortmmap_recorder_release(&recorder);
+  nothing_is_left();
+}
+
+/* Each thread allocates and fills every block, many times over, as others do. */
+static void *work(void *failures) {
+  int round, which;
+  for (round = 0; round < ROUNDS; round++)
+    for (which = 1; which < BLOCKS; which++) {
+      size_t size = sizes[which] % 100000 + ORTMMAP_LEAST_BLOCK;
+      unsigned char *block = allocate(size);
+      block[0] = (unsigned char)which;
+      block[size - 1] = (unsigned char)round;
+      if (block[0] != which || block[size - 1] != (unsigned char)round)
+        atomic_fetch_add((atomic_int *)failures, 1);
+      release(block);
+    }
+  return NULL;
+}
+
+typedef struct job {
+  int which;
+  unsigned char *block;
+} job;
+
+static void fill_one(void *argument) {
+  job *mine = argument;
+  mine->block = allocate(sizes[mine->which]);
+  fill(mine->block, sizes[mine->which], (unsigned)mine->which);
+}
+
+static void threads_of_the_session_record_too(const ortmmap_store *store) {
+  ortmmap_recorder recorder = {0};
+  OrtCustomThreadHandle threads[THREADS];
+  job jobs[THREADS];
+  int index;
+  CHECK(ortmmap_recorder_begin(&recorder, store));
+  for (index = 0; index < THREADS; index++) {
+    jobs[index].which = index + 1;
+    threads[index] = ortmmap_create_thread(&recorder, fill_one, jobs + index);
+  }
+  for (index = 0; index < THREADS; index++)
+    ortmmap_join_thread(threads[index]);
+  ortmmap_recorder_end(&recorder);
+  CHECK(count_of(&recorder, ORTMMAP_BLOCK_SHARED) == THREADS);
+  for (index = 0; index < THREADS; index++) {
+    CHECK(is_filled(jobs[index].block, sizes[index + 1], (unsigned)index + 1));
+    release(jobs[index].block);
+  }
+  ortmmap_recorder_release(&recorder);
+  nothing_is_left();
+}
+
+static void record_and_work(void *failures) { work(failures); }
+
+static void blocks_come_and_go_in_many_threads(const ortmmap_store *store) {
+  ortmmap_recorder recorder = {0};
+  OrtCustomThreadHandle threads[THREADS];
+  atomic_int failures = 0;
+  int index;
+  CHECK(ortmmap_recorder_begin(&recorder, store));
+  for (index = 0; index < THREADS; index++)
+    threads[index] = ortmmap_create_thread(&recorder, record_and_work, &failures);
+  work(&failures);
+  for (index = 0; index < THREADS; index++)
+    ortmmap_join_thread(threads[index]);
+  ortmmap_recorder_end(&recorder);
+  CHECK(failures == 0);
+  ortmmap_recorder_release(&recorder);
+  nothing_is_left();
+}
+
+static void threads_outside_go_to_the_arena(const ortmmap_store *store) {
+  ortmmap_recorder recorder = {0};
+  pthread_t outside;
+  atomic_int failures = 0;
+  CHECK(ortmmap_recorder_begin(&recorder, store));
+  CHECK(pthread_create(&outside, NULL, work, &failures) == 0);
+  pthread_join(outside, NULL);
+  CHECK(failures == 0 && count_of(&recorder, ORTMMAP_BLOCK_PRIVATE) == 0);
+  ortmmap_recorder_end(&recorder);
+  ortmmap_recorder_release(&recorder);
+  nothing_is_left();
+}
+
+static void two_sessions_drop_in_any_order(const ortmmap_store *store) {
+  ortmmap_recorder one = {0}, two = {0};
+  unsigned char *of_one[BLOCKS], *of_two[BLOCKS];
+  create(&one, store, of_one, in_order);
+  create(&two, store, of_two, shuffled);
+  release_all(&one, of_one);
+  CHECK(is_filled(of_two[5], sizes[5], 5));
+  create(&one, store, of_one, shuffled);
+  release_all(&two, of_two);
+  CHECK(is_filled(of_one[3], sizes[3], 3));
+  release_all(&one, of_one);
+  nothing_is_left();
+}
+
+static void a_child_of_fork_has_a_working_heap(const ortmmap_store *store) {
+  ortmmap_recorder recorder = {0};
+  unsigned char *blocks[BLOCKS];
+  int status = 1;
+  pid_t child;
+  create(&recorder, store, blocks, in_order);
+  child = fork();
+  if (child == 0) {
+    ortmmap_recorder own = {0};
+    unsigned char *of_child[BLOCKS];
+    create(&own, store, of_child, shuffled);
+    _exit(checks_failed != 0 || !is_filled(of_child[3], sizes[3], 3) ||
+          !is_filled(blocks[3], sizes[3], 3));
+  }
+  CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+  release_all(&recorder, blocks);
+  nothing_is_left();
+}
+
+static void a_failed_file_leaves_blocks_private(const ortmmap_store *store) {
+  ortmmap_recorder recorder = {0};
+  ortmmap_store closed = *store;
+  unsigned char *blocks[BLOCKS];
+  closed.fd = -1;
+  create(&recorder, &closed, blocks, in_order);
+  CHECK(count_of(&recorder, ORTMMAP_BLOCK_PRIVATE) == BLOCKS - 1);
+  CHECK(is_filled(blocks[3], sizes[3], 3));
+  release_all(&recorder, blocks);
+  nothing_is_left();
+}
+
+int main(int argc, char **argv) {
+  ortmmap_store store;
+  if (argc != 2) {
+    fprintf(stderr, "usage: test_shared_pages FOLDER\n");
+    return 2;
+  }
+  folder = argv[1];
+  allocator = ortmmap_heap_start(&arena, NULL);
+  if (!CHECK(allocator != NULL))
+    return 1;
+  a_recording_keeps_blocks_private();
+  what_was_recorded_is_shared_afterwards(&store);
+  equal_blocks_are_shared(&store, in_order);
+  equal_blocks_are_shared(&store, shuffled);
+  a_write_makes_private_and_spares_the_file(&store);
+  different_blocks_stay_private(&store);
+  two_blocks_filled_late_are_shared_at_the_end(&store);
+  a_block_may_be_freed_while_it_is_in_scratch(&store);
+  threads_of_the_session_record_too(&store);
+  blocks_come_and_go_in_many_threads(&store);
+  threads_outside_go_to_the_arena(&store);
+  two_sessions_drop_in_any_order(&store);
+  a_child_of_fork_has_a_working_heap(&store);
+  a_failed_file_leaves_blocks_private(&store);
+  return checks_report("test_shared_pages");
+}
