@@ -1,0 +1,86 @@
+"""A reader of flatbuffers: just enough for what an ORT-format model says of itself.
+
+The format: https://flatbuffers.dev/internals/.
+"""
+
+import struct
+
+__all__ = ["Table", "root"]
+
+
+class Table:
+    """A table; its fields are asked for by their position in the schema.
+
+    Offsets in a flatbuffer are 32 bits without a sign, from where they stand, except a table's to
+    its vtable. Whatever lies outside the buffer raises `struct.error`.
+    """
+
+    def __init__(self, data: memoryview, at: int) -> None:
+        self._data = data
+        self._at = at
+        self._vtable = at - self._number("<i", at)
+        self._entries = (self._number("<H", self._vtable) - 4) // 2
+
+    def integer(self, position: int, form: str = "<i", default: int = 0) -> int:
+        """Return a number of the format `form` of `struct`."""
+        at = self._field(position)
+        return self._number(form, at) if at else default
+
+    def text(self, position: int) -> str:
+        """Return a string; an empty one where there is none."""
+        at = self._field(position)
+        return self._text(self._follow(at)) if at else ""
+
+    def texts(self, position: int) -> list[str]:
+        """Return a vector of strings."""
+        return [self._text(self._follow(at)) for at in self._elements(position, 4)]
+
+    def table(self, position: int) -> "Table | None":
+        """Return a table, or None where there is none."""
+        at = self._field(position)
+        return Table(self._data, self._follow(at)) if at else None
+
+    def tables(self, position: int) -> list["Table"]:
+        """Return a vector of tables."""
+        return [Table(self._data, self._follow(at)) for at in self._elements(position, 4)]
+
+    def integers(self, position: int) -> list[int]:
+        """Return a vector of 64-bit integers."""
+        return [self._number("<q", at) for at in self._elements(position, 8)]
+
+    def extent(self, position: int) -> tuple[int, int]:
+        """Return where a vector of bytes begins, and its size; 0, 0 where there is none."""
+        at = self._field(position)
+        if not at:
+            return 0, 0
+        start = self._follow(at)
+        return start + 4, self._number("<I", start)
+
+    def _elements(self, position: int, width: int) -> range:
+        start, count = self.extent(position)
+        if start + count * width > len(self._data):
+            raise struct.error(f"a vector of {count} at byte {start} goes beyond the end")
+        return range(start, start + count * width, width)
+
+    def _field(self, position: int) -> int:
+        if position >= self._entries:
+            return 0
+        offset = self._number("<H", self._vtable + 4 + 2 * position)
+        return self._at + offset if offset else 0
+
+    def _follow(self, at: int) -> int:
+        return at + self._number("<I", at)
+
+    def _text(self, at: int) -> str:
+        size = self._number("<I", at)
+        return bytes(self._data[at + 4 : at + 4 + size]).decode("utf-8", "replace")
+
+    def _number(self, form: str, at: int) -> int:
+        if at < 0:  # unpack_from would count from the end
+            raise struct.error(f"an offset of {at}")
+        return struct.unpack_from(form, self._data, at)[0]
+
+
+def root(data: memoryview) -> Table:
+    """Return the outermost table."""
+    return Table(data, struct.unpack_from("<I", data, 0)[0])
