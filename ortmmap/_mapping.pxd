@@ -11,3 +11,5 @@ cdef class Mapping:
     cdef Py_ssize_t _exports
 
     cdef int _check_open(self) except -1
+
+cdef tuple identity_of(str path)

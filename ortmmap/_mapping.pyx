@@ -102,6 +102,11 @@ cdef class Mapping:
         """Whether `close` was called."""
         return self._mapping.data == NULL
 
+    @property
+    def identity(self) -> tuple:
+        """Device, inode, size in bytes, times of modification and of change in ns, when mapped."""
+        return _identity(&self._mapping.identity)
+
     def resident(self) -> int:
         """Return how many bytes of the file are in physical memory (mincore(2)).
 
@@ -185,6 +190,23 @@ cdef class Mapping:
         if self._mapping.data == NULL:
             raise ValueError(f"the mapping of {self.path} is closed")
         return 0
+
+
+cdef tuple identity_of(str path):
+    """Give the identity, as `Mapping.identity` does, of the file that a path names now."""
+    cdef bytes encoded = native_path(path)
+    cdef const cm.ortmmap_path_char *name = <const cm.ortmmap_path_char *><const char *>encoded
+    cdef cm.ortmmap_file_identity identity
+    cdef cm.ortmmap_mapping_error error
+    with nogil:
+        cm.ortmmap_file_identity_get(name, &identity, &error)
+    if error.status != cm.ORTMMAP_MAPPING_OK:
+        _raise(&error, path)
+    return _identity(&identity)
+
+
+cdef tuple _identity(const cm.ortmmap_file_identity *found):
+    return found.device, found.inode, found.size, found.mtime_ns, found.ctime_ns
 
 
 cdef int _raise(const cm.ortmmap_mapping_error *error, str path) except -1:

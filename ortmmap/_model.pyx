@@ -7,93 +7,136 @@ the `Model` does.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcmp
 
-from ortmmap._options cimport make_session_options
+from ortmmap._options cimport NativeOptions, make_session_options
 from ortmmap._runtime cimport api, env, native_path, raise_status
 
 import os
+from collections import namedtuple
 
 from ortmmap.errors import InvalidArgument
 
 # Keys of onnxruntime_session_options_config_keys.h.
 LOAD_FORMAT = "session.load_model_format"
-IN_PLACE = {
-    LOAD_FORMAT: "ORT",
-    "session.use_ort_model_bytes_directly": "1",
-    "session.use_ort_model_bytes_for_initializers": "1",
-}
+PARALLEL_PREPACKING = "session.prepack.enable_parallel"
+
+Memory = namedtuple("Memory", "mapped resident shared private shared_blocks private_blocks")
+Memory.__doc__ = """The memory of a session's weights, in bytes, and of how many blocks.
+
+Attributes
+----------
+mapped, resident : int
+    Of the file that is mapped, and of it what is in physical memory, shared with every process.
+shared, private : int
+    Of prepacked weights: in pages of the cache's file, which processes share, and in memory of
+    this process. 0 where the session was created without a cache, which records nothing.
+shared_blocks, private_blocks : int
+    How many blocks these are.
+"""
 
 
 cdef class Model:
     """A model's bytes, mapped or lent by the object that they were given as."""
 
     def __init__(self, source, *, bint prefault=False, bint lock=False):
-        self._open(source, prefault, lock)
+        self.prefault, self.lock = prefault, lock
+        self.entries = []
+        if isinstance(source, (str, os.PathLike)):
+            self.path = os.fsdecode(source)
+            self.map(self.path)
+            return
+        if prefault or lock:
+            raise ValueError("prefault and lock go with a model file, not with a buffer")
+        try:
+            PyObject_GetBuffer(source, &self.bytes, PyBUF_SIMPLE)
+        except TypeError:
+            raise TypeError(f"Unable to load from type '{type(source)}'") from None
+        if self.bytes.len == 0:
+            raise InvalidArgument("expected a model, found a buffer of 0 bytes")
 
     def __dealloc__(self):
-        self._release()
+        self.release_bytes()
 
     def __repr__(self):
         return self.path or "a buffer"
 
-    cdef ort.OrtSession *create_session(
-        self, object options, dict config, list providers
-    ) except NULL:
-        """Create ONNX Runtime's session; the caller releases it before it drops the Model."""
-        cdef ort.OrtSession *session
-        if self._is_ort_format(options):
-            return self._create(options, {**IN_PLACE, **config}, providers)
+    cdef object source(self):
+        """Give what the model can be opened from again: a path, or a buffer that it still holds."""
         if self.path is not None:
-            self._release()   # ONNX Runtime's loader reads the file itself
-        session = self._create(options, {LOAD_FORMAT: "ONNX", **config}, providers)
-        self._release()       # it has parsed the bytes, and keeps no pointer into them
-        return session
+            return self.path
+        return None if self.bytes.buf == NULL else <object>self.bytes.obj
 
-    cdef int _open(self, object source, bint prefault, bint lock) except -1:
-        if isinstance(source, (str, os.PathLike)):
-            self.path = os.fsdecode(source)
-            self.mapping = Mapping(self.path, prefault=prefault, lock=lock)
-            PyObject_GetBuffer(self.mapping, &self._bytes, PyBUF_SIMPLE)
-            return 0
-        if prefault or lock:
-            raise ValueError("prefault and lock go with a model file, not with a buffer")
-        try:
-            PyObject_GetBuffer(source, &self._bytes, PyBUF_SIMPLE)
-        except TypeError:
-            raise TypeError(f"Unable to load from type '{type(source)}'") from None
-        if self._bytes.len == 0:
-            raise InvalidArgument("expected a model, found a buffer of 0 bytes")
-        return 0
+    @property
+    def nbytes(self) -> int:
+        """Size of the bytes held; 0 where none are."""
+        return self.bytes.len if self.bytes.buf != NULL else 0
 
-    cdef bint _is_ort_format(self, object options) except -1:
+    def memory(self):
+        """Return the `Memory` of the model's weights."""
+        mapping, recording = self.mapping, self.recording
+        mapped, resident = (0, 0) if mapping is None else (mapping.nbytes, mapping.resident())
+        shared = private = (0, 0)
+        if recording is not None:
+            shared, private = recording.shared_blocks(), recording.private_blocks()
+        return Memory(mapped, resident, shared[1], private[1], shared[0], private[0])
+
+    cdef bint is_ort_format(self, object options) except -1:
         """Whether the bytes are a flatbuffer with ONNX Runtime's identifier, or options say so."""
         named = options._config.get(LOAD_FORMAT)
         if named:
             return named == "ORT"
-        return self._bytes.len >= 8 and memcmp(<char *>self._bytes.buf + 4, b"ORTM", 4) == 0
+        return self.nbytes >= 8 and memcmp(<char *>self.bytes.buf + 4, b"ORTM", 4) == 0
+
+    cdef int map(self, str path) except -1:
+        """Hold the bytes of a file, instead of those held before."""
+        mapping = Mapping(path, prefault=self.prefault, lock=self.lock)
+        self.release_bytes()
+        self.mapping = mapping
+        return PyObject_GetBuffer(mapping, &self.bytes, PyBUF_SIMPLE)
+
+    cdef int release_bytes(self) except -1:
+        self.mapping = None
+        PyBuffer_Release(&self.bytes)
+        self.bytes.buf = NULL
+        return 0
+
+    cdef ort.OrtSession *create_of_bytes(
+        self, object options, dict config, list providers, const void *data, size_t size
+    ) except NULL:
+        """Create ONNX Runtime's session of a model in memory.
+
+        `config` holds entries that `options` does not. The caller releases the session.
+        """
+        return self._create(options, config, providers, data, size, b"")
+
+    cdef ort.OrtSession *create_of_file(
+        self, object options, dict config, list providers, str path
+    ) except NULL:
+        """Create ONNX Runtime's session of a file that its own loader reads."""
+        return self._create(options, config, providers, NULL, 0, native_path(path))
 
     cdef ort.OrtSession *_create(
-        self, object options, dict config, list providers
+        self,
+        object options,
+        dict config,
+        list providers,
+        const void *data,
+        size_t size,
+        bytes path,
     ) except NULL:
-        """Create ONNX Runtime's session, of the bytes held or else of the file."""
-        cdef ort.OrtSessionOptions *native = make_session_options(options, config, providers)
+        cdef NativeOptions native = make_session_options(options, config, providers)
         cdef ort.OrtSession *session = NULL
         cdef ort.OrtStatus *status
-        cdef bytes path = b"" if self.path is None else native_path(self.path)
         cdef const ort.ORTCHAR_T *file = <const ort.ORTCHAR_T *><const char *>path
-        with nogil:
-            if self._bytes.buf != NULL:
-                status = api.CreateSessionFromArray(
-                    env, self._bytes.buf, self._bytes.len, native, &session
-                )
-            else:
-                status = api.CreateSession(env, file, native, &session)
-            api.ReleaseSessionOptions(native)
+        try:
+            if self.recording is not None and options._config.get(PARALLEL_PREPACKING) == "1":
+                self.recording.set_threads(native.options)
+            with nogil:
+                if data != NULL:
+                    status = api.CreateSessionFromArray(env, data, size, native.options, &session)
+                else:
+                    status = api.CreateSession(env, file, native.options, &session)
+        finally:
+            native.release()
         if status != NULL:
             raise_status(status, self.path)
         return session
-
-    cdef int _release(self) except -1:
-        self.mapping = None
-        PyBuffer_Release(&self._bytes)
-        self._bytes.buf = NULL
-        return 0

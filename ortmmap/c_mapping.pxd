@@ -61,4 +61,9 @@ cdef extern from "ortmmap/mapping.h" nogil:
         size_t length,
         ortmmap_mapping_error *error,
     )
+    ortmmap_mapping_status ortmmap_file_identity_get(
+        const ortmmap_path_char *path,
+        ortmmap_file_identity *identity,
+        ortmmap_mapping_error *error,
+    )
     int64_t ortmmap_mapping_resident(const ortmmap_mapping *mapping)

@@ -1,0 +1,261 @@
+"""Sessions with a cache: optimized once, prepacked weights shared, outputs the same."""
+
+import gc
+import json
+import multiprocessing
+import threading
+from pathlib import Path
+
+import models
+import numpy as np
+import onnxruntime
+import pytest
+from support import ask_python, assert_same, configured
+
+import ortmmap
+from ortmmap.cache import Store
+
+LAYERS, WIDTH = 8, 1024  # 32 MiB of weights, each of them prepacked
+
+OPEN = """
+import json, sys, warnings
+import numpy as np
+import ortmmap
+from support import configured, smaps_rollup
+warnings.simplefilter("error")
+path, cache, config = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+feed = {"h0": np.linspace(-1, 1, 1024, dtype="f4").reshape(1, 1024)}
+ortmmap.get_version_string()
+before = smaps_rollup()["Anonymous"]
+options = configured(ortmmap.SessionOptions(), config=config)
+session = ortmmap.Session(path, options, cache=cache)
+result = session.run(None, feed)[0]
+memory = session.memory()
+print(json.dumps([result.tobytes().hex(), smaps_rollup()["Anonymous"] - before, memory._asdict()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "weights.onnx"
+    path.write_bytes(models.weights(LAYERS, WIDTH))
+    return path
+
+
+@pytest.fixture(scope="module")
+def expected(model) -> str:
+    options = configured(onnxruntime.SessionOptions())
+    session = onnxruntime.InferenceSession(model, options, enable_fallback=0)
+    return session.run(None, {"h0": feed()})[0].tobytes().hex()
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tmp_path / "cache"
+
+
+def feed() -> np.ndarray:
+    return np.linspace(-1, 1, WIDTH, dtype="f4").reshape(1, WIDTH)
+
+
+def opened(model: Path, cache: object, config: dict | None = None, **kwargs: object) -> tuple:
+    """Open and run in a fresh process; return the output, private bytes and `memory()`."""
+    return tuple(
+        ask_python(OPEN, model, json.dumps(cache, default=str), json.dumps(config or {}), **kwargs)
+    )
+
+
+def kinds(folder: Path) -> list[str]:
+    return sorted(entry.kind for entry in Store(str(folder)).entries())
+
+
+def test_the_first_process_fills_the_cache_and_the_second_shares_it(model, folder, expected):
+    first, _, _ = opened(model, folder)
+    assert kinds(folder) == ["model", "pages"]
+    second, private, memory = opened(model, folder)
+    assert first == second == expected
+    assert memory["shared_blocks"] == LAYERS
+    assert memory["shared"] >= LAYERS * WIDTH * WIDTH * 4
+    assert memory["private_blocks"] == 0
+    assert private < memory["shared"] / 2
+
+
+def test_a_model_in_ort_format_shares_its_prepacked_weights(model, folder, expected, tmp_path):
+    ort = ortmmap.convert(model, tmp_path / "model.ort")
+    first, _, _ = opened(ort, folder)
+    second, _, memory = opened(ort, folder)
+    assert first == second == expected
+    assert kinds(folder) == ["pages"]
+    assert (memory["shared_blocks"], memory["private_blocks"]) == (LAYERS, 0)
+
+
+def test_parallel_prepacking_shares_too(model, folder, expected):
+    config = {"session.prepack.enable_parallel": "1"}
+    opened(model, folder)
+    output, _, memory = opened(model, folder, config)
+    assert output == expected
+    assert memory["shared_blocks"] == LAYERS
+
+
+def test_without_prepacking_only_the_model_is_kept(model, folder):
+    config = {"session.disable_prepacking": "1"}
+    plain = opened(model, False, config)[0]
+    assert opened(model, folder, config)[0] == plain
+    assert opened(model, folder, config)[0] == plain
+    assert kinds(folder) == ["model"]
+
+
+def test_without_a_cache_nothing_is_written(model, folder, expected):
+    env = {"ORTMMAP_CACHE_DIR": str(folder)}
+    assert opened(model, False, env=env)[0] == expected
+    assert opened(model, None, env={**env, "ORTMMAP_CACHE": "0"})[0] == expected
+    assert not folder.exists()
+
+
+def test_the_environment_names_the_folder_and_a_model_of_16_mib_is_cached(model, folder, expected):
+    env = {"ORTMMAP_CACHE_DIR": str(folder), "ORTMMAP_CACHE": None}
+    assert opened(model, None, env=env)[0] == expected
+    assert kinds(folder) == ["model", "pages"]
+
+
+def test_a_small_model_is_not_cached_unless_asked_for(onnx_file, folder, monkeypatch):
+    monkeypatch.setenv("ORTMMAP_CACHE_DIR", str(folder))
+    monkeypatch.delenv("ORTMMAP_CACHE", raising=False)
+    ortmmap.Session(onnx_file)
+    assert not folder.exists()
+    ortmmap.Session(onnx_file, cache=True)
+    assert kinds(folder) == ["model"] or kinds(folder) == ["model", "pages"]
+
+
+def test_a_changed_model_is_another(folder, tmp_path):
+    path = tmp_path / "changing.onnx"
+    path.write_bytes(models.weights(LAYERS, WIDTH))
+    before = opened(path, folder)[0]
+    path.write_bytes(models.weights(LAYERS + 1, WIDTH))
+    after = opened(path, folder)[0]
+    assert after != before
+    assert after == opened(path, False)[0]
+    assert len(kinds(folder)) == 4
+
+
+def test_options_that_change_the_graph_have_entries_of_their_own(model, folder):
+    opened(model, folder)
+    session = ortmmap_session_at(model, folder, graph_optimization_level=0)
+    session.close()
+    assert len(kinds(folder)) == 4
+
+
+def ortmmap_session_at(model: Path, folder: Path, **settings: object) -> ortmmap.Session:
+    options = configured(ortmmap.SessionOptions(), **settings)
+    return ortmmap.Session(model, options, cache=folder)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "emptied", "gone"])
+@pytest.mark.parametrize("kind", ["model", "pages"])
+def test_a_damaged_entry_is_made_again(model, folder, expected, damage, kind):
+    opened(model, folder)
+    [entry] = (found for found in Store(str(folder)).entries() if found.kind == kind)
+    [path] = (p for p in (folder / entry.name).iterdir() if p.name != "header")
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+        kept = {"truncated": content[:middle], "flipped": flipped, "emptied": b""}[damage]
+        path.write_bytes(kept)
+        path.chmod(0o600)
+    code = OPEN.replace('warnings.simplefilter("error")', "warnings.simplefilter('ignore')")
+    output, _, _ = ask_python(code, model, json.dumps(str(folder)), "{}")
+    assert output == expected
+    assert opened(model, folder)[2]["shared_blocks"] == LAYERS
+
+
+def test_sessions_share_in_one_process_and_go_in_any_order(model, folder, expected):
+    sessions = [ortmmap_session_at(model, folder) for _ in range(4)]
+    for index in (2, 0, 3, 1):
+        output = sessions[index].run(None, {"h0": feed()})[0]
+        assert output.tobytes().hex() == expected
+        sessions[index] = None
+        gc.collect()
+    assert output.tobytes().hex() == expected
+
+
+def test_other_sessions_run_while_one_is_recorded(model, folder, expected):
+    running = ortmmap_session_at(model, folder)
+    outputs, stop = set(), threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            outputs.add(running.run(None, {"h0": feed()})[0].tobytes().hex())
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    opened_too = [ortmmap_session_at(model, folder) for _ in range(3)]
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert outputs == {expected}
+    assert all(session.memory().private_blocks == 0 for session in opened_too)
+
+
+def test_an_old_model_whose_initializers_are_inputs_keeps_its_inputs(folder, tmp_path):
+    path = tmp_path / "old.onnx"
+    path.write_bytes(models.overridable())
+    plain = ortmmap.Session(path, cache=False)
+    for _ in range(2):
+        session = ortmmap.Session(path, cache=folder)
+        assert [arg.name for arg in session.get_inputs()] == [
+            arg.name for arg in plain.get_inputs()
+        ]
+        x = np.arange(3, dtype="f4")
+        assert_same(session.run(None, {"x": x}), plain.run(None, {"x": x}))
+
+
+def test_a_model_too_large_for_ort_format_is_saved_as_onnx(model, folder, expected):
+    code = "import ortmmap._creation as c; c.LARGEST_ORT = 1 << 20\n" + OPEN
+    arguments = (model, json.dumps(str(folder)), "{}")
+    assert ask_python(code, *arguments)[0] == expected
+    output, _, memory = ask_python(code, *arguments)
+    assert output == expected
+    assert (memory["shared_blocks"], memory["private_blocks"]) == (LAYERS, 0)
+
+
+def test_a_folder_that_cannot_be_written_warns_once_and_the_session_opens(model, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    with pytest.warns(ortmmap.CacheWarning, match="cache is not used"):
+        session = ortmmap.Session(model, cache=blocked)
+    assert session.run(None, {"h0": feed()})
+
+
+def test_memory_tells_what_is_mapped_and_resident(model, folder):
+    opened(model, folder)
+    memory = ortmmap_session_at(model, folder).memory()
+    assert memory.mapped > LAYERS * WIDTH * WIDTH * 4
+    assert 0 < memory.resident <= memory.mapped
+    assert memory.shared_blocks == LAYERS
+
+
+def worker(model: str, folder: str, barrier, results) -> None:
+    barrier.wait()
+    session = ortmmap.Session(model, cache=folder)
+    results.put((session.run(None, {"h0": feed()})[0].tobytes().hex(), session.memory()[2:]))
+
+
+def test_processes_that_start_together_build_once_and_all_share(model, folder, expected):
+    context = multiprocessing.get_context("spawn")
+    count = 4
+    barrier, results = context.Barrier(count), context.Queue()
+    workers = [
+        context.Process(target=worker, args=(str(model), str(folder), barrier, results))
+        for _ in range(count)
+    ]
+    for process in workers:
+        process.start()
+    found = [results.get(timeout=120) for _ in workers]
+    for process in workers:
+        process.join()
+        assert process.exitcode == 0
+    assert {output for output, _ in found} == {expected}
+    assert kinds(folder) == ["model", "pages"]
