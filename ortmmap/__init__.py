@@ -1,6 +1,12 @@
-"""ONNX Runtime sessions that map the model file instead of reading it."""
+"""ONNX Runtime sessions that map the model file instead of reading it.
+
+The names are those of ``onnxruntime``, and a few of this package's own: `Mapping`, `convert`,
+`inspect`, `patch_onnxruntime`, `get_include`. Most are imported when they are first asked for.
+"""
 
 import os as _os
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
 
 from ortmmap._core import Session
 from ortmmap._mapping import Mapping
@@ -11,31 +17,142 @@ from ortmmap._runtime import (
     get_build_info,
     get_library_path,
     get_version_string,
+    set_global_thread_pool_sizes,
 )
-from ortmmap.convert import convert
 from ortmmap.options import ExecutionMode, ExecutionOrder, GraphOptimizationLevel, SessionOptions
+
+if TYPE_CHECKING:
+    from ortmmap import capi, errors
+    from ortmmap._binding import IOBinding
+    from ortmmap._environment import (
+        disable_telemetry_events,
+        enable_telemetry_events,
+        get_ep_devices,
+        register_execution_provider_library,
+        set_default_logger_severity,
+        unregister_execution_provider_library,
+    )
+    from ortmmap._options import LoraAdapter
+    from ortmmap._ort_value import OrtValue, OrtValueVector
+    from ortmmap._sparse import OrtSparseFormat, SparseTensor
+    from ortmmap.cache_folder import CacheWarning
+    from ortmmap.convert import convert
+    from ortmmap.copying import copy_tensors
+    from ortmmap.devices import (
+        OrtDevice,
+        OrtDeviceVendorId,
+        OrtEpDevice,
+        OrtHardwareDevice,
+        OrtHardwareDeviceType,
+    )
+    from ortmmap.inspect import ModelInfo, inspect
+    from ortmmap.patch import patch_onnxruntime
+    from ortmmap.providers import get_all_providers, get_device, has_collective_ops
+    from ortmmap.unsupported import (
+        set_default_logger_callback,
+        set_default_logger_verbosity,
+        set_seed,
+    )
 
 InferenceSession = Session
 
 __version__ = "0.1.0"
+
+# Where the names are that are imported when first asked for.
+_LATER = {
+    "_binding": ("IOBinding",),
+    "_environment": (
+        "disable_telemetry_events",
+        "enable_telemetry_events",
+        "get_ep_devices",
+        "register_execution_provider_library",
+        "set_default_logger_severity",
+        "unregister_execution_provider_library",
+    ),
+    "_options": ("LoraAdapter",),
+    "_ort_value": ("OrtValue", "OrtValueVector"),
+    "_sparse": ("OrtSparseFormat", "SparseTensor"),
+    "cache_folder": ("CacheWarning",),
+    "convert": ("convert",),
+    "copying": ("copy_tensors",),
+    "devices": (
+        "OrtDevice",
+        "OrtDeviceVendorId",
+        "OrtEpDevice",
+        "OrtHardwareDevice",
+        "OrtHardwareDeviceType",
+    ),
+    "inspect": ("ModelInfo", "inspect"),
+    "patch": ("patch_onnxruntime",),
+    "providers": ("get_all_providers", "get_device", "has_collective_ops"),
+    "unsupported": ("set_default_logger_callback", "set_default_logger_verbosity", "set_seed"),
+}
+_MODULE_OF = {name: module for module, names in _LATER.items() for name in names}
+_MODULES = ("capi", "errors")
+
 __all__ = [
+    "CacheWarning",
     "ExecutionMode",
     "ExecutionOrder",
     "GraphOptimizationLevel",
+    "IOBinding",
     "InferenceSession",
+    "LoraAdapter",
     "Mapping",
+    "ModelInfo",
     "ModelMetadata",
     "NodeArg",
+    "OrtDevice",
+    "OrtDeviceVendorId",
+    "OrtEpDevice",
+    "OrtHardwareDevice",
+    "OrtHardwareDeviceType",
+    "OrtSparseFormat",
+    "OrtValue",
+    "OrtValueVector",
     "RunOptions",
     "Session",
     "SessionOptions",
+    "SparseTensor",
+    "capi",
     "convert",
+    "copy_tensors",
+    "disable_telemetry_events",
+    "enable_telemetry_events",
+    "errors",
+    "get_all_providers",
     "get_available_providers",
     "get_build_info",
+    "get_device",
+    "get_ep_devices",
     "get_include",
     "get_library_path",
     "get_version_string",
+    "has_collective_ops",
+    "inspect",
+    "patch_onnxruntime",
+    "register_execution_provider_library",
+    "set_default_logger_callback",
+    "set_default_logger_severity",
+    "set_default_logger_verbosity",
+    "set_global_thread_pool_sizes",
+    "set_seed",
+    "unregister_execution_provider_library",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return _import_module(f"ortmmap.{name}")
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'ortmmap' has no attribute {name!r}")
+    value = getattr(_import_module(f"ortmmap.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def get_include() -> str:

@@ -2,30 +2,23 @@
 
 from ortmmap cimport c_ort_abi as ort
 from ortmmap._call cimport Call
-from ortmmap._model cimport Model
+from ortmmap._open cimport OpenSession
+from ortmmap._options cimport RunOptions
 
 cdef class Session:
     cdef object __weakref__
-    # Created by __init__ and released by close() or with the object; constant in between, and
-    # used without the interpreter lock while `_running` is not 0.
-    cdef ort.OrtSession *_session
-    cdef Model _model
-    # Calls of ONNX Runtime under way. Guarded by the interpreter lock.
-    cdef Py_ssize_t _running
+    # Never None. Replaced by set_providers(). Guarded by the interpreter lock.
+    cdef OpenSession _open
+    # What the model was opened from, and how; `_source` is None where nothing holds it any more.
+    cdef object _source
+    cdef dict _opening
+    cdef object _cache
+    cdef dict _config
 
     cdef object _options
     cdef list _providers
-    cdef list _inputs
-    cdef list _outputs
-    cdef list _overridable
-    cdef dict _feeds              # inputs and overridable initializers by name
-    cdef dict _fetches            # outputs by name
-    cdef Py_ssize_t _required     # how many inputs must be fed
 
-    cdef int _describe(self) except -1
-    cdef int _check_open(self) except -1
-    cdef int _release(self) except -1
-    cdef list _find_outputs(self, object names)
-    cdef int _feed(self, Call call, dict feed) except -1
-    cdef int _raise_missing(self, dict feed) except -1
-    cdef int _run(self, Call call, const ort.OrtRunOptions *options) except -1
+    cdef OpenSession _create(self, object source, list providers)
+    cdef int _use(self, OpenSession open_, list providers) except -1
+    cdef int _check_idle(self, str purpose) except -1
+    cdef Call _new_call(self, object output_names, object input_feed)

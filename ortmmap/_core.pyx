@@ -1,26 +1,24 @@
 """Session: an ONNX Runtime session over mapped bytes.
 
-A `Session` holds its `Model` from before its ``OrtSession`` is created until after that is
-released, since ONNX Runtime may keep pointers into the model's bytes.
+What ONNX Runtime has of a session, and the bytes that it points into, is an `OpenSession`.
 """
 
-cimport cython
 from libc.stdint cimport uint64_t
+from libc.stdlib cimport free, malloc
 
-from ortmmap._metadata cimport (
-    NodeArg,
-    inputs_of,
-    metadata_of,
-    outputs_of,
-    overridable_initializers_of,
-    take_string,
-)
+from ortmmap._async cimport in_callback_of, run_for_loop, run_with_callback
+from ortmmap._binding cimport IOBinding
+from ortmmap._creation cimport create_session
+from ortmmap._metadata cimport NodeArg, metadata_of, take_string
 from ortmmap._model cimport Model
-from ortmmap._options cimport RunOptions
+from ortmmap._options cimport RunOptions, initializers_of
+from ortmmap._ort_value cimport OrtValue
 from ortmmap._runtime cimport allocator, api, check, default_run_options, load
+from ortmmap._values cimport Value
 
 import warnings
 
+from ortmmap.devices import check_cpu
 from ortmmap.errors import InvalidArgument
 from ortmmap.options import SessionOptions
 from ortmmap.providers import CPU, normalize
@@ -30,7 +28,6 @@ from ortmmap._runtime import get_available_providers
 DISABLED_OPTIMIZERS = "optimization.disable_specified_optimizers"
 
 
-@cython.no_gc_clear   # the collector must not take `_model` away while `_session` points into it
 cdef class Session:
     """An ONNX Runtime session whose weights stay in the mapped model file.
 
@@ -49,8 +46,9 @@ cdef class Session:
     prefault, lock : bool, default False
         As for `Mapping`. They go with ORT-format files only.
     **kwargs
-        ``disabled_optimizers``, a sequence of names, is onnxruntime's. ``enable_fallback`` is
-        accepted and has no meaning: a session that cannot be created raises.
+        ``disabled_optimizers``, a sequence of names, is onnxruntime's. ``enable_fallback`` and
+        ``read_config_from_model`` are accepted and have no meaning: a session that cannot be
+        created raises.
 
     Raises
     ------
@@ -68,26 +66,23 @@ cdef class Session:
         providers=None,
         provider_options=None,
         *,
+        cache=None,
         bint prefault=False,
         bint lock=False,
         **kwargs,
     ):
-        if self._session != NULL:
+        if self._open.session != NULL:
             raise RuntimeError("this session is open already")
         load()
-        self._options = SessionOptions() if sess_options is None else sess_options
-        self._providers = normalize(providers, provider_options, get_available_providers())
-        config = _config_of(kwargs)
-        try:
-            self._model = Model(path_or_bytes, prefault=prefault, lock=lock)
-            self._session = self._model.create_session(self._options, config, self._providers)
-            self._describe()
-        except BaseException:
-            self._release()
-            raise
+        self._options = _session_options(sess_options)
+        self._config = _config_of(kwargs)
+        self._opening = {"prefault": prefault, "lock": lock}
+        self._cache = cache
+        wanted = _providers_of(self._options, providers, provider_options)
+        self._use(self._create(path_or_bytes, wanted), wanted)
 
-    def __dealloc__(self):
-        self._release()
+    def __cinit__(self, *args, **kwargs):
+        self._open = OpenSession.__new__(OpenSession)
 
     def __enter__(self):
         return self
@@ -96,13 +91,18 @@ cdef class Session:
         self.close()
 
     def __repr__(self):
-        state = "closed" if self._session == NULL else "open"
-        return f"<ortmmap.Session of {self._model!r}, {state}>"
+        state = "closed" if self._open.session == NULL else "open"
+        return f"<ortmmap.Session of {self._open.model!r}, {state}>"
 
     @property
     def mapping(self):
         """The mapped file, a `Mapping`; None where no file is mapped."""
-        return None if self._model is None else self._model.mapping
+        return None if self._open.model is None else self._open.model.mapping
+
+    def memory(self):
+        """Return what is mapped, resident, shared and private of the weights, a `Memory`."""
+        self._open.check_open()
+        return self._open.model.memory()
 
     def close(self) -> None:
         """Release ONNX Runtime's session, then the model's bytes. Closing twice is no error.
@@ -110,11 +110,11 @@ cdef class Session:
         Raises
         ------
         RuntimeError
-            Where another thread is running it.
+            Where it is running, or this is the callback of `run_async`.
         """
-        if self._running:
-            raise RuntimeError(f"cannot close the session: {self._running} runs are under way")
-        self._release()
+        self._check_idle("close")
+        self._open.release()
+        self._source = None
 
     def run(self, output_names, input_feed, run_options=None) -> list:
         """Compute the outputs.
@@ -124,15 +124,19 @@ cdef class Session:
         output_names : sequence of str, or None
             Which outputs, in this order; None or empty for all.
         input_feed : dict of str to array_like
-            A value for each input, by name; overridable initializers may be given too. An array
-            is used where it lies if it is C-contiguous, aligned and of native byte order.
+            A value for each input, by name; overridable initializers may be given too. An array,
+            or a tensor with DLPack or the buffer protocol, is used where it lies if it is
+            C-contiguous, aligned and of native byte order. `OrtValue` and `SparseTensor` too; a
+            list for a sequence, a dict for a map, None for an optional.
         run_options : RunOptions, optional
 
         Returns
         -------
         list
             An array for each tensor, over memory of ONNX Runtime's which lives as long as the
-            array; object arrays of str for strings; lists for sequences, dicts for maps.
+            array; object arrays of str for strings; lists for sequences, dicts for maps; None for
+            an empty optional; a `SparseTensor`. Types that numpy itself does not have, bfloat16
+            and those of 8 bits or less, are ml_dtypes'.
 
         Raises
         ------
@@ -141,35 +145,179 @@ cdef class Session:
         OrtError
             Another subclass by ONNX Runtime's error code.
         """
-        cdef Call call = Call.__new__(Call)
-        cdef RunOptions options = run_options
-        cdef list fetches = self._outputs if not output_names else self._find_outputs(output_names)
-        cdef dict feed = input_feed if type(input_feed) is dict else _dict_of(input_feed)
+        cdef RunOptions options = _run_options(run_options)
+        cdef Call call = self._new_call(output_names, input_feed)
+        call.run(default_run_options if options is None else options.options)
+        return call.results()
+
+    def run_with_ort_values(self, output_names, input_dict_ort_values, run_options=None) -> list:
+        """Compute the outputs, each as an `OrtValue`.
+
+        Parameters
+        ----------
+        output_names : sequence of str, or None
+            Which outputs, in this order; None or empty for all.
+        input_dict_ort_values : dict of str to OrtValue
+        run_options : RunOptions, optional
+
+        Returns
+        -------
+        list of OrtValue
+            Where a model hands an input through, its memory is the input's.
+        """
+        cdef RunOptions options = _run_options(run_options)
+        cdef Call call
         cdef size_t index
-        self._check_open()
-        call.reserve(len(feed), len(fetches))
-        self._feed(call, feed)
-        for index in range(call.fetches):
-            call.names[call.feeds + index] = (<NodeArg>fetches[index]).encoded_name
-        self._run(call, default_run_options if options is None else options.options)
-        return call.results(fetches)
+        for name, value in input_dict_ort_values.items():
+            _check_ort_value(name, value)
+        call = self._new_call(output_names, input_dict_ort_values)
+        call.run(default_run_options if options is None else options.options)
+        return [call.take_value(index) for index in range(call.fetches)]
+
+    def run_with_ortvaluevector(
+        self, run_options, feed_names, feeds, fetch_names, fetches, fetch_devices=None
+    ) -> None:
+        """Compute outputs into a list of `OrtValue`.
+
+        Parameters
+        ----------
+        run_options : RunOptions or None
+        feed_names : sequence of str
+        feeds : sequence of OrtValue
+        fetch_names : sequence of str
+        fetches : OrtValueVector
+            The outputs: written to where it holds a value for each of `fetch_names`, else filled.
+        fetch_devices : sequence of OrtDevice, optional
+            The CPU.
+        """
+        cdef IOBinding binding = IOBinding(self)
+        cdef RunOptions options = _run_options(run_options)
+        for device in fetch_devices or ():
+            check_cpu(device)
+        for name, value in zip(feed_names, feeds, strict=True):
+            binding.bind_ortvalue_input(name, value)
+        if fetches and len(fetches) != len(fetch_names):
+            raise ValueError(f"{len(fetches)} values do not go with {len(fetch_names)} outputs")
+        for index, name in enumerate(fetch_names):
+            if fetches:
+                binding.bind_ortvalue_output(name, fetches[index])
+            else:
+                binding.bind_output(name)
+        binding.run(default_run_options if options is None else options.options)
+        fetches[:] = binding.get_outputs()
+
+    def io_binding(self):
+        """Return a new `IOBinding` of this session."""
+        return IOBinding(self)
+
+    def run_with_iobinding(self, IOBinding iobinding not None, run_options=None) -> None:
+        """Run with the inputs and outputs that are bound.
+
+        Parameters
+        ----------
+        iobinding : IOBinding
+            Of this session; one that no other thread is running with.
+        run_options : RunOptions, optional
+
+        Raises
+        ------
+        ValueError
+            Where the binding is another session's, or the session is closed.
+        OrtError
+            A subclass by ONNX Runtime's error code.
+        """
+        cdef RunOptions options = _run_options(run_options)
+        if iobinding.open is not self._open:
+            raise ValueError("IOBinding must be used with the session that created it.")
+        iobinding.run(default_run_options if options is None else options.options)
+
+    def run_async(
+        self, output_names, input_feed, callback, user_data, run_options=None
+    ) -> None:
+        """Start to compute the outputs on ONNX Runtime's threads, and return at once.
+
+        The session needs two threads or more within a node (`intra_op_num_threads`).
+
+        Parameters
+        ----------
+        output_names, input_feed, run_options
+            As for `run`. The inputs must not change until the callback.
+        callback : callable
+            ``callback(results, user_data, error)``, called on a thread of ONNX Runtime's: `error`
+            is empty, or the text of the error, and then `results` is.
+        user_data : object
+
+        Raises
+        ------
+        InvalidArgument
+            Where the arguments are wrong, or the session has one thread.
+        """
+        cdef RunOptions options = _run_options(run_options)
+        cdef Call call = self._new_call(output_names, input_feed)
+        if not callable(callback):
+            raise TypeError(f"callback should be callable, not {callback!r}")
+        if options is None:
+            options = RunOptions()
+        run_with_callback(call, options, callback, user_data)
+
+    def run_awaitable(self, output_names, input_feed, run_options=None):
+        """Start to compute the outputs on ONNX Runtime's threads, for the running event loop.
+
+        ``results = await session.run_awaitable(None, {"x": x})``. No thread is made or blocked. A
+        task that is cancelled meanwhile has ONNX Runtime end the run after the node that it is at.
+        The session needs two threads or more within a node (`intra_op_num_threads`).
+
+        Parameters
+        ----------
+        output_names, input_feed
+            As for `run`. The inputs must not change until the run has ended.
+        run_options : RunOptions, optional
+            Its settings at this moment; setting `terminate` later has no effect.
+
+        Returns
+        -------
+        asyncio.Future
+            Of what `run` returns, or of the exception that it raises.
+
+        Raises
+        ------
+        InvalidArgument
+            Where the arguments are wrong, or the session has one thread.
+        RuntimeError
+            Where no event loop is running.
+        """
+        from asyncio import get_running_loop
+
+        cdef object loop = get_running_loop()
+        cdef RunOptions options = _run_options(run_options)
+        cdef Call call = self._new_call(output_names, input_feed)
+        options = RunOptions() if options is None else options.copy()
+        return run_for_loop(call, options, loop)
+
+    def create_ortvalue_from_shape_and_type(
+        self, shape, element_type, device_type, device_id=0, vendor_id=-1
+    ):
+        """Return an `OrtValue` in the CPU's memory whose elements nobody has set yet."""
+        return OrtValue.ortvalue_from_shape_and_type(
+            shape, element_type, device_type, device_id, vendor_id
+        )
 
     def get_inputs(self) -> list:
         """Return the inputs, each a `NodeArg`."""
-        return list(self._inputs)
+        return list(self._open.inputs)
 
     def get_outputs(self) -> list:
         """Return the outputs, each a `NodeArg`."""
-        return list(self._outputs)
+        return list(self._open.outputs)
 
     def get_overridable_initializers(self) -> list:
         """Return the initializers that a run may be given values for, each a `NodeArg`."""
-        return list(self._overridable)
+        return list(self._open.overridable)
 
     def get_modelmeta(self):
         """Return the model's `ModelMetadata`."""
-        self._check_open()
-        return metadata_of(self._session)
+        self._open.check_open()
+        return metadata_of(self._open.session)
 
     def get_session_options(self):
         """Return the options that the session was created with."""
@@ -185,105 +333,218 @@ cdef class Session:
         options = dict(self._providers)
         return {name: options.get(name, {}) for name in self.get_providers()}
 
+    def set_providers(self, providers=None, provider_options=None) -> None:
+        """Create the session again, with other execution providers.
+
+        Where it fails the session stays as it was. Bindings made before stay with the old one.
+
+        Parameters
+        ----------
+        providers, provider_options : sequence, optional
+            As for `Session`.
+
+        Raises
+        ------
+        RuntimeError
+            Where the session is running.
+        NotImplementedError
+            Where the session was made from a buffer in ONNX format, which it does not keep.
+        """
+        self._check_idle("set the providers of")
+        self._open.check_open()
+        wanted = _providers_of(self._options, providers, provider_options)
+        if wanted == self._providers:
+            return
+        if self._source is None:
+            raise NotImplementedError(
+                "the session was made from bytes in ONNX format, which it does not keep: make "
+                "another one with these providers"
+            )
+        self._use(self._create(self._source, wanted), wanted)
+
+    def enable_fallback(self) -> None:
+        """Do nothing: a session whose provider fails raises, it does not try another."""
+
+    def disable_fallback(self) -> None:
+        """Do nothing: there is no fallback to disable."""
+
+    def set_ep_dynamic_options(self, options) -> None:
+        """Set options of the execution providers that may change while the session is open.
+
+        Parameters
+        ----------
+        options : dict of str to str
+            Keys and values of ``kOrtEpDynamicOptions``.
+        """
+        cdef list texts = [
+            text.encode() for pair in options.items() for text in pair
+        ]
+        cdef size_t count = len(options)
+        cdef size_t index
+        cdef const char **keys
+        self._open.check_open()
+        if count == 0:
+            return
+        keys = <const char **>malloc(2 * count * sizeof(char *))
+        if keys == NULL:
+            raise MemoryError()
+        try:
+            for index in range(count):
+                keys[index] = <bytes>texts[2 * index]
+                keys[count + index] = <bytes>texts[2 * index + 1]
+            check(api.SetEpDynamicOptions(self._open.session, keys, keys + count, count))
+        finally:
+            free(keys)
+
+    def get_tuning_results(self):
+        """Raise: no provider of the C API tells them."""
+        raise NotImplementedError("ONNX Runtime's C API cannot tell tuning results")
+
+    def set_tuning_results(self, results, *, error_on_invalid=False):
+        """Raise: no provider of the C API takes them."""
+        raise NotImplementedError("ONNX Runtime's C API cannot set tuning results")
+
+    def get_provider_graph_assignment_info(self):
+        """Raise: the C API of ONNX Runtime 1.23 does not have it."""
+        raise NotImplementedError("ONNX Runtime's C API 23 cannot tell which provider has a node")
+
+    def get_input_memory_infos(self):
+        """Raise: inputs are in the CPU's memory."""
+        raise NotImplementedError("ortmmap's inputs are in the CPU's memory")
+
+    def get_output_memory_infos(self):
+        """Raise: outputs are in the CPU's memory."""
+        raise NotImplementedError("ortmmap's outputs are in the CPU's memory")
+
+    def get_input_epdevices(self):
+        """Raise: inputs are in the CPU's memory."""
+        raise NotImplementedError("ortmmap's inputs are in the CPU's memory")
+
+    def release_captured_graph(self, graph_annotation_id=0) -> None:
+        """Do nothing: graphs are captured on other devices than the CPU."""
+
     def end_profiling(self) -> str:
         """Write the profile, and return its file's name; empty where profiling is not enabled."""
         cdef char *name = NULL
-        self._check_open()
+        self._open.check_open()
         if not self._options.enable_profiling:
             return ""
-        with nogil:
-            check(api.SessionEndProfiling(self._session, allocator, &name))
+        self._open.running += 1
+        try:
+            with nogil:
+                check(api.SessionEndProfiling(self._open.session, allocator, &name))
+        finally:
+            self._open.running -= 1
         return take_string(name)
 
     def get_profiling_start_time_ns(self) -> int:
         """Return when profiling began, in ns, on the clock of ``time.monotonic_ns()``."""
         cdef uint64_t start = 0
-        self._check_open()
-        check(api.SessionGetProfilingStartTimeNs(self._session, &start))
+        self._open.check_open()
+        check(api.SessionGetProfilingStartTimeNs(self._open.session, &start))
         return start
 
-    cdef int _describe(self) except -1:
-        """Look up the names and types that every run needs."""
-        self._inputs = inputs_of(self._session)
-        self._outputs = outputs_of(self._session)
-        self._overridable = overridable_initializers_of(self._session)
-        self._feeds = {arg.name: arg for arg in self._overridable + self._inputs}
-        self._fetches = {arg.name: arg for arg in self._outputs}
-        self._required = sum((<NodeArg>arg).required for arg in self._inputs)
+    def _opened(self):
+        """Give the `OpenSession`, for a binding."""
+        return self._open
+
+    cdef OpenSession _create(self, object source, list providers):
+        """Open the model and create ONNX Runtime's session of it."""
+        cdef OpenSession created = OpenSession.__new__(OpenSession)
+        created.initializers = initializers_of(self._options)
+        created.model = Model(source, **self._opening)
+        created.session = create_session(
+            created.model, self._options, self._config, providers, self._cache
+        )
+        return created
+
+    cdef int _use(self, OpenSession open_, list providers) except -1:
+        """Run with `open_` from now on."""
+        open_.describe()
+        self._open = open_
+        self._source = open_.model.source()
+        self._providers = providers
         return 0
 
-    cdef int _check_open(self) except -1:
-        if self._session == NULL:
-            raise ValueError("the session is closed")
-        return 0
-
-    cdef int _release(self) except -1:
-        """Release ONNX Runtime's session, and only then the bytes that it may point into."""
-        cdef ort.OrtSession *session = self._session
-        self._session = NULL
-        if session != NULL:
-            with nogil:
-                api.ReleaseSession(session)
-        self._model = None
-        return 0
-
-    cdef list _find_outputs(self, object names):
-        if isinstance(names, str):
-            raise TypeError(f"output_names should be a sequence of names, not {names!r}")
-        try:
-            return [self._fetches[name] for name in names]
-        except KeyError as error:
-            raise InvalidArgument(
-                "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Invalid output name:"
-                f"{error.args[0]} (the model's outputs are {list(self._fetches)})"
-            ) from None
-
-    cdef int _feed(self, Call call, dict feed) except -1:
-        cdef size_t index = 0
-        cdef Py_ssize_t required = 0
-        cdef NodeArg arg
-        for name, data in feed.items():
-            found = self._feeds.get(name)
-            if found is None:
-                self._raise_missing(feed)
-                raise InvalidArgument(
-                    "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Invalid input name: "
-                    f"{name} (the model's inputs are {list(self._feeds)})"
-                )
-            arg = <NodeArg>found
-            call.feed(index, arg, data)
-            required += arg.required
-            index += 1
-        if required < self._required:
-            self._raise_missing(feed)
-        return 0
-
-    cdef int _raise_missing(self, dict feed) except -1:
-        missing = [
-            arg.name for arg in self._inputs if (<NodeArg>arg).required and arg.name not in feed
-        ]
-        if missing:
-            raise InvalidArgument(
-                f"Required inputs ({missing}) are missing from input feed ({list(feed)})."
+    cdef int _check_idle(self, str purpose) except -1:
+        """Raise where ONNX Runtime's session must not be released now."""
+        if self._open.running:
+            raise RuntimeError(
+                f"cannot {purpose} the session: {self._open.running} runs are under way"
             )
+        if in_callback_of(self._open):
+            raise RuntimeError(f"cannot {purpose} the session in the callback of its run")
         return 0
 
-    cdef int _run(self, Call call, const ort.OrtRunOptions *options) except -1:
-        cdef ort.OrtStatus *status
-        self._running += 1
-        with nogil:
-            status = api.Run(
-                self._session,
-                options,
-                call.names,
-                <const ort.OrtValue *const *>call.values,
-                call.feeds,
-                call.names + call.feeds,
-                call.fetches,
-                call.values + call.feeds,
-            )
-        self._running -= 1
-        return check(status)
+    cdef Call _new_call(self, object output_names, object input_feed):
+        """Make the call for these outputs, and feed it."""
+        cdef Call call = Call.__new__(Call)
+        cdef OpenSession open_ = self._open
+        cdef dict feed
+        open_.check_open()
+        call.open = open_
+        if not output_names:
+            call.args = open_.outputs
+        else:
+            call.args = find_outputs(open_, output_names)
+            call.repeated = len(call.args) > 1 and len(set(call.args)) < len(call.args)
+        feed = input_feed if type(input_feed) is dict else _dict_of(input_feed)
+        call.reserve(len(feed), len(call.args))
+        call.feed_all(feed)
+        call.name_fetches()
+        return call
+
+
+cdef object _session_options(object options):
+    if options is None:
+        return SessionOptions()
+    if isinstance(options, SessionOptions):
+        return options
+    from ortmmap.compat import session_options_from
+
+    return session_options_from(options)
+
+
+cdef RunOptions _run_options(object options):
+    if options is None or isinstance(options, RunOptions):
+        return options
+    from ortmmap.compat import run_options_from
+
+    return run_options_from(options)
+
+
+cdef list _providers_of(object options, object providers, object provider_options):
+    """Give the providers that were asked for, here or by `options`."""
+    if providers and options._providers:
+        warnings.warn(
+            "The providers that are given to the session are used, not those of its options",
+            stacklevel=3,
+        )
+    return normalize(
+        providers or options._providers or None, provider_options, get_available_providers()
+    )
+
+
+cdef int _check_ort_value(str name, object value) except -1:
+    if not isinstance(value, Value):
+        raise TypeError(f"input {name} should be an OrtValue, not {type(value).__name__}")
+    return 0
+
+
+cdef list find_outputs(OpenSession open_, object names):
+    if isinstance(names, str):
+        raise TypeError(f"output_names should be a sequence of names, not {names!r}")
+    return [find_output(open_, name) for name in names]
+
+
+cdef NodeArg find_output(OpenSession open_, object name):
+    found = open_.fetches.get(name)
+    if found is None:
+        raise InvalidArgument(
+            "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Invalid output name:"
+            f"{name} (the model's outputs are {list(open_.fetches)})"
+        )
+    return <NodeArg>found
 
 
 cdef dict _dict_of(object input_feed):
@@ -299,6 +560,7 @@ cdef dict _config_of(dict kwargs):
     cdef dict config = {}
     optimizers = kwargs.pop("disabled_optimizers", None)
     kwargs.pop("enable_fallback", None)
+    kwargs.pop("read_config_from_model", None)
     if optimizers:
         config[DISABLED_OPTIMIZERS] = ";".join(sorted(optimizers))
     if kwargs:

@@ -8,7 +8,7 @@ cdef class NodeArg:
     # All set once, when it is made.
     cdef readonly str name
     cdef readonly str type
-    cdef readonly list shape
+    cdef list _shape
     cdef bytes encoded_name
     cdef int kind                 # ONNXType
     cdef int element_type         # of a tensor; else UNDEFINED
@@ -25,6 +25,7 @@ cdef class ModelMetadata:
     cdef readonly dict custom_metadata_map
 
 cdef str take_string(char *text)
+cdef str take_type_name(ort.OrtTypeInfo *info)
 cdef list inputs_of(ort.OrtSession *session)
 cdef list outputs_of(ort.OrtSession *session)
 cdef list overridable_initializers_of(ort.OrtSession *session)

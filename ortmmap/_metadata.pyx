@@ -4,7 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from ortmmap._runtime cimport allocator, api, check
-from ortmmap._values cimport element_type_name
+from ortmmap._types cimport element_type_name
 
 cdef enum:
     MOST_DIMENSIONS = 64
@@ -34,6 +34,10 @@ cdef class NodeArg:
         A number, the name of a symbolic dimension, or None where nothing is said. Empty for a
         scalar, for a tensor of unknown rank, and for what is no tensor.
     """
+
+    @property
+    def shape(self):
+        return list(self._shape)
 
     def __repr__(self):
         return f"NodeArg(name={self.name!r}, type={self.type!r}, shape={self.shape!r})"
@@ -123,12 +127,28 @@ cdef int describe(NodeArg arg, const ort.OrtTypeInfo *info) except -1:
     check(api.GetOnnxTypeFromTypeInfo(info, &kind))
     arg.kind = kind
     arg.type = type_name(info, kind)
-    arg.shape = []
+    arg._shape = []
     if kind == ort.ONNX_TYPE_TENSOR or kind == ort.ONNX_TYPE_SPARSETENSOR:
         check(api.CastTypeInfoToTensorInfo(info, &tensor))
         arg.element_type = element_type_of(tensor)
-        arg.shape = shape_of(tensor)
+        arg._shape = shape_of(tensor)
+    if kind == ort.ONNX_TYPE_OPTIONAL:
+        arg._shape = shape_of_optional(info)
     return 0
+
+
+cdef list shape_of_optional(const ort.OrtTypeInfo *info):
+    """Give the shape of the tensor that an optional may hold; empty where it may hold another."""
+    cdef const ort.OrtOptionalTypeInfo *optional = NULL
+    cdef const ort.OrtTensorTypeAndShapeInfo *tensor = NULL
+    cdef ort.OrtTypeInfo *inner = NULL
+    check(api.CastTypeInfoToOptionalTypeInfo(info, &optional))
+    check(api.GetOptionalContainedTypeInfo(optional, &inner))
+    try:
+        check(api.CastTypeInfoToTensorInfo(inner, &tensor))
+        return [] if tensor == NULL else shape_of(tensor)
+    finally:
+        api.ReleaseTypeInfo(inner)
 
 
 cdef int element_type_of(const ort.OrtTensorTypeAndShapeInfo *info) except -1:

@@ -1,11 +1,18 @@
 """ONNX Runtime's own options: a session's, made from a SessionOptions, and a run's."""
 
+cimport numpy as cnp
 from libc.stdlib cimport free, malloc
 
 from ortmmap._runtime cimport api, check, load, native_path
+from ortmmap._values cimport Value
+
+import numpy as np
 
 from ortmmap.errors import OrtError
 from ortmmap.providers import CPU, short_name
+
+cnp.import_array()
+
 
 cdef class RunOptions:
     """What a run is made with: the names of ``onnxruntime.RunOptions``.
@@ -17,6 +24,7 @@ cdef class RunOptions:
         load()
         check(api.CreateRunOptions(&self.options))
         self._config = {}
+        self._adapters = []
 
     def __dealloc__(self):
         if self.options != NULL:
@@ -62,7 +70,9 @@ cdef class RunOptions:
         return self._terminate
 
     @terminate.setter
-    def terminate(self, bint terminate):
+    def terminate(self, terminate):
+        if isinstance(terminate, (str, bytes)) or terminate not in (True, False):
+            raise TypeError(f"RunOptions.terminate: expected True or False, not {terminate!r}")
         if terminate:
             check(api.RunOptionsSetTerminate(self.options))
         else:
@@ -94,28 +104,90 @@ cdef class RunOptions:
             raise OrtError(f"RunOptions does not have configuration with key: {key}")
         return self._config[key]
 
+    def add_active_adapter(self, LoraAdapter adapter not None) -> None:
+        """Have runs use an adapter's parameters for the inputs of their names."""
+        check(api.RunOptionsAddActiveLoraAdapter(self.options, adapter.adapter))
+        self._adapters.append(adapter)
 
-cdef ort.OrtSessionOptions *make_session_options(
-    object options, dict more_config, list providers
-) except NULL:
-    """Make ONNX Runtime's options from a SessionOptions; the caller releases them.
+    cdef RunOptions copy(self):
+        """Make options with the same settings, which can be told to terminate on their own."""
+        cdef RunOptions made = RunOptions()
+        made.log_severity_level = self.log_severity_level
+        made.log_verbosity_level = self.log_verbosity_level
+        made.logid = self.logid
+        made.terminate = self.terminate
+        for key, value in self._config.items():
+            made.add_run_config_entry(key, value)
+        for adapter in self._adapters:
+            made.add_active_adapter(adapter)
+        return made
+
+
+cdef class LoraAdapter:
+    """Parameters that adapt a model: ``onnxruntime.LoraAdapter``, for `RunOptions`."""
+
+    def __dealloc__(self):
+        if self.adapter != NULL:
+            api.ReleaseLoraAdapter(self.adapter)
+
+    @staticmethod
+    def Load(adapter_path):
+        """Map an adapter's file."""
+        cdef LoraAdapter loaded = LoraAdapter.__new__(LoraAdapter)
+        cdef bytes path = native_path(adapter_path)
+        cdef const ort.ORTCHAR_T *name = <const ort.ORTCHAR_T *><const char *>path
+        load()
+        with nogil:
+            check(api.CreateLoraAdapter(name, NULL, &loaded.adapter))
+        return loaded
+
+
+cdef class NativeOptions:
+    """ONNX Runtime's options, while a session is created with them."""
+
+    def __dealloc__(self):
+        if self.options != NULL:
+            api.ReleaseSessionOptions(self.options)
+
+    def set_load_cancellation_flag(self, bint cancel):
+        """Have the creation that is under way end, or go on."""
+        check(api.SessionOptionsSetLoadCancellationFlag(self.options, cancel))
+
+    cdef int release(self) except -1:
+        self._made_from._creating.discard(self)
+        api.ReleaseSessionOptions(self.options)
+        self.options = NULL
+        return 0
+
+
+cdef NativeOptions make_session_options(object options, dict more_config, list providers):
+    """Make ONNX Runtime's options from a SessionOptions; the caller calls their release().
 
     `more_config` holds entries for keys that `options` does not set itself.
     """
-    cdef ort.OrtSessionOptions *native = NULL
-    check(api.CreateSessionOptions(&native))
-    try:
-        set_execution(native, options)
-        set_logging(native, options)
-        set_files(native, options)
-        set_dimensions(native, options._free_dimensions)
-        set_config(native, {**more_config, **options._config})
-        set_custom_ops(native, options._custom_ops)
-        append_providers(native, providers)
-    except BaseException:
-        api.ReleaseSessionOptions(native)
-        raise
-    return native
+    cdef NativeOptions made = NativeOptions.__new__(NativeOptions)
+    cdef ort.OrtSessionOptions *native
+    check(api.CreateSessionOptions(&made.options))
+    made._made_from = options
+    native = made.options
+    set_execution(native, options)
+    set_logging(native, options)
+    set_files(native, options)
+    set_dimensions(native, options._free_dimensions)
+    set_config(native, {**more_config, **options._config})
+    set_custom_ops(native, options._custom_ops)
+    set_initializers(native, options._initializers)
+    set_external_initializers(native, options._external_initializers)
+    set_external_files(native, options._external_files)
+    append_providers(native, providers)
+    options._creating.add(made)   # from now on it hears of set_load_cancellation_flag
+    made.set_load_cancellation_flag(options._load_cancelled)
+    return made
+
+
+cdef tuple initializers_of(object options):
+    """Give the values that a session of `options` points to."""
+    return (*options._initializers.values(), *options._external_initializers.values())
 
 
 cdef int set_execution(ort.OrtSessionOptions *native, object options) except -1:
@@ -171,6 +243,74 @@ cdef int set_config(ort.OrtSessionOptions *native, dict config) except -1:
         key, value = name.encode(), setting.encode()
         check(api.AddSessionConfigEntry(native, key, value))
     return 0
+
+
+cdef int set_initializers(ort.OrtSessionOptions *native, dict initializers) except -1:
+    cdef bytes encoded
+    cdef Value value
+    for name, value in initializers.items():
+        encoded = name.encode()
+        check(api.AddInitializer(native, encoded, value.value))
+    return 0
+
+
+cdef int set_external_initializers(ort.OrtSessionOptions *native, dict initializers) except -1:
+    cdef list names = [name.encode() for name in initializers]
+    cdef list owners = list(initializers.values())
+    cdef size_t count = len(names)
+    cdef size_t index
+    cdef void **room
+    if count == 0:
+        return 0
+    room = allocate(2 * count)
+    try:
+        for index in range(count):
+            room[index] = <void *><const char *><bytes>names[index]
+            room[count + index] = (<Value>owners[index]).value
+        with nogil:
+            check(api.AddExternalInitializers(
+                native, <const char *const *>room, <const ort.OrtValue *const *>(room + count),
+                count,
+            ))
+    finally:
+        free(room)
+    return 0
+
+
+cdef int set_external_files(ort.OrtSessionOptions *native, dict files) except -1:
+    cdef list names = [native_path(name) for name in files]
+    cdef list contents = [bytes_of(content) for content in files.values()]
+    cdef size_t count = len(names)
+    cdef size_t index
+    cdef void **room
+    if count == 0:
+        return 0
+    room = allocate(3 * count)
+    try:
+        for index in range(count):
+            room[index] = <void *><const char *><bytes>names[index]
+            room[count + index] = cnp.PyArray_DATA(<cnp.ndarray>contents[index])
+            (<size_t *>room)[2 * count + index] = cnp.PyArray_NBYTES(<cnp.ndarray>contents[index])
+        with nogil:
+            check(api.AddExternalInitializersFromFilesInMemory(
+                native, <const ort.ORTCHAR_T *const *>room, <char *const *>(room + count),
+                <const size_t *>(room + 2 * count), count,
+            ))
+    finally:
+        free(room)
+    return 0
+
+
+cdef cnp.ndarray bytes_of(object content):
+    """Give a buffer's bytes, where they lie, as an array that holds the buffer."""
+    return np.frombuffer(content, np.uint8)
+
+
+cdef void **allocate(size_t count) except NULL:
+    cdef void **room = <void **>malloc(count * sizeof(void *))
+    if room == NULL:
+        raise MemoryError()
+    return room
 
 
 cdef int set_custom_ops(ort.OrtSessionOptions *native, list libraries) except -1:

@@ -30,6 +30,7 @@ else:
 cdef object _loading = allocate_lock()   # held while the library is opened
 cdef const ort.OrtApiBase *_base = NULL
 cdef str _library_path = None
+cdef tuple _global_threads = None        # (intra-op, inter-op) for the environment to have
 
 
 cdef int load() except -1:
@@ -117,6 +118,8 @@ cdef int _open(str path) except -1:
             f"or name another file in {LIBRARY_VARIABLE}"
         )
     _base = get_api_base()
+    if _base == NULL or _base.GetVersionString() == NULL:
+        raise LibraryError(f"{path} is not ONNX Runtime's library: it tells no version; {INSTALL}")
     _library_path = path
     return _initialize(path)
 
@@ -136,12 +139,30 @@ cdef int _initialize(str path) except -1:
         table.CreateCpuMemoryInfo(ort.OrtDeviceAllocator, ort.OrtMemTypeDefault, &cpu_memory),
     )
     _check_initial(table, table.CreateRunOptions(<ort.OrtRunOptions **>&default_run_options))
-    _check_initial(table, table.CreateEnv(ort.ORT_LOGGING_LEVEL_WARNING, b"ortmmap", &env))
+    _check_initial(table, _create_env(table))
     # An older library prints a complaint where it is asked for a newer table.
     if int(_base.GetVersionString().split(b".")[1]) >= ort.ORTMMAP_ORT_API_VERSION_24:
         api_24 = <const ort.OrtApi24 *>_base.GetApi(ort.ORTMMAP_ORT_API_VERSION_24)
     api = table
     return 0
+
+
+cdef ort.OrtStatus *_create_env(const ort.OrtApi *table) except? NULL:
+    """Make the environment, with threads that sessions may share if they were asked for."""
+    cdef ort.OrtThreadingOptions *threads = NULL
+    cdef ort.OrtStatus *status
+    if _global_threads is None:
+        return table.CreateEnv(ort.ORT_LOGGING_LEVEL_WARNING, b"ortmmap", &env)
+    _check_initial(table, table.CreateThreadingOptions(&threads))
+    try:
+        _check_initial(table, table.SetGlobalIntraOpNumThreads(threads, _global_threads[0]))
+        _check_initial(table, table.SetGlobalInterOpNumThreads(threads, _global_threads[1]))
+        status = table.CreateEnvWithGlobalThreadPools(
+            ort.ORT_LOGGING_LEVEL_WARNING, b"ortmmap", threads, &env
+        )
+    finally:
+        table.ReleaseThreadingOptions(threads)
+    return status
 
 
 cdef int _check_initial(const ort.OrtApi *table, ort.OrtStatus *status) except -1:
@@ -150,6 +171,31 @@ cdef int _check_initial(const ort.OrtApi *table, ort.OrtStatus *status) except -
     message = table.GetErrorMessage(status).decode("utf-8", "replace")
     table.ReleaseStatus(status)
     raise LibraryError(f"ONNX Runtime did not start: {message}")
+
+
+def set_global_thread_pool_sizes(int intra_op_num_threads=0, int inter_op_num_threads=0) -> None:
+    """Give the process threads for sessions whose `use_per_session_threads` is False to share.
+
+    Parameters
+    ----------
+    intra_op_num_threads, inter_op_num_threads : int, default 0
+        0: ONNX Runtime chooses.
+
+    Raises
+    ------
+    ValueError
+        Where a number is negative.
+    RuntimeError
+        Where ONNX Runtime has started: before the first session, and before anything else that
+        needs the library.
+    """
+    global _global_threads
+    if intra_op_num_threads < 0 or inter_op_num_threads < 0:
+        raise ValueError("the number of threads should be 0 or more")
+    with _loading:
+        if api != NULL:
+            raise RuntimeError("set_global_thread_pool_sizes comes before the first session")
+        _global_threads = (intra_op_num_threads, inter_op_num_threads)
 
 
 def get_library_path() -> str:

@@ -1,17 +1,15 @@
-"""numpy to OrtValue and back."""
-
-cimport numpy as cnp
+"""Value: owns one value of ONNX Runtime."""
 
 from ortmmap cimport c_ort_abi as ort
 
-cdef class OrtValue:
-    cdef object __weakref__
-    # Set once, when the value is made, and released with it.
+cdef class Value:
+    # All set once, when the object is made, and released with it, the value first.
     cdef ort.OrtValue *value
+    cdef object memory       # what the value's memory belongs to; None: ONNX Runtime
+    cdef bint shared         # `value` is that of another Value, `memory`, which releases it
 
-cdef OrtValue own(ort.OrtValue *value)
-cdef str element_type_name(int element_type)
-cdef cnp.ndarray as_tensor_array(object data, int element_type, str name)
-cdef ort.OrtValue *tensor_from_array(cnp.ndarray array, int element_type) except NULL
-cdef cnp.ndarray array_from_tensor(OrtValue tensor)
-cdef object to_python(OrtValue value)
+cdef Value own(ort.OrtValue *value)
+cdef Value share(object cls, Value value)
+cdef ort.ONNXType kind_of(Value value) except *
+cdef bint has_value(Value value) except -1
+cdef list elements_of(Value value)

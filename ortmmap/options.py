@@ -6,7 +6,7 @@ created. Changing it afterwards changes no session.
 
 import operator
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 
 from ortmmap.errors import OrtError
@@ -59,6 +59,16 @@ def _path(value: object) -> str:
     return os.fsdecode(value)
 
 
+def _ort_value(value: object) -> object:
+    from ortmmap._ort_value import OrtValue
+
+    if isinstance(value, OrtValue):
+        return value
+    if not hasattr(value, "numpy"):
+        raise TypeError(f"expected an OrtValue, not {type(value).__name__}")
+    return OrtValue.ortvalue_from_numpy(value.numpy())  # onnxruntime's
+
+
 def _member(enum: type[IntEnum]) -> Callable[[object], IntEnum]:
     """Accept a member of `enum`, of onnxruntime's enum of that name, or its number."""
     return lambda value: enum(operator.index(getattr(value, "value", value)))
@@ -96,14 +106,26 @@ class _Option:
     def __set__(self, options: "SessionOptions", value: object) -> None:
         try:
             options._values[self.name] = self.convert(value)
-        except (TypeError, ValueError) as error:
+        except (NotImplementedError, TypeError, ValueError) as error:
             raise type(error)(f"SessionOptions.{self.name}: {error}") from None
 
 
 class SessionOptions:
     """What a session is created with: the names and defaults of ``onnxruntime.SessionOptions``."""
 
-    __slots__ = ("__weakref__", "_config", "_custom_ops", "_free_dimensions", "_values")
+    __slots__ = (
+        "__weakref__",
+        "_config",
+        "_creating",
+        "_custom_ops",
+        "_external_files",
+        "_external_initializers",
+        "_free_dimensions",
+        "_initializers",
+        "_load_cancelled",
+        "_providers",
+        "_values",
+    )
 
     enable_cpu_mem_arena = _Option(True, _flag, "Keep freed memory in an arena. Default True.")
     enable_mem_pattern = _Option(
@@ -153,6 +175,12 @@ class SessionOptions:
         self._config: dict[str, str] = {}
         self._free_dimensions: list[tuple[str, str, int]] = []
         self._custom_ops: list[str] = []
+        self._initializers: dict[str, object] = {}
+        self._external_initializers: dict[str, object] = {}
+        self._external_files: dict[str, object] = {}
+        self._providers: list[tuple[str, dict[str, str]]] = []
+        self._load_cancelled = False
+        self._creating: set = set()  # ONNX Runtime's options of sessions that are being created
 
     def add_session_config_entry(self, key: str, value: str) -> None:
         """Set an entry of ``onnxruntime_session_options_config_keys.h``.
@@ -193,6 +221,63 @@ class SessionOptions:
         """Load a shared library of custom operators when the session is created."""
         self._custom_ops.append(_path(path))
 
+    def add_initializer(self, name: str, ort_value: object) -> None:
+        """Give the model's initializer `name` the tensor of an `OrtValue`, which it shares.
+
+        One OrtValue may serve many sessions, which all read the same memory.
+        """
+        self._initializers[_text(name)] = _ort_value(ort_value)
+
+    def add_external_initializers(self, names: Sequence[str], ort_values: Sequence) -> None:
+        """Give initializers that the model keeps in external files the tensors of `OrtValue`."""
+        if len(names) != len(ort_values):
+            raise ValueError(f"{len(names)} names do not go with {len(ort_values)} values")
+        pairs = zip(names, ort_values, strict=True)
+        self._external_initializers.update((_text(name), _ort_value(ov)) for name, ov in pairs)
+
+    def add_external_initializers_from_files_in_memory(
+        self, names: Sequence[str], buffers: Sequence[bytes], lengths: Sequence[int]
+    ) -> None:
+        """Give the contents of the model's external files, by the names that the model has.
+
+        The buffers must not change until the session is created.
+        """
+        if not len(names) == len(buffers) == len(lengths):
+            raise ValueError(
+                f"{len(names)} names, {len(buffers)} buffers and {len(lengths)} lengths should be "
+                "as many"
+            )
+        for name, buffer, length in zip(names, buffers, lengths, strict=True):
+            self._external_files[_text(name)] = memoryview(buffer).cast("B")[:length]
+
+    def add_provider(self, name: str, options: Mapping[str, str] | None = None) -> None:
+        """Add an execution provider, for sessions that are not given `providers` themselves."""
+        settings = {str(key): str(value) for key, value in (options or {}).items()}
+        self._providers.append((_text(name), settings))
+
+    def has_providers(self) -> bool:
+        """Whether `add_provider` was called."""
+        return bool(self._providers)
+
+    def set_load_cancellation_flag(self, is_cancel: bool) -> None:
+        """Have sessions with these options not be created, with a `ModelLoadCanceled`.
+
+        Called from another thread it also ends the creation that is under way.
+        """
+        self._load_cancelled = _flag(is_cancel)
+        for native in list(self._creating):
+            native.set_load_cancellation_flag(self._load_cancelled)
+
+    def add_provider_for_devices(self, *_: object) -> None:
+        """Raise: name the provider with `add_provider`."""
+        raise NotImplementedError("name the provider, with add_provider(name, options)")
+
+    def set_provider_selection_policy(self, *_: object) -> None:
+        """Raise: name the providers with `add_provider`."""
+        raise NotImplementedError("name the providers, with add_provider(name, options)")
+
+    set_provider_selection_policy_delegate = set_provider_selection_policy
+
     def copy(self) -> "SessionOptions":
         """Return options with the same settings."""
         options = SessionOptions()
@@ -200,6 +285,11 @@ class SessionOptions:
         options._config = dict(self._config)
         options._free_dimensions = list(self._free_dimensions)
         options._custom_ops = list(self._custom_ops)
+        options._initializers = dict(self._initializers)
+        options._external_initializers = dict(self._external_initializers)
+        options._external_files = dict(self._external_files)
+        options._providers = list(self._providers)
+        options._load_cancelled = self._load_cancelled
         return options
 
     def __repr__(self) -> str:

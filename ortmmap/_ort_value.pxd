@@ -1,0 +1,11 @@
+"""OrtValue: a value that users hold."""
+
+from ortmmap cimport c_ort_abi as ort
+from ortmmap._values cimport Value
+
+cdef class OrtValue(Value):
+    cdef object __weakref__
+
+    cdef int _expect_tensor(self) except -1
+
+cdef OrtValue own_ort_value(ort.OrtValue *value, object memory)

@@ -1,0 +1,9 @@
+"""SparseTensor: the values of a tensor that are not zero, and where they are."""
+
+from ortmmap cimport c_ort_abi as ort
+from ortmmap._values cimport Value
+
+cdef class SparseTensor(Value):
+    cdef object __weakref__
+    cdef ort.OrtSparseFormat _format(self) except *
+    cdef int _expect(self, ort.OrtSparseFormat wanted) except -1

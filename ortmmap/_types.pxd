@@ -1,0 +1,16 @@
+"""Element types: the C API's numbers, their names, and numpy's dtypes."""
+
+cimport numpy as cnp
+
+from libc.stdint cimport uint8_t
+
+cdef str element_type_name(int element_type)
+cdef int element_type_named(str name) except -1
+cdef int numpy_number(int element_type) noexcept
+cdef object dtype_of(int element_type)
+cdef int element_type_of(cnp.ndarray array) noexcept
+cdef int element_type_from(object dtype) except -1
+cdef int onnx_number(int element_type) noexcept
+cdef int bits_of(int element_type) noexcept
+cdef int pack(cnp.ndarray array, int bits, uint8_t *packed) except -1
+cdef int unpack(const uint8_t *packed, int bits, cnp.ndarray array) except -1
