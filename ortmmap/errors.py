@@ -6,6 +6,7 @@ and word their text the same way, so that code which reads either keeps working.
 
 import errno
 import os
+import sys
 
 __all__ = [
     "EPFail",
@@ -30,8 +31,27 @@ __all__ = [
 ]
 
 
+ONNXRUNTIME = "onnxruntime.capi.onnxruntime_pybind11_state"  # the module of its exceptions
+
+
+def _join_theirs() -> None:
+    """Derive each class from onnxruntime's of its name too, once that is imported.
+
+    Then ``except`` with either class catches it, whichever package was imported first.
+    """
+    theirs = sys.modules.get(ONNXRUNTIME)
+    if theirs is None:
+        return
+    for cls in BY_CODE.values():
+        base = getattr(theirs, cls.__name__, None)
+        if base is not None and not issubclass(cls, base):
+            cls.__bases__ += (base,)
+
+
 class OrtError(RuntimeError):
     """Base of every exception that this package raises of its own.
+
+    Where onnxruntime is imported too, ``except`` with its class of the same name catches it.
 
     Attributes
     ----------
@@ -46,6 +66,18 @@ class OrtError(RuntimeError):
     code: int | None = None
     code_name: str | None = None
     path: str | None = None
+
+    def __new__(cls, *args: object, **kwargs: object) -> "OrtError":
+        """Make an exception that is caught as onnxruntime's of that name too."""
+        _join_theirs()
+        make = OSError.__new__ if issubclass(cls, OSError) else RuntimeError.__new__
+        return make(cls, *args, **kwargs)
+
+    def __reduce__(self) -> tuple:
+        state = dict(self.__dict__)
+        if isinstance(self, OSError):
+            state.update(errno=self.errno, strerror=self.strerror, filename=self.filename)
+        return type(self), self.args, state
 
     def __str__(self) -> str:  # OSError's own would say errno and file name only
         return str(self.args[0]) if self.args else ""

@@ -3,27 +3,59 @@
 import warnings
 from collections.abc import Sequence
 
-__all__ = ["CPU", "normalize", "short_name"]
+from ortmmap._runtime import get_available_providers
+
+__all__ = [
+    "CPU",
+    "get_all_providers",
+    "get_device",
+    "has_collective_ops",
+    "normalize",
+    "short_name",
+]
 
 CPU = "CPUExecutionProvider"
+GPU_PROVIDERS = {"CUDAExecutionProvider", "MIGraphXExecutionProvider", "ROCMExecutionProvider"}
 
-# What OrtApi::SessionOptionsAppendExecutionProvider calls them, where it is not the plain stem.
-SHORT_NAMES = {
-    "AzureExecutionProvider": "AZURE",
-    "JsExecutionProvider": "JS",
-    "SNPEExecutionProvider": "SNPE",
-    "VitisAIExecutionProvider": "VitisAI",
-    "XnnpackExecutionProvider": "XNNPACK",
-}
+# In the order of preference that onnxruntime 1.23 to 1.32 gives; some are in none of its builds
+# any more.
+ALL_PROVIDERS = (
+    "NvTensorRTRTXExecutionProvider",
+    "TensorrtExecutionProvider",
+    "CUDAExecutionProvider",
+    "MIGraphXExecutionProvider",
+    "ROCMExecutionProvider",
+    "OpenVINOExecutionProvider",
+    "DnnlExecutionProvider",
+    "VitisAIExecutionProvider",
+    "QNNExecutionProvider",
+    "NnapiExecutionProvider",
+    "VSINPUExecutionProvider",
+    "JsExecutionProvider",
+    "CoreMLExecutionProvider",
+    "ArmNNExecutionProvider",
+    "ACLExecutionProvider",
+    "DmlExecutionProvider",
+    "RknpuExecutionProvider",
+    "WebNNExecutionProvider",
+    "WebGpuExecutionProvider",
+    "XnnpackExecutionProvider",
+    "CANNExecutionProvider",
+    "AzureExecutionProvider",
+    "CPUExecutionProvider",
+)
 
 
 def short_name(provider: str) -> str:
     """Return what the C API calls a provider."""
-    return SHORT_NAMES.get(provider, provider.removesuffix("ExecutionProvider"))
+    return provider
 
 
 def normalize(
-    providers: Sequence | None, provider_options: Sequence | None, available: Sequence[str]
+    providers: Sequence | None,
+    provider_options: Sequence | None,
+    available: Sequence[str],
+    fallback: bool = False,
 ) -> list[tuple[str, dict[str, str]]]:
     """Pair providers with their options, as onnxruntime does, and leave out what is not there.
 
@@ -35,24 +67,33 @@ def normalize(
         One for each of `providers`, where these are names only.
     available : sequence of str
         The names that the library in use knows.
+    fallback : bool, default False
+        Whether the CPU stands in, with a warning, where the arguments are of no use.
 
     Returns
     -------
     list of (str, dict)
-        Names, each once, with the options as strings.
+        Names, each once, with the options as strings. The CPU's provider has no options.
 
     Raises
     ------
     ValueError
-        Where the arguments are not of that form.
+        Where the arguments are not of that form, and `fallback` is False.
 
     Warns
     -----
     UserWarning
-        Where a provider is not available, or named twice.
+        Where a provider is not available, or named twice, or the CPU stands in.
     """
+    try:
+        pairs = _pairs(providers, provider_options)
+    except ValueError as error:
+        if not fallback:
+            raise
+        _warn(f"{error} Using {CPU} instead of {providers!r}.")
+        pairs = []
     wanted: dict[str, dict[str, str]] = {}
-    for name, options in _pairs(providers, provider_options):
+    for name, options in pairs:
         if name not in available:
             _warn(
                 f"Specified provider '{name}' is not in available provider names. "
@@ -62,17 +103,34 @@ def normalize(
             _warn(f"Duplicate provider '{name}' encountered, ignoring.")
         else:
             wanted[name] = {str(key): str(value) for key, value in options.items()}
-    return list(wanted.items())
+    return [(name, {} if name == CPU else options) for name, options in wanted.items()]
+
+
+def get_all_providers() -> list[str]:
+    """Return the execution providers that there are, first choice first, in any build."""
+    return list(ALL_PROVIDERS)
+
+
+def get_device() -> str:
+    """Return ``GPU`` where the library in use has a provider of NVIDIA's or AMD's, else ``CPU``."""
+    return "GPU" if GPU_PROVIDERS & set(get_available_providers()) else "CPU"
+
+
+def has_collective_ops() -> bool:
+    """Return False: collective operators come with builds for training only."""
+    return False
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, UserWarning, stacklevel=5)
+    warnings.warn(text, UserWarning, stacklevel=3)
 
 
 def _pairs(providers: Sequence | None, provider_options: Sequence | None) -> list[tuple]:
     if providers is None:
         return []
-    if isinstance(providers, str) or not isinstance(providers, Sequence):
+    if isinstance(providers, str):  # onnxruntime takes it for a sequence of letters
+        raise ValueError("'providers' should be a sequence of names, not one name.")
+    if not isinstance(providers, Sequence):
         raise ValueError("'providers' should be a sequence.")
     if provider_options is None:
         return [_pair(provider) for provider in providers]

@@ -1,0 +1,141 @@
+"""Devices: what an execution provider runs on, and where a value's memory lies."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+__all__ = [
+    "OrtDevice",
+    "OrtDeviceVendorId",
+    "OrtEpDevice",
+    "OrtHardwareDevice",
+    "OrtHardwareDeviceType",
+    "check_cpu",
+]
+
+# onnxruntime's numbers for the names that OrtDevice.make takes, and the vendor that goes with one.
+DEVICE_TYPES = {"cpu": 0, "cuda": 1, "gpu": 1, "webgpu": 1, "dml": 1, "npu": 3, "cann": 3}
+DEFAULT_MEMORY = 0
+
+
+class OrtHardwareDeviceType(IntEnum):
+    """What kind of hardware a device is."""
+
+    CPU = 0
+    GPU = 1
+    NPU = 2
+
+
+class OrtDeviceVendorId(IntEnum):
+    """PCI vendor ids, and NONE for a device of no vendor."""
+
+    NONE = 0x0000
+    AMD = 0x1002
+    NVIDIA = 0x10DE
+    ARM = 0x13B5
+    MICROSOFT = 0x1414
+    HUAWEI = 0x19E5
+    QUALCOMM = 0x5143
+    INTEL = 0x8086
+
+
+VENDORS = {
+    "cann": OrtDeviceVendorId.HUAWEI,
+    "cuda": OrtDeviceVendorId.NVIDIA,
+    "dml": OrtDeviceVendorId.MICROSOFT,
+}
+
+
+class OrtHardwareDevice(NamedTuple):
+    """A device of the machine, as ONNX Runtime found it."""
+
+    type: OrtHardwareDeviceType
+    vendor: str
+    vendor_id: int
+    device_id: int
+    metadata: dict[str, str]
+
+
+class OrtEpDevice(NamedTuple):
+    """An execution provider together with a device that it can use."""
+
+    ep_name: str
+    ep_vendor: str
+    ep_metadata: dict[str, str]
+    ep_options: dict[str, str]
+    device: OrtHardwareDevice
+
+
+class OrtDevice:
+    """Where a value's memory lies; made by `make`, as ``onnxruntime.OrtDevice``.
+
+    ortmmap's values lie in the CPU's memory.
+    """
+
+    __slots__ = ("_device_id", "_device_type", "_vendor_id")
+
+    def __init__(self, device_type: int, device_id: int, vendor_id: int) -> None:
+        self._device_type = device_type
+        self._device_id = device_id
+        self._vendor_id = vendor_id
+
+    @staticmethod
+    def make(ort_device_name: str, device_id: int, vendor_id: int = -1) -> "OrtDevice":
+        """Name a device.
+
+        Parameters
+        ----------
+        ort_device_name : {'cpu', 'cuda', 'gpu', 'npu', 'dml', 'cann', 'webgpu'}
+        device_id : int
+            Which of the machine's devices of that name, from 0.
+        vendor_id : int, default -1
+            A PCI vendor id; -1 stands for the one that goes with the name, or none.
+
+        Raises
+        ------
+        ValueError
+            Where the name is another.
+        """
+        if ort_device_name not in DEVICE_TYPES:
+            raise ValueError(f"Unsupported device type: {ort_device_name}")
+        if vendor_id < 0:
+            vendor_id = VENDORS.get(ort_device_name, OrtDeviceVendorId.NONE)
+        return OrtDevice(DEVICE_TYPES[ort_device_name], device_id, int(vendor_id))
+
+    def device_id(self) -> int:
+        """Return which of the machine's devices of its type it is."""
+        return self._device_id
+
+    def device_type(self) -> int:
+        """Return 0 for a CPU, 1 for a GPU, 3 for an NPU."""
+        return self._device_type
+
+    def device_vendor_id(self) -> int:
+        """Return the PCI vendor id, or 0."""
+        return self._vendor_id
+
+    def device_mem_type(self) -> int:
+        """Return 0: the device's default memory."""
+        return DEFAULT_MEMORY
+
+    def __repr__(self) -> str:
+        return f"OrtDevice(type {self._device_type}, id {self._device_id})"
+
+
+def check_cpu(device: object, device_id: int = 0) -> None:
+    """Raise unless `device` is the CPU: its name, an OrtDevice of ours or onnxruntime's, or None.
+
+    Raises
+    ------
+    TypeError
+        Where it is none of these.
+    ValueError
+        Where there is no device of that name.
+    NotImplementedError
+        Where it is another device.
+    """
+    if isinstance(device, str):
+        device = OrtDevice.make(device.lower(), device_id)
+    if device is not None and not hasattr(device, "device_type"):
+        raise TypeError(f"a device should be its name or an OrtDevice, not {device!r}")
+    if device is not None and device.device_type() != DEVICE_TYPES["cpu"]:
+        raise NotImplementedError(f"ortmmap's values lie in the CPU's memory, not on {device!r}")
