@@ -1,0 +1,199 @@
+"""OrtValue, against onnxruntime's."""
+
+import gc
+import weakref
+
+import ml_dtypes
+import models
+import numpy as np
+import onnxruntime
+import ortmmap
+import pytest
+from models import TensorProto
+from support import assert_same, caught, onnxruntime_session, ortmmap_session
+
+BOTH = [ortmmap.OrtValue, onnxruntime.OrtValue]
+X = np.arange(6, dtype="f4").reshape(2, 3)
+
+
+def described(value: object) -> tuple:
+    return (
+        value.data_type(),
+        value.element_type(),
+        list(value.shape()),
+        value.tensor_size_in_bytes(),
+        value.device_name(),
+        value.has_value(),
+        value.is_tensor(),
+        value.is_sparse_tensor(),
+        value.is_tensor_sequence(),
+    )
+
+
+@pytest.mark.parametrize("dtype", models.NUMERIC)
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (2, 0)])
+def test_a_value_of_an_array_is_described_as_by_onnxruntime(dtype, shape):
+    array = np.ones(shape, dtype)
+    ours, theirs = (cls.ortvalue_from_numpy(array) for cls in BOTH)
+    assert described(ours) == described(theirs)
+    assert_same(ours.numpy(), theirs.numpy())
+
+
+def test_a_value_lies_over_its_array_and_keeps_it():
+    array = X.copy()
+    value = ortmmap.OrtValue.ortvalue_from_numpy(array)
+    assert value.data_ptr() == array.ctypes.data
+    kept = weakref.ref(array)
+    del array
+    assert kept() is not None
+    np.testing.assert_array_equal(value.numpy(), X)
+    del value
+    assert kept() is None
+
+
+def test_numpy_is_a_copy_and_asarray_is_not():
+    value = ortmmap.OrtValue.ortvalue_from_numpy(X.copy())
+    assert value.numpy().ctypes.data != value.data_ptr()
+    assert np.asarray(value).ctypes.data == value.data_ptr()
+    assert np.array(value).ctypes.data != value.data_ptr()
+    assert value.__array__(copy=True).ctypes.data != value.data_ptr()
+    assert np.asarray(value, dtype="f8").dtype == "f8"
+    with pytest.raises(ValueError, match="copy"):
+        value.__array__(dtype="f8", copy=False)
+
+
+def test_an_array_outlives_its_value():
+    array = np.asarray(ortmmap.OrtValue.ortvalue_from_numpy(X.copy()))
+    gc.collect()
+    np.testing.assert_array_equal(array, X)
+
+
+def test_strings_are_taken_and_given():
+    words = np.array([["a", "zoë"], ["", "日本"]])
+    value = ortmmap.OrtValue.ortvalue_from_numpy(words)
+    assert value.data_type() == "tensor(string)"
+    assert value.numpy().tolist() == words.tolist()
+
+
+def test_an_array_that_is_not_contiguous_is_copied():
+    value = ortmmap.OrtValue.ortvalue_from_numpy(X.T)
+    np.testing.assert_array_equal(value.numpy(), X.T)
+
+
+@pytest.mark.parametrize("element", ["f4", np.int64, np.dtype(bool), 16, 22, TensorProto.INT32])
+def test_a_value_of_a_shape_and_a_type_is_described_as_by_onnxruntime(element):
+    ours, theirs = (cls.ortvalue_from_shape_and_type([2, 3], element) for cls in BOTH)
+    assert described(ours) == described(theirs)
+
+
+@pytest.mark.parametrize(
+    ("array", "element"),
+    [(np.arange(3, dtype="u2"), 16), (np.arange(3, dtype="u1"), 17), (np.ones(3, "u1"), 22)],
+)
+def test_a_value_of_an_onnx_type_is_described_as_by_onnxruntime(array, element):
+    ours, theirs = (cls.ortvalue_from_numpy_with_onnx_type(array, element) for cls in BOTH)
+    assert described(ours) == described(theirs)
+
+
+def test_bits_are_taken_as_the_type_that_they_are_said_to_be():
+    bits = np.array([1, 2, 3]).astype(ml_dtypes.bfloat16)
+    value = ortmmap.OrtValue.ortvalue_from_numpy_with_onnx_type(bits.view("u2"), 16)
+    assert_same(value.numpy(), bits)
+
+
+@pytest.mark.parametrize(
+    ("array", "element"), [(np.ones(3, "u4"), 16), (np.ones(3, "u2"), 99), (np.ones(3), 8)]
+)
+def test_an_onnx_type_of_another_size_raises(array, element):
+    for cls in BOTH:
+        assert isinstance(
+            caught(cls.ortvalue_from_numpy_with_onnx_type, array, element), RuntimeError
+        )
+
+
+@pytest.mark.parametrize("shape", [[-1], [2, -3]])
+def test_an_impossible_shape_raises(shape):
+    for cls in BOTH:
+        assert isinstance(caught(cls.ortvalue_from_shape_and_type, shape, "f4"), RuntimeError)
+
+
+def test_another_device_raises():
+    with pytest.raises(NotImplementedError, match="CPU"):
+        ortmmap.OrtValue.ortvalue_from_shape_and_type([1], "f4", "cuda")
+    with pytest.raises(NotImplementedError, match="CPU"):
+        ortmmap.OrtValue.ortvalue_from_numpy(X, "cuda", 0)
+    with pytest.raises(ValueError, match="nowhere"):
+        ortmmap.OrtValue.ortvalue_from_numpy(X, "nowhere")
+
+
+@pytest.mark.parametrize("new", [X + 1, (X + 1).astype("f8"), np.asfortranarray(X + 1)])
+def test_updating_in_place_writes_to_the_memory_there_is(new):
+    ours, theirs = (cls.ortvalue_from_numpy(X.copy()) for cls in BOTH)
+    address = ours.data_ptr()
+    ours.update_inplace(new)
+    assert ours.data_ptr() == address
+    np.testing.assert_array_equal(ours.numpy(), X + 1)
+    if new.dtype == "f4" and new.flags.c_contiguous:  # onnxruntime 1.23 mixes others up
+        theirs.update_inplace(new)
+        assert_same(ours.numpy(), theirs.numpy())
+
+
+def test_updating_in_place_takes_another_value_and_packed_elements():
+    value = ortmmap.OrtValue.ortvalue_from_shape_and_type([3], 22)
+    new = np.array([1, -2, 3]).astype(ml_dtypes.int4)
+    value.update_inplace(ortmmap.OrtValue.ortvalue_from_numpy(new))
+    assert value.numpy().astype(int).tolist() == [1, -2, 3]
+
+
+def test_updating_with_what_does_not_fit_raises():
+    for cls in BOTH:
+        value = cls.ortvalue_from_numpy(X.copy())
+        assert isinstance(caught(value.update_inplace, np.ones((3, 3), "f4")), RuntimeError)
+        assert isinstance(caught(value.update_inplace, [1]), TypeError)
+
+
+def test_a_sequence_is_described_as_by_onnxruntime():
+    model = models.build(
+        [models.node("SequenceConstruct", "x x", "y")],
+        [models.tensor("x")],
+        [models.sequence("y")],
+    )
+    values = []
+    for cls, session in zip(
+        BOTH, (ortmmap_session(model), onnxruntime_session(model)), strict=True
+    ):
+        (value,) = session.run_with_ort_values(None, {"x": cls.ortvalue_from_numpy(X)})
+        values.append(value)
+    ours, theirs = values
+    for method in ("data_type", "element_type", "is_tensor", "is_tensor_sequence", "has_value"):
+        assert getattr(ours, method)() == getattr(theirs, method)()
+    for method in ("numpy", "shape", "data_ptr", "device_name", "as_sparse_tensor"):
+        for value in values:
+            assert isinstance(caught(getattr(value, method)), RuntimeError)
+
+
+def test_an_empty_optional_has_no_value_and_does_not_crash():
+    session = ortmmap_session(models.make_optional())
+    x = ortmmap.OrtValue.ortvalue_from_numpy(np.ones(3, "f4"))
+    some, nothing = session.run_with_ort_values(["some", "nothing"], {"x": x})
+    assert some.has_value()
+    assert not nothing.has_value()
+    assert isinstance(caught(nothing.numpy), RuntimeError)
+    repr(nothing)
+
+
+def test_a_vector_is_a_list_of_values():
+    value = ortmmap.OrtValue.ortvalue_from_numpy(np.array([True]))
+    vector = ortmmap.OrtValueVector()
+    vector.push_back(value)
+    vector.push_back(X)
+    vector.reserve(5)
+    vector.shrink_to_fit()
+    assert len(vector) == 2
+    assert vector[0] is value
+    assert vector.element_type_at(1) == 1
+    assert vector.bool_tensor_indices() == [0]
+    tensors = vector.to_dlpacks(ortmmap.OrtValue.from_dlpack)
+    np.testing.assert_array_equal(tensors[1].numpy(), X)
+    assert len(vector.to_dlpacks(None)) == 2
+    assert ortmmap.OrtValue.from_dlpack(vector.dlpack_at(1)).data_ptr() == X.ctypes.data

@@ -1,0 +1,302 @@
+"""sdist, wheel, and an install away from the source tree."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from support import REPOSITORY
+
+import ortmmap
+
+pytestmark = pytest.mark.slow
+
+HEADERS = sorted(path.name for path in (REPOSITORY / "include" / "ortmmap").glob("*.h"))
+MODULES = sorted(path.stem for path in (REPOSITORY / "ortmmap").glob("*.pyx"))
+LEFT_OUT = shutil.ignore_patterns(
+    ".git",
+    "build",
+    "dist",
+    "*.so",
+    "*.egg-info",
+    "__pycache__",
+    ".venv*",
+    ".*_cache",
+    ".hypothesis",
+)
+
+
+def run(*command: object, **kwargs: object) -> str:
+    done = subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, check=False, **kwargs
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """Leave out what would let an interpreter find the source tree."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return {**kept, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **more}
+
+
+def have_build_requirements() -> bool:
+    try:
+        importlib.metadata.version("cython")
+        return int(importlib.metadata.version("setuptools").split(".")[0]) >= 77
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def build_environment(tmp_path_factory) -> dict[str, str]:
+    """Build with what is installed here where that will do; compile quickly, on all CPUs."""
+    folder = tmp_path_factory.mktemp("build")
+    (folder / "extra.cfg").write_text(f"[build_ext]\nparallel = {os.cpu_count()}\n")
+    more = {"CFLAGS": "-O0", "DIST_EXTRA_CONFIG": str(folder / "extra.cfg")}
+    if not have_build_requirements():
+        required = tomllib.loads(Path(REPOSITORY, "pyproject.toml").read_text())["build-system"]
+        run(
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--target",
+            folder,
+            *required["requires"],
+            env=clean_environment(),
+        )
+        more["PYTHONPATH"] = str(folder)
+    return clean_environment(**more)
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory, build_environment) -> Path:
+    """Build an sdist, of a copy of the source tree, by the hook that every front end calls."""
+    folder = tmp_path_factory.mktemp("source")
+    source = folder / "ortmmap"
+    shutil.copytree(REPOSITORY, source, ignore=LEFT_OUT)
+    hook = "import sys, setuptools.build_meta as b; print(b.build_sdist(sys.argv[1]))"
+    run(sys.executable, "-c", hook, folder, cwd=source, env=build_environment)
+    (path,) = folder.glob("*.tar.gz")
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory, build_environment) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        folder,
+        sdist,
+        cwd=folder,
+        env=build_environment,
+    )
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def contents(wheel) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory) -> Path:
+    """Install the wheel into a fresh environment, which borrows only its dependencies from here."""
+    folder = tmp_path_factory.mktemp("venv")
+    run(sys.executable, "-m", "venv", "--without-pip", folder, env=clean_environment())
+    python = folder / "bin" / "python"
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "install",
+        "--no-deps",
+        "--no-index",
+        wheel,
+        env=clean_environment(),
+    )
+    (site,) = (folder / "lib").glob("python*/site-packages")
+    borrowed = Path(importlib.metadata.distribution("numpy").locate_file(""))
+    (site / "borrowed.pth").write_text(f"{borrowed}\n")
+    return python
+
+
+def test_the_sdist_has_the_sources_and_no_product_of_a_build(sdist):
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "PKG-INFO"):
+        assert name in names
+    for module in MODULES:
+        assert f"ortmmap/{module}.pyx" in names
+    for header in HEADERS:
+        assert f"include/ortmmap/{header}" in names
+    for path in (REPOSITORY / "ortmmap").glob("*.p*"):
+        assert f"ortmmap/{path.name}" in names
+    assert "tests/test_packaging.py" in names
+    wrong = re.compile(r"\.(so|o|pyc|pyd)$|__pycache__|(^|/)ortmmap/[^/]*\.c(pp)?$")
+    assert [name for name in names if wrong.search(name)] == []
+
+
+def test_the_wheel_has_what_python_cython_and_c_need(contents):
+    for module in MODULES:
+        assert any(re.fullmatch(rf"ortmmap/{module}\..*\.(so|pyd)", name) for name in contents)
+    for header in HEADERS:
+        assert f"ortmmap/include/ortmmap/{header}" in contents
+    for pattern in ("*.py", "*.pxd", "*.pyi"):
+        for path in (REPOSITORY / "ortmmap").glob(pattern):
+            assert f"ortmmap/{path.name}" in contents
+    assert "ortmmap/py.typed" in contents
+    assert any(name.endswith("licenses/LICENSE") for name in contents)
+
+
+def test_every_extension_module_has_its_types(contents):
+    """py.typed promises them."""
+    missing = [module for module in MODULES if f"ortmmap/{module}.pyi" not in contents]
+    assert missing == []
+
+
+def test_the_wheel_has_nothing_else(contents):
+    allowed = re.compile(
+        r"ortmmap/[^/]+\.(py|pyi|pxd|so|pyd)$|ortmmap/py\.typed$|ortmmap/include/ortmmap/[^/]+\.h$"
+        r"|ortmmap-[^/]+\.dist-info/"
+    )
+    assert [name for name in contents if not allowed.match(name)] == []
+
+
+def test_the_metadata_says_what_is_needed(wheel, contents):
+    (name,) = [name for name in contents if name.endswith("METADATA")]
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = archive.read(name).decode()
+    required = [
+        line
+        for line in metadata.splitlines()
+        if line.startswith("Requires-Dist") and "extra" not in line
+    ]
+    assert sorted(re.split(r"[: <>=]+", line)[1] for line in required) == ["numpy", "onnxruntime"]
+    assert any("onnxruntime>=1.23" in line.replace(" ", "") for line in required)
+    assert "Requires-Python: >=3.11" in metadata
+    assert f"Version: {ortmmap.__version__}" in metadata
+
+
+def test_no_extension_module_links_against_onnxruntime(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    for path in (tmp_path / "ortmmap").glob("*.so"):
+        needed = run("readelf", "-d", path)
+        assert "NEEDED" in needed
+        assert "onnxruntime" not in needed
+
+
+def test_the_installed_wheel_works_away_from_the_source_tree(python, ort_file, onnx_file, tmp_path):
+    code = (
+        "import sys, numpy as np, ortmmap\n"
+        "print(ortmmap.__file__)\n"
+        "for path in sys.argv[1:]:\n"
+        "    with ortmmap.Session(path) as session:\n"
+        "        print(session.run(None, {'x': np.ones((2, 8), 'f4')})[0].shape)\n"
+        "print(ortmmap.convert(sys.argv[2]))\n"
+        "assert not any('onnxruntime' in name for name in sys.modules)\n"
+    )
+    lines = run(
+        python,
+        "-W",
+        "error",
+        "-c",
+        code,
+        ort_file,
+        onnx_file,
+        cwd=tmp_path,
+        env=clean_environment(),
+    ).splitlines()
+    assert Path(lines[0]).is_relative_to(python.parent.parent)
+    assert lines[1:3] == ["(2, 4)", "(2, 4)"]
+
+
+def compile_headers(include: str, tmp_path: Path, compiler: str, *flags: str) -> None:
+    """Compile a file that includes each header, twice, and every one alone."""
+    suffix = "cpp" if "++" in compiler else "c"
+    for index, headers in enumerate([HEADERS + HEADERS, *([header] for header in HEADERS)]):
+        source = tmp_path / f"include{index}.{suffix}"
+        source.write_text(
+            "".join(f"#include <ortmmap/{name}>\n" for name in headers)
+            + "int main(void) { return 0; }\n"
+        )
+        run(
+            compiler,
+            *flags,
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-Wno-unused-function",
+            f"-I{include}",
+            source,
+            "-o",
+            tmp_path / f"include{index}",
+            "-ldl",
+        )
+
+
+@pytest.mark.parametrize(
+    ("compiler", "flags"),
+    [
+        ("cc", []),
+        ("cc", ["-std=gnu11"]),
+        ("cc", ["-std=c11", "-D_DEFAULT_SOURCE"]),
+        ("c++", ["-std=c++17"]),
+    ],
+    ids=str,
+)
+def test_the_installed_headers_compile(python, tmp_path, compiler, flags):
+    include = run(
+        python,
+        "-c",
+        "import ortmmap; print(ortmmap.get_include())",
+        cwd=tmp_path,
+        env=clean_environment(),
+    ).strip()
+    assert Path(include).is_relative_to(python.parent.parent)
+    compile_headers(include, tmp_path, compiler, *flags)
+
+
+def test_the_headers_of_this_install_compile(tmp_path):
+    assert Path(ortmmap.get_include(), "ortmmap", "ort_abi.h").is_file()
+    compile_headers(ortmmap.get_include(), tmp_path, "cc")
+
+
+def test_a_cython_module_may_cimport_the_installed_package(python, tmp_path, build_environment):
+    """The .pxd files are shipped for this."""
+    (tmp_path / "user.pyx").write_text(
+        "from ortmmap._mapping cimport Mapping\n"
+        "def size(path):\n"
+        "    cdef Mapping mapping = Mapping(path)\n"
+        "    return mapping._mapping.size\n"
+    )
+    (tmp_path / "setup.py").write_text(
+        "import numpy, ortmmap\nfrom Cython.Build import cythonize\n"
+        "from setuptools import Extension, setup\n"
+        "include = [ortmmap.get_include(), numpy.get_include()]\n"
+        "setup(ext_modules=cythonize([Extension('user', ['user.pyx'], include_dirs=include)],"
+        " language_level=3))\n"
+    )
+    run(python, "setup.py", "build_ext", "--inplace", cwd=tmp_path, env=build_environment)
+    code = "import user; print(user.size('user.pyx'))"
+    printed = run(python, "-c", code, cwd=tmp_path, env=clean_environment())
+    assert int(printed) == (tmp_path / "user.pyx").stat().st_size
