@@ -125,7 +125,7 @@ def cli() -> None:
 
 
 @cli.command("open")
-@_options(("resnet50", "bert_base"), tuple(RIVALS), seconds=1.0)
+@_options(("resnet50.onnx", "bert_base.onnx", "resnet50", "bert_base"), tuple(RIVALS), seconds=1.0)
 @_repeat("Cold processes of each rival.", default=7)
 def open_(repeat: int, **options: Any) -> None:
     """Measure opening, from process start to the first result, and private memory."""
@@ -135,13 +135,15 @@ def open_(repeat: int, **options: Any) -> None:
             "Medians and quartiles of cold processes that alternate; the file is in the page "
             "cache. open: a session, once the native library is open, which importing "
             "onnxruntime includes and ortmmap does at first use; start to result includes all. "
-            "private: anonymous memory that opening added, and of the whole process, having run."
+            "peak: most memory resident until then, mapped files included. private: anonymous "
+            "memory that opening added, and of the whole process, having run."
         ),
         columns=(
             columns.OPEN,
             columns.FIRST_RUN,
             columns.RUN,
             columns.START_TO_RESULT,
+            columns.PEAK,
             columns.PRIVATE_OPEN,
             columns.PRIVATE_PROCESS,
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,3 +65,11 @@ def _from_psutil(pid: int) -> Memory:
     full = psutil.Process(pid).memory_full_info()
     private = getattr(full, "private", None) or full.uss
     return Memory(private=private, shmem=None, rss=full.rss, pss=None, swap=None)
+
+
+def peak_resident() -> int:
+    """Return the most bytes that this process had resident so far, files included."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

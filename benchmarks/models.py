@@ -35,11 +35,12 @@ MODELS: dict[str, Model] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A model file and the arrays that it is run with."""
+    """A model file, the arrays that it is run with, and the folder of ortmmap's cache."""
 
     name: str
     path: Path
     feeds: dict[str, Any]
+    cache: Path
 
 
 class Store:
@@ -89,9 +90,13 @@ class Store:
         name, _, suffix = model.partition(".")
         if name in MODELS and suffix in ("", "ort", "onnx"):
             path = self.onnx(name) if suffix == "onnx" else self.ort(name)
-            return Case(f"{name}.{suffix or 'ort'}", path, feeds(MODELS[name].inputs, sizes))
+            inputs = MODELS[name].inputs
+            return Case(f"{name}.{suffix or 'ort'}", path, feeds(inputs, sizes), self._cache())
         path = Path(model)
-        return Case(path.name, path, feeds(declared_inputs(path), sizes))
+        return Case(path.name, path, feeds(declared_inputs(path), sizes), self._cache())
+
+    def _cache(self) -> Path:
+        return self._folder.resolve() / "cache"
 
 
 def declared_inputs(path: Path) -> list[Input]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import os
+import shutil
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,10 @@ class Rival:
         The least version of onnxruntime.
     ort_format_only : bool
         It opens ``.ort`` files only.
+    arguments : dict
+        More arguments of its ``InferenceSession``.
+    empty_cache : bool
+        Every session gets an empty folder for its cache.
     """
 
     name: str
@@ -42,6 +50,8 @@ class Rival:
     entries: dict[str, str] = field(default_factory=dict)
     onnxruntime: tuple[int, int] = (1, 23)
     ort_format_only: bool = False
+    arguments: dict[str, Any] = field(default_factory=dict)
+    empty_cache: bool = False
 
     def unavailable(self, model: Path) -> str | None:
         """Return why it can't open `model` here, or None if it can."""
@@ -80,7 +90,18 @@ class Rival:
         options.intra_op_num_threads = threads
         for key, value in self.entries.items():
             options.add_session_config_entry(key, value)
-        return module.InferenceSession(str(model), options, providers=_PROVIDERS)
+        arguments = dict(self.arguments)
+        if self.empty_cache:
+            arguments["cache"] = _empty_folder()
+        return module.InferenceSession(str(model), options, providers=_PROVIDERS, **arguments)
+
+
+def _empty_folder() -> str:
+    """Make a folder beside the other caches, removed when the process ends."""
+    parent = os.environ["ORTMMAP_CACHE_DIR"]
+    folder = tempfile.mkdtemp(prefix="empty-", dir=os.path.dirname(parent))  # noqa: PTH120
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 RIVALS: dict[str, Rival] = {
@@ -96,7 +117,10 @@ RIVALS: dict[str, Rival] = {
             onnxruntime=(1, 26),
             ort_format_only=True,
         ),
-        Rival("ortmmap", "ortmmap", "ortmmap"),
+        # The cache is warm: every rival opens the model once before anything is measured.
+        Rival("ortmmap", "ortmmap", "ortmmap", arguments={"cache": True}),
+        Rival("ortmmap-cold", "ortmmap, empty cache", "ortmmap", empty_cache=True),
+        Rival("ortmmap-nocache", "ortmmap, no cache", "ortmmap", arguments={"cache": False}),
         Rival(
             "ort-mmap-noprepack",
             "onnxruntime mmap, no prepacking",
@@ -105,6 +129,12 @@ RIVALS: dict[str, Rival] = {
             onnxruntime=(1, 26),
             ort_format_only=True,
         ),
-        Rival("ortmmap-noprepack", "ortmmap, no prepacking", "ortmmap", entries=_NO_PREPACKING),
+        Rival(
+            "ortmmap-noprepack",
+            "ortmmap, no cache, no prepacking",
+            "ortmmap",
+            entries=_NO_PREPACKING,
+            arguments={"cache": False},
+        ),
     )
 }

@@ -8,6 +8,7 @@ from typing_extensions import Buffer
 
 from ortmmap._mapping import Mapping
 from ortmmap._metadata import ModelMetadata, NodeArg
+from ortmmap._model import Memory
 from ortmmap._options import RunOptions
 from ortmmap.options import SessionOptions
 
@@ -19,6 +20,7 @@ class Session:
         providers: Sequence[str | tuple[str, dict[Any, Any]]] | None = None,
         provider_options: Sequence[dict[Any, Any]] | None = None,
         *,
+        cache: bool | str | os.PathLike | None = None,
         prefault: bool = False,
         lock: bool = False,
         **kwargs: Any,
@@ -32,6 +34,7 @@ class Session:
     ) -> None: ...
     @property
     def mapping(self) -> Mapping | None: ...
+    def memory(self) -> Memory: ...
     def close(self) -> None: ...
     def run(
         self,

@@ -38,13 +38,17 @@ cdef class Session:
     path_or_bytes : str, os.PathLike or buffer
         A model file, or an object whose C-contiguous bytes are one (bytes, bytearray, memoryview,
         ``mmap.mmap``, ndarray, shared memory …). Whether it is ORT format is told by the content.
-        A file in ORT format is mapped, a buffer used in place, for as long as the session lives;
-        ONNX format is read by ONNX Runtime's own loader.
+        A file's weights stay in the file, which is mapped for as long as the session lives, and
+        a buffer in ORT format is used in place. A buffer in ONNX format is parsed, and copied.
     sess_options : SessionOptions, optional
     providers, provider_options : sequence, optional
         As for ``onnxruntime.InferenceSession``.
+    cache : bool, str, os.PathLike or None, default None
+        Whether to keep, and use, the optimized model and the prepacked weights in a folder of the
+        user's: None for on where the model has 16 MiB or more and no provider but the CPU's is
+        asked for (and as ``ORTMMAP_CACHE`` says), True, False, or the folder.
     prefault, lock : bool, default False
-        As for `Mapping`. They go with ORT-format files only.
+        As for `Mapping`, of a model file.
     **kwargs
         ``disabled_optimizers``, a sequence of names, is onnxruntime's. ``enable_fallback`` and
         ``read_config_from_model`` are accepted and have no meaning: a session that cannot be
@@ -54,7 +58,7 @@ cdef class Session:
     ------
     OrtError
         A subclass by ONNX Runtime's error code; `MappingError` or `NoSuchFile` where the file
-        cannot be mapped.
+        cannot be mapped, `ModelChangedError` where it changes meanwhile.
     TypeError
         Where `path_or_bytes` is neither a path nor a buffer.
     """

@@ -63,7 +63,7 @@ cdef ort.OrtSession *create_session(
         return create_mapped(model, options, config, providers, store, key)
     if store is not None:
         entry = find_optimized(model, skeleton, options, config, providers, store, key)
-        if entry is not None:
+        if entry is not None and map_optimized(model, entry):
             return create_optimized(model, entry, options, config, providers, store, key)
     session = create_onnx(model, skeleton, options, config, providers)
     if skeleton is None and not model.lock:
@@ -164,7 +164,7 @@ cdef tuple cache_of(
         return None, None
     if skeleton is not None:
         size += skeleton.external_bytes
-    if cache is False or (cache is None and size < SMALLEST_CACHED and not SWITCH in os.environ):
+    if cache is False or (cache is None and size < SMALLEST_CACHED and SWITCH not in os.environ):
         return None, None   # without importing the cache
     from ortmmap.cache import Key, Source, options_signature, runtime_signature, store_for
 
@@ -213,6 +213,7 @@ def save_optimized(
     """
     cdef ort.OrtSession *session
     saving = options.copy()
+    saving._creating = options._creating   # so that loading can be cancelled here too
     saving.enable_profiling = False
     saving.log_severity_level = LOG_ERRORS   # it warns that the file is for this machine: it is
     saving.add_session_config_entry(NO_PREPACKING, "1")   # the file is the same, the peak lower
@@ -262,16 +263,24 @@ cdef tuple take_signature(ort.OrtSession *session):
             api.ReleaseSession(session)
 
 
+cdef bint map_optimized(Model model, object entry) except -1:
+    """Hold the optimized model's bytes instead of the model's; False where they are gone."""
+    name = ORT_FILE if any(file.name == ORT_FILE for file in entry.files) else ONNX_FILE
+    try:
+        model.map(entry.path(name))
+    except OSError:   # whoever cleared the cache was quicker
+        return False
+    model.entries.append(entry)
+    return True
+
+
 cdef ort.OrtSession *create_optimized(
     Model model, object entry, object options, dict config, list providers, object store,
     object key,
 ) except NULL:
     """Create a session of the cache's optimized copy."""
-    model.entries.append(entry)
-    if any(file.name == ORT_FILE for file in entry.files):
-        model.map(entry.path(ORT_FILE))
+    if model.is_ort_format(options):
         return create_mapped(model, options, config, providers, store, key)
-    model.map(entry.path(ONNX_FILE))
     optimized = options.copy()
     optimized.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
     return create_prepacked(
@@ -293,7 +302,7 @@ cdef ort.OrtSession *create_mapped(
 cdef ort.OrtSession *create_prepacked(
     Model model, object options, dict config, list providers, object store, object key, str file
 ) except NULL:
-    """Create a session of the model's bytes or of `file`; with a store, share its prepacked weights."""
+    """Create a session of the bytes held, or of `file`; with a store, share prepacked weights."""
     cdef ort.OrtSession *session
     if store is None or not is_prepacked(options) or not start():
         return create(model, options, config, providers, file)

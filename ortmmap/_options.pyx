@@ -9,7 +9,7 @@ from ortmmap._values cimport Value
 import numpy as np
 
 from ortmmap.errors import OrtError
-from ortmmap.providers import CPU, short_name
+from ortmmap.providers import CPU
 
 cnp.import_array()
 
@@ -328,7 +328,7 @@ cdef int append_providers(ort.OrtSessionOptions *native, list providers) except 
     """Append all but the CPU's, which every session has, last."""
     for name, settings in providers:
         if name != CPU:
-            append_provider(native, short_name(name).encode(), settings)
+            append_provider(native, name.encode(), settings)
     return 0
 
 

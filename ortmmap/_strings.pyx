@@ -11,7 +11,7 @@ from cpython.unicode cimport (
 )
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memchr, memcpy
+from libc.string cimport memcpy
 
 from ortmmap._runtime cimport allocator, api, check
 from ortmmap._values cimport Value
@@ -47,11 +47,25 @@ cdef ort.OrtValue *string_tensor(cnp.ndarray array) except NULL:
         if cnp.PyArray_TYPE(array) == cnp.NPY_UNICODE:
             _fill_from_unicode(owner.value, &texts, array)
         else:
-            _fill_from_objects(owner.value, &texts, array.ravel().tolist())
+            _fill_from_objects(owner.value, &texts, _objects_of(array))
     finally:
         free(texts.texts)
     value, owner.value = owner.value, NULL
     return value
+
+
+cdef list _objects_of(cnp.ndarray array):
+    """Give the elements of an array, in C order."""
+    cdef PyObject **elements = <PyObject **>cnp.PyArray_DATA(array)
+    cdef list objects
+    cdef Py_ssize_t index
+    if cnp.PyArray_TYPE(array) != cnp.NPY_OBJECT or not cnp.PyArray_IS_C_CONTIGUOUS(array):
+        return array.ravel().tolist()
+    objects = [None] * cnp.PyArray_SIZE(array)
+    for index in range(len(objects)):
+        if elements[index] != NULL:   # which numpy takes for None
+            objects[index] = <object>elements[index]
+    return objects
 
 
 cdef int _fill_from_objects(ort.OrtValue *tensor, Texts *texts, list items) except -1:
@@ -141,27 +155,23 @@ cdef inline char *_encode_one(uint32_t unit, char *end) noexcept nogil:
 cdef int _fill(ort.OrtValue *tensor, const Texts *texts) except -1:
     """Copy the texts into a tensor."""
     cdef char *buffer
+    cdef size_t expected = 0
+    cdef size_t filled = 0
     cdef size_t index
     with nogil:
-        if not _has_nul(texts):
-            return check(api.FillStringTensor(tensor, texts.texts, texts.count))
+        check(api.FillStringTensor(tensor, texts.texts, texts.count))
+        check(api.GetStringTensorDataLength(tensor, &filled))
         for index in range(texts.count):
+            expected += texts.sizes[index]
+        if filled == expected:
+            return 0
+        for index in range(texts.count):   # a NUL in a text was taken for its end
             buffer = NULL
             check(api.GetResizedStringTensorElementBuffer(
                 tensor, index, texts.sizes[index], &buffer
             ))
-            if texts.sizes[index]:
-                memcpy(buffer, texts.texts[index], texts.sizes[index])
+            memcpy(buffer, texts.texts[index], texts.sizes[index])
     return 0
-
-
-cdef bint _has_nul(const Texts *texts) noexcept nogil:
-    """Whether a text has a NUL, which FillStringTensor would take for its end."""
-    cdef size_t index
-    for index in range(texts.count):
-        if memchr(texts.texts[index], 0, texts.sizes[index]) != NULL:
-            return True
-    return False
 
 
 cdef cnp.ndarray string_array(ort.OrtValue *tensor, int rank, cnp.npy_intp *shape):

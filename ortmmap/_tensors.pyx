@@ -59,6 +59,8 @@ cdef cnp.ndarray array_of(object data, int element_type, str name):
         raise TypeError(f"a tensor cannot be made from {type(data).__name__} for input: {name}")
     if hasattr(data, "__dlpack__"):
         return array_from_dlpack(data)
+    if hasattr(data, "_get_c_value"):   # onnxruntime's OrtValue, which has DLPack since 1.24
+        return data.numpy()
     if not isinstance(data, (list, tuple, bool, int, float, complex)) or not element_type:
         return np.asarray(data)
     try:

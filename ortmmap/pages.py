@@ -7,9 +7,10 @@ A file is accepted only where every rule holds:
    (u32), size of the file (u64), 8 bytes of zero, the key (32 bytes); n entries of offset (u64),
    size (u64) and XXH3-64 of the block's bytes (u64); BLAKE2b-128 of all that came before.
 3. There are at most 1048576 blocks, and none is empty.
-4. The first block (where there is one) begins at the first multiple of 64 KiB after the header, each other one at the
+4. The first block begins at the first multiple of 64 KiB after the header, each other one at the
    first multiple of 64 KiB after the one before. So none overlap, and none lies elsewhere.
-5. The file ends at the first multiple of 64 KiB after the last block (or the header); its size is that.
+5. The file ends at the first multiple of 64 KiB after the last block, or, where there is none,
+   after the header; its size is that.
 6. The bytes between blocks are zero when written. Nobody reads them, so they are not checked.
 
 `read_table` checks all but the blocks' bytes, `verify` these too. 64 KiB is a multiple of every

@@ -11,7 +11,6 @@ __all__ = [
     "get_device",
     "has_collective_ops",
     "normalize",
-    "short_name",
 ]
 
 CPU = "CPUExecutionProvider"
@@ -46,16 +45,10 @@ ALL_PROVIDERS = (
 )
 
 
-def short_name(provider: str) -> str:
-    """Return what the C API calls a provider."""
-    return provider
-
-
 def normalize(
     providers: Sequence | None,
     provider_options: Sequence | None,
     available: Sequence[str],
-    fallback: bool = False,
 ) -> list[tuple[str, dict[str, str]]]:
     """Pair providers with their options, as onnxruntime does, and leave out what is not there.
 
@@ -67,8 +60,6 @@ def normalize(
         One for each of `providers`, where these are names only.
     available : sequence of str
         The names that the library in use knows.
-    fallback : bool, default False
-        Whether the CPU stands in, with a warning, where the arguments are of no use.
 
     Returns
     -------
@@ -78,22 +69,15 @@ def normalize(
     Raises
     ------
     ValueError
-        Where the arguments are not of that form, and `fallback` is False.
+        Where the arguments are not of that form.
 
     Warns
     -----
     UserWarning
-        Where a provider is not available, or named twice, or the CPU stands in.
+        Where a provider is not available, or named twice.
     """
-    try:
-        pairs = _pairs(providers, provider_options)
-    except ValueError as error:
-        if not fallback:
-            raise
-        _warn(f"{error} Using {CPU} instead of {providers!r}.")
-        pairs = []
     wanted: dict[str, dict[str, str]] = {}
-    for name, options in pairs:
+    for name, options in _pairs(providers, provider_options):
         if name not in available:
             _warn(
                 f"Specified provider '{name}' is not in available provider names. "

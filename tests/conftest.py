@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ["ORTMMAP_CACHE"] = "0"  # tests of the cache name a folder
 sys.path.insert(0, str(Path(__file__).parent))  # models and support
 
 import models

@@ -7,9 +7,10 @@ import time
 
 import models
 import numpy as np
-import ortmmap
 import pytest
 from support import assert_same, caught, onnxruntime_session, ortmmap_session, run_python
+
+import ortmmap
 
 X = np.linspace(-1, 1, 16, dtype="f4").reshape(2, 8)
 BAD = np.ones((2, 7), "f4")

@@ -7,9 +7,10 @@ import weakref
 import models
 import numpy as np
 import onnxruntime
-import ortmmap
 import pytest
 from support import assert_same, caught, onnxruntime_session, ortmmap_session
+
+import ortmmap
 
 X = np.linspace(-1, 1, 16, dtype="f4").reshape(2, 8)
 MODEL = models.affine()

@@ -1166,8 +1166,8 @@ def churn(folder: str, model: Path, number: int) -> int:
                         found += 1
                         try:
                             assert Path(entry.path()).read_bytes() == expected
-                        except FileNotFoundError:  # only clear() may take it away now
-                            assert not Path(entry.folder, "header").exists()
+                        except FileNotFoundError:  # clear() took it away
+                            found -= 1
     return found
 
 

@@ -543,17 +543,3 @@ except RuntimeError:
     print(json.dumps(shape))
 """
     assert ask_python(code) == [2, 4]
-
-
-def test_an_unknown_provider_form_falls_back_where_that_is_wanted():
-    from ortmmap.providers import normalize
-
-    with pytest.warns(UserWarning, match="CPUExecutionProvider"):
-        assert normalize([3], None, ["CPUExecutionProvider"], fallback=True) == []
-    with pytest.raises(ValueError, match="strings"):
-        normalize([3], None, ["CPUExecutionProvider"], fallback=False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert normalize([("CPUExecutionProvider", {"a": 1})], None, ["CPUExecutionProvider"]) == [
-            ("CPUExecutionProvider", {})
-        ]

@@ -4,10 +4,11 @@ import models
 import numpy as np
 import onnx
 import onnxruntime
-import ortmmap
 import pytest
 from models import ML, TensorProto, helper
 from support import assert_same, caught, onnxruntime_session, ortmmap_session
+
+import ortmmap
 
 WORDS = np.array(["a", "zoë", ""], object)
 

@@ -6,9 +6,10 @@ import weakref
 import ml_dtypes
 import models
 import numpy as np
-import ortmmap
 import pytest
 from support import assert_same, caught, ortmmap_session
+
+import ortmmap
 
 X = np.arange(6, dtype="f4").reshape(2, 3)
 

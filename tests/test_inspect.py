@@ -224,7 +224,9 @@ def test_without_the_extra(tmp_path: Path, missing: str) -> None:
     (tmp_path / f"{missing}.py").write_text(
         f"raise ModuleNotFoundError('No module named {missing}', name='{missing}')"
     )
-    code = "import runpy, sys; sys.path.insert(0, sys.argv.pop()); runpy.run_module('ortmmap', None, '__main__')"
+    code = """import runpy, sys
+sys.path.insert(0, sys.argv.pop())
+runpy.run_module('ortmmap', None, '__main__')"""
     folder = str(Path(ortmmap.__file__).parent.parent)
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],

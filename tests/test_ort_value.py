@@ -7,10 +7,11 @@ import ml_dtypes
 import models
 import numpy as np
 import onnxruntime
-import ortmmap
 import pytest
 from models import TensorProto
 from support import assert_same, caught, onnxruntime_session, ortmmap_session
+
+import ortmmap
 
 BOTH = [ortmmap.OrtValue, onnxruntime.OrtValue]
 X = np.arange(6, dtype="f4").reshape(2, 3)

@@ -7,7 +7,6 @@ import models
 import numpy as np
 import onnx
 import onnxruntime
-import ortmmap
 import pytest
 from onnx.external_data_helper import convert_model_to_external_data
 from support import (
@@ -19,6 +18,8 @@ from support import (
     ortmmap_session,
     to_ort,
 )
+
+import ortmmap
 
 X = np.linspace(-1, 1, 16, dtype="f4").reshape(2, 8)
 BOTH = [

@@ -380,7 +380,6 @@ def test_an_initializer_is_overridden_by_what_is_fed():
     assert session.run(None, {"x": x})[0].tolist() == [0, 2, 4]
 
 
-
 @pytest.mark.parametrize(
     ("declared", "value"),
     [
