@@ -135,8 +135,8 @@ def open_(repeat: int, **options: Any) -> None:
             "Medians and quartiles of cold processes that alternate; the file is in the page "
             "cache. open: a session, once the native library is open, which importing "
             "onnxruntime includes and ortmmap does at first use; start to result includes all. "
-            "peak: most memory resident until then, mapped files included. private: anonymous "
-            "memory that opening added, and of the whole process, having run."
+            "private: anonymous memory that opening added, and of the whole process, having run; "
+            "peak: the most that was added meanwhile, sampled every millisecond."
         ),
         columns=(
             columns.OPEN,

@@ -39,6 +39,10 @@ PRIVATE_OPEN = _each(
     "private, open", "MiB", lambda one: one.private_growth("library", "opened") / _MIB
 )
 PRIVATE_PROCESS = _each("private, process", "MiB", lambda one: one.figures["ran"]["private"] / _MIB)
-PEAK = _each("peak", "MiB", lambda one: one.figures["peak"] / _MIB)
+PEAK = _each(
+    "peak while opening",
+    "MiB",
+    lambda one: (one.figures["peak"] - one.figures["library"]["private"]) / _MIB,
+)
 RSS = _each("RSS", "MiB", lambda one: one.held.rss / _MIB)
 TOTAL_PSS = Column("total PSS", "MiB", _total_pss)

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.memory import memory, peak_resident
+from benchmarks.memory import PeakPrivate, memory
 from benchmarks.rivals import RIVALS
 
 READY = "SESSION_READY"
@@ -64,9 +64,9 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, Any], Any]:
     imported = memory(os.getpid())
     library_ms, _ = _timed(rival.open_library)
     library = memory(os.getpid())
-    session_ms, session = _timed(lambda: rival.open(options.model, options.threads))
+    with PeakPrivate() as peak:
+        session_ms, session = _timed(lambda: rival.open(options.model, options.threads))
     opened = memory(os.getpid())
-    peak = peak_resident()
     first_ms, outputs = _timed(lambda: session.run(None, feeds))
     answered = time.monotonic()
     run_ms = _steady(lambda: session.run(None, feeds), options.seconds)
@@ -82,7 +82,7 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, Any], Any]:
         "session_ms": session_ms,
         "first_ms": first_ms,
         "run_ms": run_ms,
-        "peak": peak,
+        "peak": peak.nbytes,
         "answer_ms": (answered - options.started) * 1e3 if options.started else None,
         "imported": asdict(imported),
         "library": asdict(library),

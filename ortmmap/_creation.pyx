@@ -350,9 +350,23 @@ cdef ort.OrtSession *create_recorded(
 
 
 cdef int drop_weights(Model model) except -1:
-    """Let the original weights go from this process where their prepacked copies stand for them."""
-    if model.recording.shared_blocks()[0] and not model.prefault and not model.lock:
-        model.mapping.advise("dontneed")
+    """Let the original weights go from this process where their prepacked copies stand for them.
+
+    What is still used of them lies scattered between, so a touch shall not bring 2 MiB back.
+    """
+    if model.prefault or model.lock or not model.recording.shared_blocks()[0]:
+        return 0
+    model.mapping.advise("dontneed")
+    if 2 * model.recording.shared_blocks()[1] > model.mapping.nbytes:
+        advise_if_possible(model.mapping, "nohugepage")
+    return 0
+
+
+cdef int advise_if_possible(object mapping, str advice) except -1:
+    try:
+        mapping.advise(advice)
+    except OSError:
+        return 0   # a kernel without huge pages, or another system
     return 0
 
 

@@ -27,7 +27,7 @@ class Mapping:
     def resident(self) -> int: ...
     def advise(
         self,
-        advice: Literal["normal", "random", "sequential", "willneed", "dontneed"],
+        advice: Literal["normal", "random", "sequential", "willneed", "dontneed", "nohugepage"],
         offset: int = 0,
         length: int | None = None,
     ) -> None: ...

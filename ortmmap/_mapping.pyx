@@ -16,6 +16,7 @@ ADVICE = {
     "sequential": cm.ORTMMAP_ADVICE_SEQUENTIAL,
     "willneed": cm.ORTMMAP_ADVICE_WILLNEED,
     "dontneed": cm.ORTMMAP_ADVICE_DONTNEED,
+    "nohugepage": cm.ORTMMAP_ADVICE_NOHUGEPAGE,
 }
 
 
@@ -133,9 +134,10 @@ cdef class Mapping:
 
         Parameters
         ----------
-        advice : {"normal", "random", "sequential", "willneed", "dontneed"}
+        advice : {"normal", "random", "sequential", "willneed", "dontneed", "nohugepage"}
             "willneed" reads ahead in the background; "dontneed" drops the pages from this process
-            (the page cache keeps them, and the next touch brings them back).
+            (the page cache keeps them, and the next touch brings them back); "nohugepage" (Linux)
+            has a touch bring a few pages, not 2 MiB.
         offset, length : int
             The part, in bytes; by default all. It need not begin at a page.
 

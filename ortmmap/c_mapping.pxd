@@ -43,6 +43,7 @@ cdef extern from "ortmmap/mapping.h" nogil:
         ORTMMAP_ADVICE_SEQUENTIAL
         ORTMMAP_ADVICE_WILLNEED
         ORTMMAP_ADVICE_DONTNEED
+        ORTMMAP_ADVICE_NOHUGEPAGE
 
     ortmmap_mapping_status ortmmap_mapping_open(
         const ortmmap_path_char *path, ortmmap_mapping *mapping, ortmmap_mapping_error *error

@@ -4,7 +4,6 @@ import pickle
 import subprocess
 import threading
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 

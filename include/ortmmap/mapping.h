@@ -58,7 +58,8 @@ typedef enum ortmmap_advice {
   ORTMMAP_ADVICE_RANDOM,
   ORTMMAP_ADVICE_SEQUENTIAL,
   ORTMMAP_ADVICE_WILLNEED,
-  ORTMMAP_ADVICE_DONTNEED
+  ORTMMAP_ADVICE_DONTNEED,
+  ORTMMAP_ADVICE_NOHUGEPAGE /* Linux: a touch enters few pages, not 2 MiB of them */
 } ortmmap_advice;
 
 /* Maps the file at `path`. On failure `mapping` is as after a close. */
@@ -525,6 +526,10 @@ static inline int ortmmap_mapping_advice_number(ortmmap_advice advice) {
     return MADV_SEQUENTIAL;
   case ORTMMAP_ADVICE_WILLNEED:
     return MADV_WILLNEED;
+#ifdef MADV_NOHUGEPAGE
+  case ORTMMAP_ADVICE_NOHUGEPAGE:
+    return MADV_NOHUGEPAGE;
+#endif
   case ORTMMAP_ADVICE_DONTNEED:
     return MADV_DONTNEED;
   }

@@ -482,9 +482,11 @@ struct OrtApi {
   void *unused_261[12];
   OrtStatus *(ORT_API_CALL *SetDeterministicCompute)(OrtSessionOptions *options, bool enabled);
   void *unused_274[5];
-  OrtStatus *(ORT_API_CALL *AddExternalInitializersFromFilesInMemory)(
-      OrtSessionOptions *options, const ORTCHAR_T *const *names, char *const *buffers,
-      const size_t *sizes, size_t count);
+  OrtStatus *(ORT_API_CALL *AddExternalInitializersFromFilesInMemory)(OrtSessionOptions *options,
+                                                                      const ORTCHAR_T *const *names,
+                                                                      char *const *buffers,
+                                                                      const size_t *sizes,
+                                                                      size_t count);
   OrtStatus *(ORT_API_CALL *CreateLoraAdapter)(const ORTCHAR_T *path, OrtAllocator *allocator,
                                                OrtLoraAdapter **adapter);
   void *unused_281[1];
