@@ -1,14 +1,17 @@
 # make demo    set up, build the demo's models, compare with onnxruntime
 # make test    set up, run every test
 # Another interpreter:   make test PYTHON=python3.12
+# Those of make test that need scikit-learn, torch …:   make test EXTRAS=test,bench,cli,clients
 # Another onnxruntime:   make test ONNXRUNTIME=onnxruntime==1.23.2 VENV=.venv-1.23.2
 PYTHON ?= python3
 VENV ?= .venv
 ONNXRUNTIME ?= onnxruntime
+EXTRAS ?= test,bench,cli
+MORE ?=
 BIN := $(VENV)/bin
 SOURCES := $(wildcard ortmmap/*.pyx ortmmap/*.pxd include/ortmmap/*.h ortmmap/*.h)
 
-.PHONY: demo test lint native clean
+.PHONY: demo test lint native fuzz clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m benchmarks demo
@@ -27,13 +30,21 @@ native: $(VENV)/installed
 	ORT_LIBRARIES=$$($(BIN)/python -c "import ortmmap; print(ortmmap.get_library_path())") \
 		tests/native/run
 
+# So many mutated models, compared with onnxruntime; ASAN=N also runs N under AddressSanitizer.
+FUZZ ?= 2000
+ASAN ?= 0
+fuzz: $(VENV)/installed
+	$(BIN)/python tests/fuzz/run $(FUZZ)
+	[ $(ASAN) = 0 ] || $(BIN)/pip install --quiet atheris "cython>=3.1" setuptools
+	[ $(ASAN) = 0 ] || PYTHON="$(CURDIR)/$(BIN)/python" tests/fuzz/asan $(ASAN)
+
 clean:
 	rm -rf build dist *.egg-info .venv* ortmmap/*.so
 
 $(VENV)/installed: pyproject.toml setup.py $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --upgrade "$(ONNXRUNTIME)" --editable ".[test,bench,cli]"
+	$(BIN)/pip install --quiet --upgrade "$(ONNXRUNTIME)" $(MORE) --editable ".[$(EXTRAS)]"
 	touch $@
 
 $(VENV)/lint: pyproject.toml
