@@ -103,7 +103,7 @@ cdef ort.OrtSession *create_onnx(
         return model.create_of_bytes(
             options, config, providers, model.bytes.buf, model.bytes.len
         )
-    if skeleton is not None and skeleton.model is not None and is_in_one_folder(model, skeleton):
+    if is_usable(model, skeleton, options):
         session = create_of_skeleton(model, skeleton, options, config, providers)
     else:
         session = model.create_of_file(options, config, providers, model.path)
@@ -127,6 +127,16 @@ cdef ort.OrtSession *create_of_skeleton(
         # Some kernel may want its data in the model. What the file itself gives is the answer.
         del config[EXTERNAL_FOLDER]
         return model.create_of_file(options, config, providers, model.path)
+
+
+cdef bint is_usable(Model model, Skeleton skeleton, object options) except -1:
+    """Whether the skeleton finds all its data by the one folder that ONNX Runtime is told of."""
+    return (
+        skeleton is not None
+        and skeleton.model is not None
+        and EXTERNAL_FOLDER not in options._config
+        and is_in_one_folder(model, skeleton)
+    )
 
 
 cdef bint is_in_one_folder(Model model, Skeleton skeleton) except -1:
@@ -185,6 +195,8 @@ cdef bint is_cacheable(object options) except -1:
     """Whether a session is what its options and its files say, and nothing is to be saved."""
     return not (
         options.optimized_model_filepath
+        or options._config.get(LOAD_FORMAT) == "ONNX"   # the optimized copy is not
+        or EXTERNAL_FOLDER in options._config           # whose files the key would not name
         or options._custom_ops
         or options._initializers
         or options._external_initializers

@@ -2,8 +2,8 @@
 
 import gc
 import json
-import multiprocessing
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import models
@@ -237,25 +237,21 @@ def test_memory_tells_what_is_mapped_and_resident(model, folder):
     assert memory.shared_blocks == LAYERS
 
 
-def worker(model: str, folder: str, barrier, results) -> None:
-    barrier.wait()
-    session = ortmmap.Session(model, cache=folder)
-    results.put((session.run(None, {"h0": feed()})[0].tobytes().hex(), session.memory()[2:]))
-
-
 def test_processes_that_start_together_build_once_and_all_share(model, folder, expected):
-    context = multiprocessing.get_context("spawn")
-    count = 4
-    barrier, results = context.Barrier(count), context.Queue()
-    workers = [
-        context.Process(target=worker, args=(str(model), str(folder), barrier, results))
-        for _ in range(count)
-    ]
-    for process in workers:
-        process.start()
-    found = [results.get(timeout=120) for _ in workers]
-    for process in workers:
-        process.join()
-        assert process.exitcode == 0
-    assert {output for output, _ in found} == {expected}
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: opened(model, folder), range(4)))
+    assert {output for output, _, _ in found} == {expected}
+    assert {memory["shared_blocks"] for _, _, memory in found} == {LAYERS}
     assert kinds(folder) == ["model", "pages"]
+
+
+def test_a_format_that_an_option_names_is_kept_to(model, folder, expected):
+    config = {"session.load_model_format": "ONNX"}
+    assert opened(model, folder, config)[0] == expected
+    assert opened(model, folder, config)[0] == expected
+
+
+def test_a_folder_of_external_data_that_an_option_names_is_kept_to(model, tmp_path, expected):
+    (tmp_path / model.name).write_bytes(bytes(model.stat().st_size))
+    config = {"session.model_external_initializers_file_folder_path": str(tmp_path)}
+    assert opened(model, False, config)[0] == expected
