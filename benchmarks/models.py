@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
+import ortmmap
 from benchmarks import architectures
 from benchmarks.inputs import Input, feeds
 
@@ -64,7 +65,7 @@ class Store:
         return path
 
     def ort(self, name: str) -> Path:
-        """Return the same model in ORT format, as the installed onnxruntime saves it.
+        """Return the same model in ORT format, as the installed onnxruntime optimizes it.
 
         The name carries onnxruntime's version, since the saved graph is what that version's
         optimizer made of it.
@@ -73,7 +74,7 @@ class Store:
         path = self._folder / f"{name}.{onnxruntime.__version__}.ort"
         if not path.exists() or path.stat().st_mtime < source.stat().st_mtime:
             with _written_atomically(path) as temporary:
-                save_as_ort(source, temporary)
+                ortmmap.convert(source, temporary)
         return path
 
     def case(self, model: str, sizes: Mapping[str, int]) -> Case:
@@ -115,16 +116,6 @@ def declared_inputs(path: Path) -> list[Input]:
     except Exception as error:  # onnxruntime's own have no common base
         raise ValueError(f"{path}: {error}") from error
     return [Input.of(arg) for arg in session.get_inputs()]
-
-
-def save_as_ort(source: Path, target: Path) -> None:
-    """Save a model in ORT format with onnxruntime itself, all optimizations applied."""
-    options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = os.fspath(target)
-    options.log_severity_level = 3  # it warns that the file suits this kind of machine only
-    options.add_session_config_entry("session.save_model_format", "ORT")
-    options.add_session_config_entry("session.disable_prepacking", "1")
-    onnxruntime.InferenceSession(source, options, ["CPUExecutionProvider"])
 
 
 @contextmanager
