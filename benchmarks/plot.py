@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from itertools import cycle
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -12,7 +13,7 @@ from benchmarks.report import ABSENT, Report, Row, amount
 
 _PANEL_WIDTH, _LABEL_WIDTH = 2.3, 2.6  # inches
 _BAR_HEIGHT, _PANEL_MARGIN, _NOTES_HEIGHT = 0.42, 0.75, 0.9
-_OURS = ("#e4572e", "#f2a07f")
+_OURS = ("#e4572e", "#f2a07f", "#f9d0bf", "#b5391a")
 _OTHERS = ("#5b6770", "#8c99a3", "#b9c2c9")
 _INK, _FAINT = "#222222", "#777777"
 
@@ -58,7 +59,7 @@ def _label_rivals(panel: Axes, model: str, rows: list[Row]) -> None:
 
 def _colours(rows: list[Row]) -> list[str]:
     """Return a colour for each bar: ours stand out, the others are shades of grey."""
-    ours, others = iter(_OURS), iter(_OTHERS)
+    ours, others = cycle(_OURS), cycle(_OTHERS)
     return [next(ours if row.rival.startswith("ortmmap") else others) for row in rows]
 
 
