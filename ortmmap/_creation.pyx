@@ -326,7 +326,11 @@ cdef ort.OrtSession *create_prepacked(
         pages = find_pages(store, key)
         session = create_recorded(model, options, config, providers, file, pages)
         if pages is None and turn:
-            save_pages(model, store, key)
+            try:
+                save_pages(model, store, key)
+            except BaseException:
+                api.ReleaseSession(session)
+                raise
     return session
 
 
@@ -384,11 +388,14 @@ cdef int advise_if_possible(object mapping, str advice) except -1:
 
 cdef Pages find_pages(object store, object key):
     """Give the blocks that an earlier process recorded; None where there are none."""
+    entry = store.find(key, "pages")
+    return None if entry is None else usable_pages(store, entry)
+
+
+cdef Pages usable_pages(object store, object entry):
+    """Open an entry's blocks; where they are gone or no longer whole, remove it and give None."""
     from ortmmap.pages import BadPages
 
-    entry = store.find(key, "pages")
-    if entry is None:
-        return None
     try:
         return open_pages(entry)
     except (BadPages, OSError):
@@ -423,8 +430,9 @@ cdef int save_pages(Model model, object store, object key) except -1:
             write_pages(fd, draft.key, blocks)
         finally:
             os.close(fd)
-    if draft.entry is not None:
-        model.recording.share(open_pages(draft.entry))
+    pages = None if draft.entry is None else usable_pages(store, draft.entry)
+    if pages is not None:
+        model.recording.share(pages)
         model.entries.append(draft.entry)
         drop_weights(model)
     return 0
