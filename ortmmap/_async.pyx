@@ -9,10 +9,9 @@ cimport cython
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
-from ortmmap._runtime cimport api, check
+from ortmmap._runtime cimport api, forks
 
 import atexit
-import os
 import time
 from _thread import get_ident, start_new_thread
 
@@ -36,10 +35,9 @@ cdef class AsyncRun:
         cdef Call call = self.call
         cdef ort.OrtStatus *status
         wait_at_exit()
-        self.call.open.check_open()   # converting an input may have closed it
+        self.call.open.begin()   # converting an input may have closed it
         _under_way.add(self)
         Py_INCREF(self)
-        self.call.open.running += 1
         with nogil:
             status = api.RunAsync(
                 self.call.open.session,
@@ -55,16 +53,14 @@ cdef class AsyncRun:
             )
         if status == NULL:
             return 0
-        self.call.open.running -= 1
         _under_way.discard(self)
         Py_DECREF(self)
-        return check(status)
+        return self.call.open.end(status)
 
     cdef int finish(self, ort.OrtStatus *status) except -1:
         """Pass on the results, or the error; `status` is released."""
-        self.call.open.running -= 1   # before anyone hears of the results, and may want to close
         try:
-            check(status)
+            self.call.open.end(status)   # before anyone hears of it, and may want to close
             results = self.call.results()
         except Exception as error:
             return self.done([], error)
@@ -180,14 +176,14 @@ cdef int wait_at_exit() except -1:
     if not _waits_at_exit:
         _waits_at_exit = True
         atexit.register(end_runs)
-        os.register_at_fork(after_in_child=_under_way.clear)   # its threads are not there
     return 0
 
 
 def end_runs():
-    """Tell the runs under way to end, and wait until they have."""
+    """Tell the runs under way in this process to end, and wait until they have."""
     cdef AsyncRun run
-    for run in list(_under_way):
+    cdef set mine = {run for run in list(_under_way) if (<AsyncRun>run).call.open.forks == forks}
+    for run in mine:
         run.options.terminate = True
-    while _under_way:
+    while not mine.isdisjoint(_under_way):
         time.sleep(0.001)

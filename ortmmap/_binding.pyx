@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t
 from ortmmap._containers cimport from_python, to_python
 from ortmmap._metadata cimport NodeArg
 from ortmmap._ort_value cimport OrtValue, own_ort_value
-from ortmmap._runtime cimport allocator, api, check, cpu_memory
+from ortmmap._runtime cimport allocator, api, check, cpu_memory, forks
 from ortmmap._types cimport bits_of, element_type_from
 from ortmmap._values cimport Value, own
 
@@ -45,7 +45,7 @@ cdef class IOBinding:
         check(api.CreateIoBinding(self.open.session, &self.binding))
 
     def __dealloc__(self):
-        if self.binding != NULL:
+        if self.binding != NULL and self.open.forks == forks:
             api.ReleaseIoBinding(self.binding)
 
     def bind_cpu_input(self, str name, arr_on_cpu) -> None:
@@ -168,13 +168,12 @@ cdef class IOBinding:
         cdef ort.OrtStatus *status
         cdef OpenSession open_ = self.open
         self._check_idle()
+        open_.begin()
         self.running += 1
-        open_.running += 1
         with nogil:
             status = api.RunWithBinding(open_.session, options, self.binding)
-        open_.running -= 1
         self.running -= 1
-        return check(status)
+        return open_.end(status)
 
     cdef int _check_idle(self) except -1:
         if self.binding == NULL:

@@ -7,7 +7,7 @@ from libc.stdlib cimport calloc, free
 
 from ortmmap._containers cimport from_python, lies_in_value, to_python
 from ortmmap._ort_value cimport own_ort_value
-from ortmmap._runtime cimport api, check
+from ortmmap._runtime cimport api, forks
 from ortmmap._tensors cimport array_from_tensor, as_tensor_array, tensor_from_array
 from ortmmap._values cimport own
 
@@ -29,6 +29,8 @@ cdef class Call:
 
     def __dealloc__(self):
         cdef size_t index
+        if self.open is not None and self.open.forks != forks:
+            return   # a parent's run was under way, and goes on there
         for index in range(self.feeds):
             if self.values[index] != NULL and cnp.PyArray_Check(<object>self.owners[index]):
                 api.ReleaseValue(self.values[index])
@@ -110,8 +112,7 @@ cdef class Call:
     cdef int run(self, const ort.OrtRunOptions *options) except -1:
         cdef ort.OrtStatus *status
         cdef OpenSession open_ = self.open
-        open_.check_open()   # converting an input may have closed it
-        open_.running += 1
+        open_.begin()   # converting an input may have closed it
         with nogil:
             status = api.Run(
                 open_.session,
@@ -123,8 +124,7 @@ cdef class Call:
                 self.fetches,
                 self.values + self.feeds,
             )
-        open_.running -= 1
-        return check(status)
+        return open_.end(status)
 
     cdef list results(self):
         """Give the results."""

@@ -8,7 +8,7 @@ cimport numpy as cnp
 from libc.stdlib cimport free, malloc
 
 from ortmmap cimport c_ort_abi as ort
-from ortmmap._runtime cimport api, check, env
+from ortmmap._runtime cimport api, check, env, hold_forks, let_forks
 from ortmmap._sparse cimport SparseTensor
 from ortmmap._tensors cimport (
     Layout,
@@ -144,6 +144,7 @@ cdef Value run_model(bytes model):
     cdef const char *name = b"y"
     check(api.CreateSessionOptions(&options))
     with nogil:
+        hold_forks()
         status = api.SetIntraOpNumThreads(options, 1)
         if status == NULL:
             status = api.CreateSessionFromArray(env, data, size, options, &session)
@@ -152,6 +153,7 @@ cdef Value run_model(bytes model):
         if session != NULL:
             api.ReleaseSession(session)
         api.ReleaseSessionOptions(options)
+        let_forks()
     check(status)
     return own(output)
 

@@ -18,6 +18,7 @@ cdef class Session:
     cdef object _options
     cdef list _providers
 
+    cdef OpenSession _here(self)
     cdef OpenSession _create(self, object source, list providers)
     cdef int _use(self, OpenSession open_, list providers) except -1
     cdef int _check_idle(self, str purpose) except -1

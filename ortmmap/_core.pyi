@@ -1,15 +1,19 @@
+import asyncio
 import os
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingABC
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from typing_extensions import Buffer
 
+from ortmmap._binding import IOBinding
 from ortmmap._mapping import Mapping
 from ortmmap._metadata import ModelMetadata, NodeArg
 from ortmmap._model import Memory
 from ortmmap._options import RunOptions
+from ortmmap._ort_value import OrtValue, OrtValueVector
+from ortmmap.devices import OrtDevice
 from ortmmap.options import SessionOptions
 
 class Session:
@@ -34,6 +38,7 @@ class Session:
     ) -> None: ...
     @property
     def mapping(self) -> Mapping | None: ...
+    def changed(self) -> bool: ...
     def memory(self) -> Memory: ...
     def close(self) -> None: ...
     def run(
@@ -42,6 +47,47 @@ class Session:
         input_feed: MappingABC[str, Any],
         run_options: RunOptions | None = None,
     ) -> list[Any]: ...
+    def run_with_ort_values(
+        self,
+        output_names: Sequence[str] | None,
+        input_dict_ort_values: MappingABC[str, OrtValue],
+        run_options: RunOptions | None = None,
+    ) -> list[OrtValue]: ...
+    def run_with_ortvaluevector(
+        self,
+        run_options: RunOptions | None,
+        feed_names: Sequence[str],
+        feeds: Sequence[OrtValue],
+        fetch_names: Sequence[str],
+        fetches: OrtValueVector,
+        fetch_devices: Sequence[OrtDevice] | None = None,
+    ) -> None: ...
+    def io_binding(self) -> IOBinding: ...
+    def run_with_iobinding(
+        self, iobinding: IOBinding, run_options: RunOptions | None = None
+    ) -> None: ...
+    def run_async(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: MappingABC[str, Any],
+        callback: Callable[[list[Any], Any, str], object],
+        user_data: Any,
+        run_options: RunOptions | None = None,
+    ) -> None: ...
+    def run_awaitable(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: MappingABC[str, Any],
+        run_options: RunOptions | None = None,
+    ) -> asyncio.Future[list[Any]]: ...
+    def create_ortvalue_from_shape_and_type(
+        self,
+        shape: Sequence[int],
+        element_type: Any,
+        device_type: str,
+        device_id: int = 0,
+        vendor_id: int = -1,
+    ) -> OrtValue: ...
     def get_inputs(self) -> list[NodeArg]: ...
     def get_outputs(self) -> list[NodeArg]: ...
     def get_overridable_initializers(self) -> list[NodeArg]: ...
@@ -49,5 +95,14 @@ class Session:
     def get_session_options(self) -> SessionOptions: ...
     def get_providers(self) -> list[str]: ...
     def get_provider_options(self) -> dict[str, dict[str, str]]: ...
+    def set_providers(
+        self,
+        providers: Sequence[str | tuple[str, dict[Any, Any]]] | None = None,
+        provider_options: Sequence[dict[Any, Any]] | None = None,
+    ) -> None: ...
+    def enable_fallback(self) -> None: ...
+    def disable_fallback(self) -> None: ...
+    def set_ep_dynamic_options(self, options: MappingABC[str, str]) -> None: ...
+    def release_captured_graph(self, graph_annotation_id: int = 0) -> None: ...
     def end_profiling(self) -> str: ...
     def get_profiling_start_time_ns(self) -> int: ...

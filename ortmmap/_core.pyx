@@ -6,6 +6,7 @@ What ONNX Runtime has of a session, and the bytes that it points into, is an `Op
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 
+from ortmmap cimport c_ort_abi as ort
 from ortmmap._async cimport in_callback_of, run_for_loop, run_with_callback
 from ortmmap._binding cimport IOBinding
 from ortmmap._creation cimport create_session
@@ -13,7 +14,15 @@ from ortmmap._metadata cimport NodeArg, metadata_of, take_string
 from ortmmap._model cimport Model
 from ortmmap._options cimport RunOptions, initializers_of
 from ortmmap._ort_value cimport OrtValue
-from ortmmap._runtime cimport allocator, api, check, default_run_options, load
+from ortmmap._runtime cimport (
+    ProcessLock,
+    allocator,
+    api,
+    check,
+    default_run_options,
+    forks,
+    load,
+)
 from ortmmap._values cimport Value
 
 import warnings
@@ -22,16 +31,23 @@ from ortmmap.devices import check_cpu
 from ortmmap.errors import InvalidArgument
 from ortmmap.options import SessionOptions
 from ortmmap.providers import CPU, normalize
+from ortmmap._model import check_sources
 from ortmmap._runtime import get_available_providers
 
 # A key of onnxruntime_session_options_config_keys.h.
 DISABLED_OPTIMIZERS = "optimization.disable_specified_optimizers"
+
+cdef ProcessLock _reopening = ProcessLock()   # held where a session is opened again after a fork
 
 
 cdef class Session:
     """An ONNX Runtime session whose weights stay in the mapped model file.
 
     A drop-in for ``onnxruntime.InferenceSession``. It may be used from any number of threads.
+
+    It can be pickled: its path (or buffer) and its options travel, and the receiving process maps
+    the same file, which must be what it was. After a fork, the first use in the child opens
+    another session, over the mapping that the child has inherited.
 
     Parameters
     ----------
@@ -85,6 +101,46 @@ cdef class Session:
         wanted = _providers_of(self._options, providers, provider_options)
         self._use(self._create(path_or_bytes, wanted), wanted)
 
+    def __copy__(self):
+        """Open one more session over the same mapping."""
+        self._open.check_not_closed()
+        made = type(self).__new__(type(self))
+        made._restore(self._open.model, {**self._settings(), "sources": []})
+        if hasattr(self, "__dict__"):
+            vars(made).update(vars(self))
+        return made
+
+    def __deepcopy__(self, memo):
+        return self.__copy__()
+
+    def __reduce_ex__(self, protocol):
+        from ortmmap.pickling import reduce_session
+
+        self._open.check_not_closed()
+        return reduce_session(self, self._source, self._settings(), protocol)
+
+    def _settings(self):
+        """Give what another session like this one is restored with, by `_restore`."""
+        return {
+            "sources": self._open.model.sources,
+            "options": self._options,
+            "config": self._config,
+            "opening": self._opening,
+            "cache": self._cache,
+            "providers": self._providers,
+        }
+
+    def _restore(self, source, dict settings):
+        """Open a session as another one was opened, if its files are what they were."""
+        load()
+        check_sources(settings["sources"])
+        self._options = settings["options"]
+        self._config = settings["config"]
+        self._opening = settings["opening"]
+        self._cache = settings["cache"]
+        wanted = normalize(settings["providers"], None, get_available_providers())
+        self._use(self._create(source, wanted), wanted)
+
     def __cinit__(self, *args, **kwargs):
         self._open = OpenSession.__new__(OpenSession)
 
@@ -103,9 +159,18 @@ cdef class Session:
         """The mapped file, a `Mapping`; None where no file is mapped."""
         return None if self._open.model is None else self._open.model.mapping
 
+    def changed(self) -> bool:
+        """Whether the model file, or a file of its external data, is no longer what it was.
+
+        True where it was written to, truncated, removed, or replaced by another; then a session
+        that is opened now is of another model. It costs one stat(2) a file.
+        """
+        self._open.check_not_closed()
+        return self._open.model.changed()
+
     def memory(self):
         """Return what is mapped, resident, shared and private of the weights, a `Memory`."""
-        self._open.check_open()
+        self._open.check_not_closed()
         return self._open.model.memory()
 
     def close(self) -> None:
@@ -231,7 +296,8 @@ cdef class Session:
             A subclass by ONNX Runtime's error code.
         """
         cdef RunOptions options = _run_options(run_options)
-        if iobinding.open is not self._open:
+        if iobinding.open is not self._here():
+            iobinding.open.check_open()
             raise ValueError("IOBinding must be used with the session that created it.")
         iobinding.run(default_run_options if options is None else options.options)
 
@@ -320,8 +386,9 @@ cdef class Session:
 
     def get_modelmeta(self):
         """Return the model's `ModelMetadata`."""
-        self._open.check_open()
-        return metadata_of(self._open.session)
+        cdef OpenSession open_ = self._here()
+        open_.check_open()
+        return metadata_of(open_.session)
 
     def get_session_options(self):
         """Return the options that the session was created with."""
@@ -355,7 +422,7 @@ cdef class Session:
             Where the session was made from a buffer in ONNX format, which it does not keep.
         """
         self._check_idle("set the providers of")
-        self._open.check_open()
+        self._here().check_open()
         wanted = _providers_of(self._options, providers, provider_options)
         if wanted == self._providers:
             return
@@ -386,7 +453,8 @@ cdef class Session:
         cdef size_t count = len(options)
         cdef size_t index
         cdef const char **keys
-        self._open.check_open()
+        cdef OpenSession open_ = self._here()
+        open_.check_open()
         if count == 0:
             return
         keys = <const char **>malloc(2 * count * sizeof(char *))
@@ -396,7 +464,7 @@ cdef class Session:
             for index in range(count):
                 keys[index] = <bytes>texts[2 * index]
                 keys[count + index] = <bytes>texts[2 * index + 1]
-            check(api.SetEpDynamicOptions(self._open.session, keys, keys + count, count))
+            check(api.SetEpDynamicOptions(open_.session, keys, keys + count, count))
         finally:
             free(keys)
 
@@ -429,34 +497,46 @@ cdef class Session:
 
     def end_profiling(self) -> str:
         """Write the profile, and return its file's name; empty where profiling is not enabled."""
+        cdef OpenSession open_ = self._here()
+        cdef ort.OrtStatus *status
         cdef char *name = NULL
-        self._open.check_open()
+        open_.check_open()
         if not self._options.enable_profiling:
             return ""
-        self._open.running += 1
-        try:
-            with nogil:
-                check(api.SessionEndProfiling(self._open.session, allocator, &name))
-        finally:
-            self._open.running -= 1
+        open_.begin()
+        with nogil:
+            status = api.SessionEndProfiling(open_.session, allocator, &name)
+        open_.end(status)
         return take_string(name)
 
     def get_profiling_start_time_ns(self) -> int:
         """Return when profiling began, in ns, on the clock of ``time.monotonic_ns()``."""
         cdef uint64_t start = 0
-        self._open.check_open()
-        check(api.SessionGetProfilingStartTimeNs(self._open.session, &start))
+        cdef OpenSession open_ = self._here()
+        open_.check_open()
+        check(api.SessionGetProfilingStartTimeNs(open_.session, &start))
         return start
 
     def _opened(self):
         """Give the `OpenSession`, for a binding."""
+        return self._here()
+
+    cdef OpenSession _here(self):
+        """Give the `OpenSession`; after a fork, one of this process."""
+        if self._open.forks != forks:
+            with _reopening.here():
+                if self._open.forks != forks and self._open.session != NULL:
+                    self._use(self._create(self._open.model, self._providers), self._providers)
         return self._open
 
     cdef OpenSession _create(self, object source, list providers):
-        """Open the model and create ONNX Runtime's session of it."""
+        """Open the model, or one more session of a `Model`."""
         cdef OpenSession created = OpenSession.__new__(OpenSession)
         created.initializers = initializers_of(self._options)
-        created.model = Model(source, **self._opening)
+        if isinstance(source, Model):
+            created.model = (<Model>source).again()
+        else:
+            created.model = Model(source, **self._opening)
         created.session = create_session(
             created.model, self._options, self._config, providers, self._cache
         )
@@ -472,10 +552,9 @@ cdef class Session:
 
     cdef int _check_idle(self, str purpose) except -1:
         """Raise where ONNX Runtime's session must not be released now."""
-        if self._open.running:
-            raise RuntimeError(
-                f"cannot {purpose} the session: {self._open.running} runs are under way"
-            )
+        running = self._open.running()
+        if running:
+            raise RuntimeError(f"cannot {purpose} the session: {running} runs are under way")
         if in_callback_of(self._open):
             raise RuntimeError(f"cannot {purpose} the session in the callback of its run")
         return 0
@@ -483,7 +562,7 @@ cdef class Session:
     cdef Call _new_call(self, object output_names, object input_feed):
         """Make the call for these outputs, and feed it."""
         cdef Call call = Call.__new__(Call)
-        cdef OpenSession open_ = self._open
+        cdef OpenSession open_ = self._here()
         cdef dict feed
         open_.check_open()
         call.open = open_

@@ -5,14 +5,17 @@ file. With a cache, an ONNX model is opened from its optimized copy instead, whi
 process saves, and prepacked weights become pages that processes share.
 """
 
+from cpython.bytes cimport PyBytes_CheckExact
+
 from ortmmap._mapping cimport identity_of
 from ortmmap._metadata cimport inputs_of, outputs_of, overridable_initializers_of
+from ortmmap._model cimport stamp
 from ortmmap._onnx cimport Skeleton, scan_onnx
 from ortmmap._prepack cimport Pages, Recording, start
-from ortmmap._runtime cimport api
+from ortmmap._runtime cimport ProcessLock, api
+from ortmmap.c_model_guard cimport ortmmap_count_add, ortmmap_count_get
 
 import os
-from _thread import allocate_lock
 from functools import partial
 
 from ortmmap.errors import ModelChangedError, OrtError, file_error, from_status
@@ -43,7 +46,7 @@ LOG_ERRORS = 3
 INVALID_PROTOBUF = 7
 
 # Held while a creation is recorded: one at a time leaves memory and cores to one.
-cdef object _recorded = allocate_lock()
+cdef ProcessLock _recorded = ProcessLock()
 
 
 cdef ort.OrtSession *create_session(
@@ -53,12 +56,47 @@ cdef ort.OrtSession *create_session(
 
     `config` holds entries that `options` does not; `cache` is what `Session` was given.
     """
+    cdef ort.OrtSession *session = NULL
+    ortmmap_count_add(&model.guard.users, 1)
+    try:
+        if model.inherited:
+            session = create_inherited(model, options, config, providers)
+        else:
+            session = create_first(model, options, config, providers, cache)
+    except OrtError:
+        model.check_whole()   # zeros stood for what the file has lost
+        raise
+    finally:
+        ortmmap_count_add(&model.guard.users, -1)
+    if ortmmap_count_get(&model.guard.changed):
+        api.ReleaseSession(session)
+        raise model.gone()
+    return session
+
+
+cdef ort.OrtSession *create_inherited(
+    Model model, object options, dict config, list providers
+) except NULL:
+    """Create one more session of bytes that are mapped already, the way the first one was."""
+    if model.optimized is not None:
+        return create_optimized(
+            model, model.optimized, options, config, providers, model.store, model.key
+        )
+    if model.is_ort_format(options):
+        return create_mapped(model, options, config, providers, model.store, model.key)
+    return create_onnx(model, scan(model), options, config, providers)
+
+
+cdef ort.OrtSession *create_first(
+    Model model, object options, dict config, list providers, object cache
+) except NULL:
     cdef Skeleton skeleton = None
     cdef ort.OrtSession *session
     cdef bint is_ort_format = model.is_ort_format(options)
     if not is_ort_format:
         skeleton = scan(model)
     store, key = cache_of(model, skeleton, options, config, providers, cache)
+    model.store, model.key = store, key
     if is_ort_format:
         return create_mapped(model, options, config, providers, store, key)
     if store is not None:
@@ -66,7 +104,7 @@ cdef ort.OrtSession *create_session(
         if entry is not None and map_optimized(model, entry):
             return create_optimized(model, entry, options, config, providers, store, key)
     session = create_onnx(model, skeleton, options, config, providers)
-    if skeleton is None and not model.lock:
+    if skeleton is None and not model.lock and not PyBytes_CheckExact(<object>model.bytes.obj):
         model.release_bytes()   # ONNX Runtime has parsed them, and keeps no pointer into them
     return session
 
@@ -75,7 +113,7 @@ cdef ort.OrtSession *create_session(
 
 cdef Skeleton scan(Model model):
     """Look for the weights that can stay in an ONNX file; None where there is nothing to gain."""
-    if model.path is None or model.bytes.len < SMALLEST_SCANNED:
+    if model.path is None or (model.bytes.len < SMALLEST_SCANNED and not is_external(model)):
         return None
     skeleton = scan_onnx(
         <const unsigned char *>model.bytes.buf,
@@ -90,7 +128,26 @@ cdef Skeleton scan(Model model):
             f"expected at most 2 GiB, which is what protobuf holds, found {model.bytes.len} bytes",
             model.path,
         )
+    note_files(model, skeleton)
     return skeleton
+
+
+cdef bint is_external(Model model) except -1:
+    """Whether a small file may have external data, which TensorProto names by this key."""
+    return b"location" in (<const char *>model.bytes.buf)[:model.bytes.len]
+
+
+cdef int note_files(Model model, Skeleton skeleton) except -1:
+    """Note what the model's files are now, and guard them: ONNX Runtime maps them by itself."""
+    folder = os.path.dirname(os.path.abspath(model.path))
+    files = [os.path.join(folder, os.fsdecode(name)) for name in skeleton.external_locations]
+    model.guard_files([model.path, *files])
+    for file in files:
+        try:
+            model.sources.append(stamp(file, identity_of(file)))
+        except OSError:
+            continue   # ONNX Runtime says what it misses
+    return 0
 
 
 cdef ort.OrtSession *create_onnx(
@@ -238,6 +295,7 @@ def save_optimized(
         saving.add_session_config_entry(SAVED_DATA, DATA_FILE)
     session = create_onnx(model, skeleton, saving, config, providers)
     signature = take_signature(session)
+    model.check_whole()   # before anything is kept of zeros
     if signature != saved_signature(saving.optimized_model_filepath, options, config):
         for name in os.listdir(draft.folder):
             os.unlink(draft.path(name))
@@ -283,6 +341,8 @@ cdef bint map_optimized(Model model, object entry) except -1:
     except OSError:   # whoever cleared the cache was quicker
         return False
     model.entries.append(entry)
+    model.optimized = entry
+    model.guard_files([entry.path(file.name) for file in entry.files])
     return True
 
 
@@ -327,6 +387,7 @@ cdef ort.OrtSession *create_prepacked(
         session = create_recorded(model, options, config, providers, file, pages)
         if pages is None and turn:
             try:
+                model.check_whole()
                 save_pages(model, store, key)
             except BaseException:
                 api.ReleaseSession(session)
@@ -355,7 +416,8 @@ cdef ort.OrtSession *create_recorded(
     model.recording = recording
     if pages is not None:
         model.entries.append(pages.entry)
-    with _recorded:
+        model.guard_files([pages.entry.path(PAGES_FILE)])
+    with _recorded.here():
         recording.begin(pages)
         try:
             return create(model, options, config, providers, file)
@@ -404,13 +466,13 @@ cdef Pages usable_pages(object store, object entry):
 
 
 cdef Pages open_pages(object entry):
-    from mmap import PROT_READ, mmap
+    from mmap import MAP_PRIVATE, PROT_READ, mmap
 
     from ortmmap.pages import read_table
 
     fd = entry.open(PAGES_FILE)
     try:
-        return Pages(fd, mmap(fd, 0, prot=PROT_READ), read_table(fd, entry.key), entry)
+        return Pages(fd, mmap(fd, 0, MAP_PRIVATE, PROT_READ), read_table(fd, entry.key), entry)
     except BaseException:
         os.close(fd)
         raise
@@ -432,6 +494,7 @@ cdef int save_pages(Model model, object store, object key) except -1:
             os.close(fd)
     pages = None if draft.entry is None else usable_pages(store, draft.entry)
     if pages is not None:
+        model.guard_files([draft.entry.path(PAGES_FILE)])
         model.recording.share(pages)
         model.entries.append(draft.entry)
         drop_weights(model)

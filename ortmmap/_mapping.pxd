@@ -1,10 +1,12 @@
 """Mapping: a file as read-only memory, alive for as long as anything points into it."""
 
 from ortmmap.c_mapping cimport ortmmap_mapping
+from ortmmap.c_model_guard cimport ortmmap_guard
 
 cdef class Mapping:
     cdef object __weakref__
     cdef readonly str path
+    cdef dict _settings           # what it was made with, beside the path
     # Changed by opening and closing only; constant while `_exports` is not 0.
     cdef ortmmap_mapping _mapping
     # Buffers exported and not yet released. Guarded by the interpreter lock.
@@ -13,3 +15,5 @@ cdef class Mapping:
     cdef int _check_open(self) except -1
 
 cdef tuple identity_of(str path)
+cdef ortmmap_guard *take_guard() except NULL
+cdef int give_guard(ortmmap_guard *guard) noexcept

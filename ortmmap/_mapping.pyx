@@ -10,6 +10,11 @@ from ortmmap._runtime cimport native_path
 
 from ortmmap import errors
 
+cdef extern from "sigbus.h":
+    ortmmap_guard *ortmmap_guard_take()
+    void ortmmap_guard_give(ortmmap_guard *guard)
+    int ortmmap_sigbus_install()
+
 ADVICE = {
     "normal": cm.ORTMMAP_ADVICE_NORMAL,
     "random": cm.ORTMMAP_ADVICE_RANDOM,
@@ -58,6 +63,7 @@ cdef class Mapping:
         )
         cdef cm.ortmmap_mapping_error error
         self.path = os.fsdecode(path)
+        self._settings = {"prefault": prefault, "lock": lock}
         with nogil:
             cm.ortmmap_mapping_open(name, &self._mapping, &error)
             if error.status == cm.ORTMMAP_MAPPING_OK and prefault:
@@ -89,6 +95,15 @@ cdef class Mapping:
     def __exit__(self, *exc_info):
         self.close()
 
+    def __reduce__(self):
+        from ortmmap.pickling import reduce_mapping
+
+        self._check_open()
+        identity = self.identity
+        return reduce_mapping(
+            self, (os.path.abspath(self.path), identity[2], identity[3]), self._settings
+        )
+
     def __repr__(self):
         state = "closed" if self.closed else f"{self.nbytes} bytes"
         return f"<ortmmap.Mapping {self.path!r}, {state}>"
@@ -107,6 +122,18 @@ cdef class Mapping:
     def identity(self) -> tuple:
         """Device, inode, size in bytes, times of modification and of change in ns, when mapped."""
         return _identity(&self._mapping.identity)
+
+    def changed(self) -> bool:
+        """Whether the path no longer names the file that was mapped, as it was then.
+
+        True where the file was written to, truncated, removed, or replaced by another. Of these,
+        only writing and truncating change what is mapped. It costs one stat(2).
+        """
+        self._check_open()
+        try:
+            return identity_of(self.path)[:4] != self.identity[:4]
+        except OSError:
+            return True
 
     def resident(self) -> int:
         """Return how many bytes of the file are in physical memory (mincore(2)).
@@ -192,6 +219,26 @@ cdef class Mapping:
         if self._mapping.data == NULL:
             raise ValueError(f"the mapping of {self.path} is closed")
         return 0
+
+
+cdef ortmmap_guard *take_guard() except NULL:
+    """Give a guard of a model's files, to be given back by give_guard().
+
+    From the first on, a SIGBUS in guarded files is answered.
+    """
+    cdef ortmmap_guard *guard
+    error = ortmmap_sigbus_install()
+    if error:
+        raise OSError(error, f"no handler of SIGBUS: {os.strerror(error)}")
+    guard = ortmmap_guard_take()
+    if guard == NULL:
+        raise MemoryError("a model's guard")
+    return guard
+
+
+cdef int give_guard(ortmmap_guard *guard) noexcept:
+    ortmmap_guard_give(guard)
+    return 0
 
 
 cdef tuple identity_of(str path):

@@ -3,6 +3,7 @@
 from ortmmap cimport c_ort_abi as ort
 from ortmmap._mapping cimport Mapping
 from ortmmap._prepack cimport Recording
+from ortmmap.c_model_guard cimport ortmmap_guard
 
 cdef class Model:
     cdef readonly str path           # None for a buffer
@@ -14,10 +15,25 @@ cdef class Model:
     cdef Recording recording
     # Entries of the cache that are in use, which are not removed to make room.
     cdef readonly list entries
+    # Where the cache keeps what belongs to the model; None where it goes without.
+    cdef object store
+    cdef object key
+    # The files that were opened first, a (path, size, mtime_ns) each; none for a buffer.
+    cdef readonly list sources
+    cdef object optimized         # the cache's entry of the copy that the bytes are; else None
+    cdef bint inherited           # the bytes are those of another Model, for one more session
+    # Who uses the bytes, and whether they were found gone. Taken with the object, never NULL.
+    cdef ortmmap_guard *guard
+    cdef list _guarded            # what `guard.files` points to, and what it pointed to before
     cdef bint prefault
     cdef bint lock
 
     cdef object source(self)
+    cdef Model again(self)
+    cdef int hold(self, object exporter) except -1
+    cdef int guard_files(self, list paths) except -1
+    cdef int check_whole(self) except -1
+    cdef object gone(self)
     cdef bint is_ort_format(self, object options) except -1
     cdef int map(self, str path) except -1
     cdef int release_bytes(self) except -1
@@ -36,3 +52,5 @@ cdef class Model:
         size_t size,
         bytes path,
     ) except NULL
+
+cdef tuple stamp(str path, tuple identity)

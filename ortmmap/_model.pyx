@@ -7,13 +7,15 @@ the `Model` does.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcmp
 
+from ortmmap._mapping cimport give_guard, identity_of, take_guard
 from ortmmap._options cimport NativeOptions, make_session_options
-from ortmmap._runtime cimport api, env, native_path, raise_status
+from ortmmap._runtime cimport api, env, hold_forks, let_forks, native_path, raise_status
+from ortmmap.c_model_guard cimport ortmmap_count_get
 
 import os
 from collections import namedtuple
 
-from ortmmap.errors import InvalidArgument
+from ortmmap.errors import InvalidArgument, ModelChangedError, file_error
 
 # Keys of onnxruntime_session_options_config_keys.h.
 LOAD_FORMAT = "session.load_model_format"
@@ -37,17 +39,22 @@ shared_blocks, private_blocks : int
 cdef class Model:
     """A model's bytes, mapped or lent by the object that they were given as."""
 
+    def __cinit__(self):
+        self.guard = take_guard()
+        self._guarded = []
+
     def __init__(self, source, *, bint prefault=False, bint lock=False):
         self.prefault, self.lock = prefault, lock
-        self.entries = []
+        self.entries, self.sources = [], []
         if isinstance(source, (str, os.PathLike)):
             self.path = os.fsdecode(source)
             self.map(self.path)
+            self.sources.append(stamp(self.path, self.mapping.identity))
             return
         if prefault or lock:
             raise ValueError("prefault and lock go with a model file, not with a buffer")
         try:
-            PyObject_GetBuffer(source, &self.bytes, PyBUF_SIMPLE)
+            self.hold(source)
         except TypeError:
             raise TypeError(f"Unable to load from type '{type(source)}'") from None
         if self.bytes.len == 0:
@@ -55,6 +62,8 @@ cdef class Model:
 
     def __dealloc__(self):
         self.release_bytes()
+        if self.guard != NULL:
+            give_guard(self.guard)
 
     def __repr__(self):
         return self.path or "a buffer"
@@ -64,6 +73,34 @@ cdef class Model:
         if self.path is not None:
             return self.path
         return None if self.bytes.buf == NULL else <object>self.bytes.obj
+
+    cdef Model again(self):
+        """Give a Model of the same bytes, for another session; they are mapped once."""
+        cdef Model model
+        if self.bytes.buf != NULL:
+            model = Model.__new__(Model)
+            model.prefault, model.lock = self.prefault, self.lock
+            model.path, model.mapping = self.path, self.mapping
+            model.store, model.key = self.store, self.key
+            model.optimized, model.inherited = self.optimized, True
+            model.entries, model.sources = list(self.entries), list(self.sources)
+            model.hold(<object>self.bytes.obj)
+            return model
+        if self.path is None:
+            raise RuntimeError(
+                "the session was made from a buffer in ONNX format, which it does not keep (only "
+                "bytes objects): make another one"
+            )
+        check_sources(self.sources)
+        return Model(self.path, prefault=self.prefault, lock=self.lock)
+
+    def changed(self) -> bool:
+        """Whether a file is no longer what it was when the model was opened."""
+        try:
+            check_sources(self.sources)
+        except OSError:
+            return True
+        return False
 
     @property
     def nbytes(self) -> int:
@@ -91,13 +128,55 @@ cdef class Model:
         mapping = Mapping(path, prefault=self.prefault, lock=self.lock)
         self.release_bytes()
         self.mapping = mapping
-        return PyObject_GetBuffer(mapping, &self.bytes, PyBUF_SIMPLE)
+        return self.hold(mapping)
+
+    cdef int hold(self, object exporter) except -1:
+        """Hold an object's bytes, and guard them."""
+        PyObject_GetBuffer(exporter, &self.bytes, PyBUF_SIMPLE)
+        self.guard.data, self.guard.size = <const unsigned char *>self.bytes.buf, self.bytes.len
+        return 0
 
     cdef int release_bytes(self) except -1:
+        if self.guard != NULL:
+            self.guard.data, self.guard.size = NULL, 0
         self.mapping = None
         PyBuffer_Release(&self.bytes)
         self.bytes.buf = NULL
         return 0
+
+    cdef int guard_files(self, list paths) except -1:
+        """Guard files that are mapped by somebody else too: ONNX Runtime, or as shared pages."""
+        cdef bytes names = b"".join(os.fsencode(os.path.realpath(path)) + b"\0" for path in paths)
+        if self.guard.files != NULL:
+            names = <bytes>self._guarded[len(self._guarded) - 1] + names
+        self._guarded.append(names)   # a bytes object ends with one more NUL
+        self.guard.files = names
+        return 0
+
+    cdef int check_whole(self) except -1:
+        """Raise where a file was found truncated."""
+        if ortmmap_count_get(&self.guard.changed):
+            raise self.gone()
+        return 0
+
+    cdef object gone(self):
+        """Make the error for a file that was found truncated."""
+        for path, size, _ in self.sources:
+            try:
+                found = os.stat(path).st_size
+            except OSError:
+                continue
+            if found < size:
+                return file_error(
+                    ModelChangedError,
+                    f"was truncated while it was in use: expected {size} bytes, found {found}",
+                    path,
+                )
+        return file_error(
+            ModelChangedError,
+            "it, or what the cache keeps of it, could not be read while it was in use",
+            self.path or "a buffer",
+        )
 
     cdef ort.OrtSession *create_of_bytes(
         self, object options, dict config, list providers, const void *data, size_t size
@@ -131,12 +210,45 @@ cdef class Model:
             if self.recording is not None and options._config.get(PARALLEL_PREPACKING) == "1":
                 self.recording.set_threads(native.options)
             with nogil:
+                hold_forks()
                 if data != NULL:
                     status = api.CreateSessionFromArray(env, data, size, native.options, &session)
                 else:
                     status = api.CreateSession(env, file, native.options, &session)
+                let_forks()
         finally:
             native.release()
         if status != NULL:
             raise_status(status, self.path)
         return session
+
+
+cdef tuple stamp(str path, tuple identity):
+    """Give what tells a file from a changed one: its absolute path, its size and mtime in ns."""
+    return os.path.abspath(path), identity[2], identity[3]
+
+
+def check_sources(sources) -> None:
+    """Raise where a file is not there, or is not what it was.
+
+    Parameters
+    ----------
+    sources : sequence of (str, int, int)
+        Absolute path, size in bytes and time of modification in ns, of each file.
+
+    Raises
+    ------
+    NoSuchFile, MappingError
+        Where a file cannot be asked for.
+    ModelChangedError
+        Where its size or its time is another.
+    """
+    for path, size, mtime_ns in sources:
+        found = stamp(path, identity_of(path))
+        if found != (path, size, mtime_ns):
+            raise file_error(
+                ModelChangedError,
+                f"is not the file that it was: expected {size} bytes, modified at {mtime_ns} ns, "
+                f"found {found[1]} bytes, modified at {found[2]} ns",
+                path,
+            )

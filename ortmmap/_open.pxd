@@ -2,6 +2,14 @@
 
 from ortmmap cimport c_ort_abi as ort
 from ortmmap._model cimport Model
+from ortmmap.c_model_guard cimport ortmmap_guard
+
+# Whether a session may be used, and if not, why.
+cdef enum Use:
+    USABLE = 0
+    CLOSED
+    FORKED       # it was opened before a fork, and this process is the child
+    CHANGED      # a file of the model was found truncated
 
 cdef class OpenSession:
     # Set once; released by release() or with the object; constant in between, and used without the
@@ -16,9 +24,18 @@ cdef class OpenSession:
     cdef dict feeds              # inputs and overridable initializers by name
     cdef dict fetches            # outputs by name
     cdef Py_ssize_t required     # how many inputs must be fed
-    # Calls of ONNX Runtime under way. Guarded by the interpreter lock.
-    cdef Py_ssize_t running
+    cdef int forks               # of the process that opened it, which alone may use it
+    # The model's; its `users` counts calls of ONNX Runtime under way. NULL until open.
+    cdef ortmmap_guard *guard
 
     cdef int describe(self) except -1
+    cdef Use use(self) noexcept nogil
+    cdef Use enter(self) noexcept nogil
+    cdef Use leave(self) noexcept nogil
+    cdef int begin(self) except -1
+    cdef int end(self, ort.OrtStatus *status) except -1
     cdef int check_open(self) except -1
+    cdef int check_not_closed(self) except -1
+    cdef int raise_unusable(self, Use use) except -1
+    cdef long running(self) noexcept
     cdef int release(self) except -1

@@ -3,7 +3,7 @@
 cimport numpy as cnp
 from libc.stdlib cimport free, malloc
 
-from ortmmap._runtime cimport api, check, load, native_path
+from ortmmap._runtime cimport api, check, env_forks, forks, load, native_path
 from ortmmap._values cimport Value
 
 import numpy as np
@@ -198,7 +198,8 @@ cdef int set_execution(ort.OrtSessionOptions *native, object options) except -1:
     check(api.SetIntraOpNumThreads(native, options.intra_op_num_threads))
     check(api.SetInterOpNumThreads(native, options.inter_op_num_threads))
     check(api.SetDeterministicCompute(native, options.use_deterministic_compute))
-    if not options.use_per_session_threads:
+    # The threads of the environment are those of the process that made it.
+    if not options.use_per_session_threads and env_forks == forks:
         check(api.DisablePerSessionThreads(native))
     if not options.enable_cpu_mem_arena:
         check(api.DisableCpuMemArena(native))

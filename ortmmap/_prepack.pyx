@@ -10,10 +10,9 @@ from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdlib cimport calloc, free
 
-from ortmmap._runtime cimport api, check, cpu_memory, env
+from ortmmap._runtime cimport ProcessLock, api, check, cpu_memory, env, forks
 
 import os
-from _thread import allocate_lock
 
 # An ONNX model of one node, Identity, of one float: the least that has an arena.
 HELPER_MODEL = (
@@ -22,18 +21,22 @@ HELPER_MODEL = (
     b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
 )
 
-cdef object _starting = allocate_lock()   # guards the two below
+cdef ProcessLock _starting = ProcessLock()   # guards what follows
 cdef bint _tried = False
 cdef bint _started = False
+cdef int _forks = 0   # of the process that made the arena
 
 
 cdef bint start() except -1:
     """Register the allocator, once in a process; False where the platform has no such memory."""
-    global _tried, _started
-    with _starting:
+    global _tried, _started, _forks
+    with _starting.here():
         if not _tried:
-            _tried = True
+            _tried, _forks = True, forks
             _started = _register()
+        elif _started and _forks != forks:
+            _forks = forks
+            csp.ortmmap_heap_use(_helper_arena())   # the parent's may be locked for ever
     return _started
 
 

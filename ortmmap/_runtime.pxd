@@ -11,6 +11,23 @@ cdef ort.OrtMemoryInfo *cpu_memory
 cdef ort.OrtAllocator *allocator
 cdef const ort.OrtRunOptions *default_run_options
 
+# How often this process came from a fork since load(), and how often before `env` was made. What
+# was made at another count belongs to a parent: its threads are not here, and its locks may be
+# held for ever.
+cdef int forks
+cdef int env_forks
+
+cdef class ProcessLock:
+    """A lock that no fork leaves held by a thread that is not there any more."""
+    cdef object _lock
+    cdef int _forks
+
+    cdef object here(self)
+
+# Between the two no fork happens. The interpreter lock must not be needed in between.
+cdef void hold_forks() noexcept nogil
+cdef void let_forks() noexcept nogil
+
 cdef int load() except -1
 cdef bytes native_path(object path)
 cdef int raise_status(ort.OrtStatus *status, object path=*) except -1

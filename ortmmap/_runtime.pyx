@@ -13,6 +13,11 @@ from ortmmap.c_mapping cimport ortmmap_path_char
 
 from ortmmap.errors import LibraryError, from_status
 
+cdef extern from "fork.h" nogil:
+    int ortmmap_fork_watch(int *forks)
+    void ortmmap_fork_hold()
+    void ortmmap_fork_let()
+
 ctypedef const ort.OrtApiBase *(*GetApiBase)() noexcept nogil
 
 LIBRARY_VARIABLE = "ORTMMAP_ONNXRUNTIME"
@@ -27,19 +32,54 @@ elif sys.platform == "darwin":
 else:
     LIBRARY_PATTERN = "libonnxruntime.so*"
 
-cdef object _loading = allocate_lock()   # held while the library is opened
+cdef ProcessLock _loading = ProcessLock()   # held while the library is opened
+cdef bint _watching = False
 cdef const ort.OrtApiBase *_base = NULL
 cdef str _library_path = None
 cdef tuple _global_threads = None        # (intra-op, inter-op) for the environment to have
+
+
+cdef class ProcessLock:
+    """A lock that no fork leaves held by a thread that is not there any more."""
+
+    def __cinit__(self):
+        self._lock, self._forks = allocate_lock(), forks
+
+    cdef object here(self):
+        """Give the lock of this process, for ``with``."""
+        if self._forks != forks:
+            self._lock, self._forks = allocate_lock(), forks
+        return self._lock
+
+
+cdef void hold_forks() noexcept nogil:
+    ortmmap_fork_hold()
+
+
+cdef void let_forks() noexcept nogil:
+    ortmmap_fork_let()
 
 
 cdef int load() except -1:
     """Open the library, once in a process."""
     if api != NULL:
         return 0
-    with _loading:
+    _watch_forks()
+    with _loading.here():
         if api == NULL:
             _open(find_library())
+    return 0
+
+
+cdef int _watch_forks() except -1:
+    """Count forks from now on."""
+    global _watching
+    if _watching:
+        return 0
+    _watching = True
+    error = ortmmap_fork_watch(&forks)
+    if error:
+        raise LibraryError(f"forks cannot be watched: {os.strerror(error)}")
     return 0
 
 
@@ -105,7 +145,9 @@ cdef int _open(str path) except -1:
     cdef GetApiBase get_api_base
     global _base, _library_path
     with nogil:
+        hold_forks()
         library = ortmmap_library_open(name, reason, sizeof(reason))
+        let_forks()
     if library == NULL:
         raise LibraryError(
             f"cannot open ONNX Runtime's library {path}: {reason.decode('utf-8', 'replace')}; "
@@ -126,7 +168,7 @@ cdef int _open(str path) except -1:
 
 cdef int _initialize(str path) except -1:
     """Fetch the function table and make the environment; `api` is set last."""
-    global api, api_24, env, cpu_memory, allocator, default_run_options
+    global api, api_24, env, env_forks, cpu_memory, allocator, default_run_options
     cdef const ort.OrtApi *table = _base.GetApi(ort.ORTMMAP_ORT_API_VERSION)
     if table == NULL:
         raise LibraryError(
@@ -140,6 +182,7 @@ cdef int _initialize(str path) except -1:
     )
     _check_initial(table, table.CreateRunOptions(<ort.OrtRunOptions **>&default_run_options))
     _check_initial(table, _create_env(table))
+    env_forks = forks
     # An older library prints a complaint where it is asked for a newer table.
     if int(_base.GetVersionString().split(b".")[1]) >= ort.ORTMMAP_ORT_API_VERSION_24:
         api_24 = <const ort.OrtApi24 *>_base.GetApi(ort.ORTMMAP_ORT_API_VERSION_24)

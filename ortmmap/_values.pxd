@@ -7,6 +7,7 @@ cdef class Value:
     cdef ort.OrtValue *value
     cdef object memory       # what the value's memory belongs to; None: ONNX Runtime
     cdef bint shared         # `value` is that of another Value, `memory`, which releases it
+    cdef int forks           # of the process that made it, which alone may release it
 
 cdef Value own(ort.OrtValue *value)
 cdef Value share(object cls, Value value)

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from ortmmap._runtime cimport allocator, api, check
+from ortmmap._runtime cimport allocator, api, check, forks
 
 
 # No cycle runs through a Value: what its memory belongs to is an array or a buffer.
@@ -11,8 +11,12 @@ from ortmmap._runtime cimport allocator, api, check
 cdef class Value:
     """Owns one value of ONNX Runtime, and what its memory belongs to."""
 
+    def __cinit__(self):
+        self.forks = forks
+
     def __dealloc__(self):
-        if self.value != NULL and not self.shared:
+        # After a fork another thread may have held its allocator's lock: the memory stays.
+        if self.value != NULL and not self.shared and self.forks == forks:
             api.ReleaseValue(self.value)
 
 

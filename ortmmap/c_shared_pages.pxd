@@ -34,6 +34,7 @@ cdef extern from "shared_pages.h" nogil:
         const ortmmap_store *store
 
     OrtAllocator *ortmmap_heap_start(OrtAllocator *arena, const OrtMemoryInfo *info)
+    void ortmmap_heap_use(OrtAllocator *arena)
     bint ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store)
     void ortmmap_recorder_end(ortmmap_recorder *recorder)
     void ortmmap_recorder_share(ortmmap_recorder *recorder)

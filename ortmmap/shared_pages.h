@@ -481,6 +481,10 @@ static inline OrtAllocator *ortmmap_heap_start(OrtAllocator *arena, const OrtMem
   return &ortmmap_the_allocator.base;
 }
 
+/* Has what is not recorded go to another arena, while nobody has memory of the one before: in the
+ * child of a fork, where the parent's sessions are neither used nor released. */
+static inline void ortmmap_heap_use(OrtAllocator *arena) { ortmmap_the_heap.arena = arena; }
+
 /* --- recording --- */
 
 static inline ortmmap_recording_thread *ortmmap_recording_thread_new(ortmmap_recorder *recorder) {
@@ -614,6 +618,8 @@ static inline OrtAllocator *ortmmap_heap_start(OrtAllocator *arena, const OrtMem
   (void)arena, (void)info;
   return NULL;
 }
+
+static inline void ortmmap_heap_use(OrtAllocator *arena) { (void)arena; }
 
 static inline bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store) {
   (void)recorder, (void)store;

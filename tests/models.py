@@ -1,8 +1,10 @@
 """Small ONNX models, as bytes, and what to feed them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import onnx
 from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, helper
 from onnx import numpy_helper as numpy_onnx
 
@@ -145,6 +147,14 @@ def weights(layers: int, width: int) -> bytes:
             for index in range(layers)
         ],
     )
+
+
+def external(folder: Path, layers: int = 2, width: int = 128) -> tuple[Path, Path]:
+    """Write a model of `weights` whose data lies in a file beside it; return both paths."""
+    path, data = folder / "external.onnx", folder / "external.data"
+    model = onnx.load_model_from_string(weights(layers, width))
+    onnx.save_model(model, path, save_as_external_data=True, location=data.name, size_threshold=0)
+    return path, data
 
 
 def endless() -> bytes:
