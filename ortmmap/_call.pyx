@@ -8,6 +8,7 @@ from libc.stdlib cimport calloc, free
 from ortmmap._containers cimport from_python, lies_in_value, to_python
 from ortmmap._ort_value cimport own_ort_value
 from ortmmap._runtime cimport api, forks
+from ortmmap._string_feed cimport string_feed
 from ortmmap._tensors cimport array_from_tensor, as_tensor_array, tensor_from_array
 from ortmmap._values cimport own
 
@@ -89,6 +90,8 @@ cdef class Call:
         if arg.kind != ort.ONNX_TYPE_TENSOR or isinstance(data, Value):
             return self.feed_value(index, arg, from_python(data, arg.type, arg.name))
         array = as_tensor_array(data, arg.element_type, arg.name)
+        if arg.element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
+            return self.feed_value(index, arg, string_feed(arg, array))
         Py_INCREF(array)
         self.owners[index] = <PyObject *>array
         self.names[index] = arg.encoded_name

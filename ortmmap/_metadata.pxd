@@ -3,9 +3,10 @@
 from libc.stdint cimport int64_t
 
 from ortmmap cimport c_ort_abi as ort
+from ortmmap._strings cimport StringTensor
 
 cdef class NodeArg:
-    # All set once, when it is made.
+    # All but the last set once, when it is made.
     cdef readonly str name
     cdef readonly str type
     cdef list _shape
@@ -13,6 +14,7 @@ cdef class NodeArg:
     cdef int kind                 # ONNXType
     cdef int element_type         # of a tensor; else UNDEFINED
     cdef bint required            # an input that every run must be given
+    cdef StringTensor strings     # what the last run was fed with, where they are kept
 
 cdef class ModelMetadata:
     # All set once, when it is made.

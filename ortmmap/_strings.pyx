@@ -1,5 +1,6 @@
 """Tensors of strings, which are copied both ways."""
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
@@ -7,171 +8,164 @@ from cpython.unicode cimport (
     PyUnicode_AsUTF8AndSize,
     PyUnicode_DATA,
     PyUnicode_DecodeUTF8,
+    PyUnicode_GET_LENGTH,
+    PyUnicode_KIND,
     PyUnicode_New,
 )
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from ortmmap._runtime cimport allocator, api, check
-from ortmmap._values cimport Value
+from ortmmap._utf8 cimport (
+    Unit,
+    bound_of,
+    character_count,
+    decode,
+    encode,
+    encoded_size,
+    is_ascii,
+    narrow,
+)
 
 cnp.import_array()
 
-
-cdef struct Texts:
-    # UTF-8, each followed by a NUL.
-    size_t count
-    const char **texts
-    size_t *sizes
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT(object text)
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
 
 
-cdef ort.OrtValue *string_tensor(cnp.ndarray array) except NULL:
-    """Make a tensor of the texts of `array`."""
-    cdef Value owner = Value.__new__(Value)
-    cdef ort.OrtValue *value
-    cdef Texts texts
+@cython.no_gc
+cdef class StringTensor(Value):
+    """A tensor of strings, which may be filled any number of times."""
+
+    cdef int fill(self, cnp.ndarray array) except -1:
+        """Copy the texts of `array`, which has the tensor's shape."""
+        return _fill(&self.strings, array)
+
+
+cdef StringTensor new_string_tensor(cnp.ndarray array):
+    """Make a tensor of empty strings, of the shape of `array`."""
+    cdef StringTensor made = StringTensor.__new__(StringTensor)
     check(api.CreateTensorAsOrtValue(
         allocator,
         <const int64_t *>cnp.PyArray_DIMS(array),
         cnp.PyArray_NDIM(array),
         ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING,
-        &owner.value,
+        &made.value,
     ))
-    texts.count = cnp.PyArray_SIZE(array)
-    texts.texts = <const char **>malloc(texts.count * 2 * sizeof(void *))
-    texts.sizes = <size_t *>(texts.texts + texts.count)
-    if texts.texts == NULL:
-        raise MemoryError(f"{texts.count} strings")
-    try:
-        if cnp.PyArray_TYPE(array) == cnp.NPY_UNICODE:
-            _fill_from_unicode(owner.value, &texts, array)
-        else:
-            _fill_from_objects(owner.value, &texts, _objects_of(array))
-    finally:
-        free(texts.texts)
-    value, owner.value = owner.value, NULL
+    made.strings.tensor = made.value
+    return made
+
+
+cdef ort.OrtValue *string_tensor(cnp.ndarray array) except NULL:
+    """Make a tensor of the texts of `array`."""
+    cdef StringTensor made = new_string_tensor(array)
+    cdef ort.OrtValue *value
+    made.fill(array)
+    value, made.value = made.value, NULL
     return value
 
 
-cdef list _objects_of(cnp.ndarray array):
-    """Give the elements of an array, in C order."""
-    cdef PyObject **elements = <PyObject **>cnp.PyArray_DATA(array)
-    cdef list objects
-    cdef Py_ssize_t index
-    if cnp.PyArray_TYPE(array) != cnp.NPY_OBJECT or not cnp.PyArray_IS_C_CONTIGUOUS(array):
-        return array.ravel().tolist()
-    objects = [None] * cnp.PyArray_SIZE(array)
-    for index in range(len(objects)):
-        if elements[index] != NULL:   # which numpy takes for None
-            objects[index] = <object>elements[index]
-    return objects
+cdef int _fill(Strings *strings, cnp.ndarray array) except -1:
+    if cnp.PyArray_TYPE(array) == cnp.NPY_UNICODE:
+        return _fill_from_unicode(strings, array)
+    if cnp.PyArray_TYPE(array) == cnp.NPY_OBJECT and cnp.PyArray_IS_C_CONTIGUOUS(array):
+        return _fill_from_objects(strings, array)
+    return _fill_from_list(strings, array.ravel().tolist(), 0)
 
 
-cdef int _fill_from_objects(ort.OrtValue *tensor, Texts *texts, list items) except -1:
-    """Fill with str as UTF-8, bytes as they are, anything else as its str()."""
+cdef int _fill_from_objects(Strings *strings, cnp.ndarray array) except -1:
+    cdef PyObject **items = <PyObject **>cnp.PyArray_DATA(array)
     cdef size_t index
-    cdef Py_ssize_t size
-    for index in range(texts.count):
+    for index in range(<size_t>cnp.PyArray_SIZE(array)):
+        if items[index] == NULL or not _is_text(<object>items[index]):
+            # Making a text of it may run any code, which may change the array.
+            return _fill_from_list(strings, array.ravel().tolist(), index)
+        _put(strings, index, <object>items[index])
+    return 0
+
+
+cdef int _fill_from_list(Strings *strings, list items, size_t first) except -1:
+    """Fill from element `first` on: with anything but str and bytes as its str()."""
+    cdef size_t index
+    for index in range(first, <size_t>len(items)):
         item = items[index]
-        if isinstance(item, bytes):
-            texts.texts[index], texts.sizes[index] = PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item)
-            continue
-        if not isinstance(item, str):
-            item = items[index] = str(item)   # the list keeps it
-        texts.texts[index] = PyUnicode_AsUTF8AndSize(item, &size)
-        texts.sizes[index] = size
-    return _fill(tensor, texts)
+        _put(strings, index, item if _is_text(item) else str(item))
+    return 0
 
 
-cdef int _fill_from_unicode(ort.OrtValue *tensor, Texts *texts, cnp.ndarray array) except -1:
-    """Fill with the texts of a fixed width, in UTF-32, that `array` holds."""
+cdef inline bint _is_text(object item):
+    return isinstance(item, (str, bytes))
+
+
+cdef int _fill_from_unicode(Strings *strings, cnp.ndarray array) except -1:
+    """Fill with texts of a fixed width, filled up with NULs, in UTF-32."""
     cdef cnp.ndarray native = cnp.PyArray_FROM_OF(
         array, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED
     )
     cdef const uint32_t *units = <const uint32_t *>cnp.PyArray_DATA(native)
     cdef size_t width = cnp.PyArray_ITEMSIZE(native) // sizeof(uint32_t)
-    cdef char *encoded = <char *>malloc(texts.count * (4 * width + 1) + 1)
-    cdef bint valid
-    if encoded == NULL:
-        raise MemoryError(f"{texts.count} strings of up to {width} characters")
-    try:
-        with nogil:
-            valid = _encode(units, width, encoded, texts)
-        if not valid:   # Python says what is wrong
-            return _fill_from_objects(tensor, texts, array.ravel().tolist())
-        return _fill(tensor, texts)
-    finally:
-        free(encoded)
-
-
-cdef bint _encode(
-    const uint32_t *units, size_t width, char *room, Texts *texts
-) noexcept nogil:
-    """Encode as UTF-8 what is `width` units each, filled up with NULs. False: it is no text."""
-    cdef size_t index, position, length
-    cdef char *end = room
-    for index in range(texts.count):
-        texts.texts[index] = end
-        length = width
-        while length and units[length - 1] == 0:
-            length -= 1
-        for position in range(length):
-            end = _encode_one(units[position], end)
-            if end == NULL:
-                return False
-        texts.sizes[index] = end - texts.texts[index]
-        end[0] = 0
-        end += 1
+    cdef size_t index, count
+    for index in range(<size_t>cnp.PyArray_SIZE(native)):
+        count = width
+        while count and units[count - 1] == 0:
+            count -= 1
+        if not _put_units(strings, index, units, count):
+            return _fill_from_list(strings, array.ravel().tolist(), index)   # says what is wrong
         units += width
+    return 0
+
+
+cdef inline int _put(Strings *strings, size_t index, object text) except -1:
+    """Set an element: to a str as UTF-8, to bytes as they are."""
+    cdef Py_ssize_t size
+    cdef bint valid
+    if isinstance(text, bytes):
+        return _put_bytes(strings, index, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+    size = PyUnicode_GET_LENGTH(text)
+    if PyUnicode_IS_COMPACT_ASCII(text):
+        return _put_bytes(strings, index, <const char *>PyUnicode_DATA(text), size)
+    if PyUnicode_IS_COMPACT(text):
+        kind = PyUnicode_KIND(text)
+        if kind == 1:
+            valid = _put_units(strings, index, <const uint8_t *>PyUnicode_DATA(text), size)
+        elif kind == 2:
+            valid = _put_units(strings, index, <const uint16_t *>PyUnicode_DATA(text), size)
+        else:
+            valid = _put_units(strings, index, <const uint32_t *>PyUnicode_DATA(text), size)
+        if valid:
+            return 0
+    data = PyUnicode_AsUTF8AndSize(text, &size)   # of a subclass; or it says what is wrong
+    return _put_bytes(strings, index, data, size)
+
+
+cdef inline int _put_bytes(
+    Strings *strings, size_t index, const char *text, size_t size
+) except -1:
+    memcpy(_element(strings, index, size), text, size)
+    return 0
+
+
+cdef inline bint _put_units(
+    Strings *strings, size_t index, const Unit *units, size_t count
+) except -1:
+    """Set an element to `count` units. False: one is no character."""
+    cdef size_t size = encoded_size(units, count)
+    cdef char *element = _element(strings, index, size)
+    if size > count:
+        return encode(units, count, element)
+    narrow(units, count, element)
     return True
 
 
-cdef inline char *_encode_one(uint32_t unit, char *end) noexcept nogil:
-    """Write a character as UTF-8, and give where the next one goes. NULL: it is none."""
-    if unit < 0x80:
-        end[0] = <char>unit
-        return end + 1
-    if unit < 0x800:
-        end[0] = <char>(0xC0 | unit >> 6)
-        end[1] = <char>(0x80 | unit & 0x3F)
-        return end + 2
-    if unit < 0x10000:
-        if 0xD800 <= unit < 0xE000:
-            return NULL
-        end[0] = <char>(0xE0 | unit >> 12)
-        end[1] = <char>(0x80 | unit >> 6 & 0x3F)
-        end[2] = <char>(0x80 | unit & 0x3F)
-        return end + 3
-    if unit > 0x10FFFF:
-        return NULL
-    end[0] = <char>(0xF0 | unit >> 18)
-    end[1] = <char>(0x80 | unit >> 12 & 0x3F)
-    end[2] = <char>(0x80 | unit >> 6 & 0x3F)
-    end[3] = <char>(0x80 | unit & 0x3F)
-    return end + 4
-
-
-cdef int _fill(ort.OrtValue *tensor, const Texts *texts) except -1:
-    """Copy the texts into a tensor."""
-    cdef char *buffer
-    cdef size_t expected = 0
-    cdef size_t filled = 0
-    cdef size_t index
-    with nogil:
-        check(api.FillStringTensor(tensor, texts.texts, texts.count))
-        check(api.GetStringTensorDataLength(tensor, &filled))
-        for index in range(texts.count):
-            expected += texts.sizes[index]
-        if filled == expected:
-            return 0
-        for index in range(texts.count):   # a NUL in a text was taken for its end
-            buffer = NULL
-            check(api.GetResizedStringTensorElementBuffer(
-                tensor, index, texts.sizes[index], &buffer
-            ))
-            memcpy(buffer, texts.texts[index], texts.sizes[index])
-    return 0
+cdef inline char *_element(Strings *strings, size_t index, size_t size) except NULL:
+    """Give an element room for `size` bytes."""
+    cdef char *room = NULL
+    check(api.GetResizedStringTensorElementBuffer(strings.tensor, index, size, &room))
+    strings.written += size
+    strings.longest = max(strings.longest, size)
+    return room
 
 
 cdef cnp.ndarray string_array(ort.OrtValue *tensor, int rank, cnp.npy_intp *shape):
@@ -201,28 +195,36 @@ cdef int _fill_strings(
     PyObject **items, size_t count, const char *content, const size_t *offsets
 ) except -1:
     """Set `items`, all NULL, to the strings that begin at `offsets`."""
-    cdef bint ascii_only
+    cdef const uint8_t *begin
     cdef size_t index
-    with nogil:
-        ascii_only = _is_ascii(content, offsets[count])
     for index in range(count):
-        text = _decode(content + offsets[index], offsets[index + 1] - offsets[index], ascii_only)
+        begin = <const uint8_t *>content + offsets[index]
+        text = _decoded(begin, offsets[index + 1] - offsets[index])
         Py_INCREF(text)
         items[index] = <PyObject *>text
     return 0
 
 
-cdef inline object _decode(const char *content, Py_ssize_t size, bint ascii_only):
-    if not ascii_only or size < 2:   # Python has one object for each string of one character
-        return PyUnicode_DecodeUTF8(content, size, NULL)
-    text = PyUnicode_New(size, 127)
-    memcpy(PyUnicode_DATA(text), content, size)
-    return text
-
-
-cdef bint _is_ascii(const char *content, size_t size) noexcept nogil:
-    cdef char seen = 0
-    cdef size_t index
-    for index in range(size):
-        seen |= content[index]
-    return not seen & 0x80
+cdef inline object _decoded(const uint8_t *text, size_t size):
+    cdef uint8_t highest = 0
+    cdef size_t count
+    cdef bint valid
+    if is_ascii(text, size):
+        if size < 2:   # Python has one object for each string of one character
+            return PyUnicode_DecodeUTF8(<const char *>text, size, NULL)
+        made = PyUnicode_New(size, 0x7F)
+        memcpy(PyUnicode_DATA(made), text, size)
+        return made
+    count = character_count(text, size, &highest)
+    if count > 1:
+        made = PyUnicode_New(count, bound_of(highest))
+        kind = PyUnicode_KIND(made)
+        if kind == 1:
+            valid = decode(text, size, <uint8_t *>PyUnicode_DATA(made))
+        elif kind == 2:
+            valid = decode(text, size, <uint16_t *>PyUnicode_DATA(made))
+        else:
+            valid = decode(text, size, <uint32_t *>PyUnicode_DATA(made))
+        if valid:
+            return made
+    return PyUnicode_DecodeUTF8(<const char *>text, size, NULL)   # or it says what is wrong
