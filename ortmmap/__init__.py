@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         OrtDevice,
         OrtDeviceVendorId,
         OrtEpDevice,
+        OrtExecutionProviderDevicePolicy,
         OrtHardwareDevice,
         OrtHardwareDeviceType,
     )
@@ -79,6 +80,7 @@ _LATER = {
         "OrtDevice",
         "OrtDeviceVendorId",
         "OrtEpDevice",
+        "OrtExecutionProviderDevicePolicy",
         "OrtHardwareDevice",
         "OrtHardwareDeviceType",
     ),
@@ -105,6 +107,7 @@ __all__ = [
     "OrtDevice",
     "OrtDeviceVendorId",
     "OrtEpDevice",
+    "OrtExecutionProviderDevicePolicy",
     "OrtHardwareDevice",
     "OrtHardwareDeviceType",
     "OrtSparseFormat",

@@ -20,6 +20,7 @@ cdef class Session:
 
     cdef OpenSession _here(self)
     cdef OpenSession _create(self, object source, list providers)
+    cdef OpenSession _create_with(self, object source, list providers, bint fallback)
     cdef int _use(self, OpenSession open_, list providers) except -1
     cdef int _check_idle(self, str purpose) except -1
     cdef Call _new_call(self, object output_names, object input_feed)

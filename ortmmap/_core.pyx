@@ -26,9 +26,10 @@ from ortmmap._runtime cimport (
 from ortmmap._values cimport Value
 
 import warnings
+from collections.abc import Sequence
 
 from ortmmap.devices import check_cpu
-from ortmmap.errors import InvalidArgument
+from ortmmap.errors import InvalidArgument, OrtError
 from ortmmap.options import SessionOptions
 from ortmmap.providers import CPU, normalize
 from ortmmap._model import check_sources
@@ -66,9 +67,10 @@ cdef class Session:
     prefault, lock : bool, default False
         As for `Mapping`, of a model file.
     **kwargs
-        ``disabled_optimizers``, a sequence of names, is onnxruntime's. ``enable_fallback`` and
-        ``read_config_from_model`` are accepted and have no meaning: a session that cannot be
-        created raises.
+        ``disabled_optimizers``, a sequence of names, is onnxruntime's, and so is
+        ``enable_fallback`` (default 1): a session whose `providers` are malformed is created on
+        the CPU, and a provider that cannot be added is left out, with a warning.
+        ``read_config_from_model`` is accepted and has no meaning.
 
     Raises
     ------
@@ -95,11 +97,12 @@ cdef class Session:
             raise RuntimeError("this session is open already")
         load()
         self._options = _session_options(sess_options)
+        fallback = int(kwargs.pop("enable_fallback", 1)) == 1
         self._config = _config_of(kwargs)
         self._opening = {"prefault": prefault, "lock": lock}
         self._cache = cache
-        wanted = _providers_of(self._options, providers, provider_options)
-        self._use(self._create(path_or_bytes, wanted), wanted)
+        wanted = _providers_or_none(self._options, providers, provider_options, fallback)
+        self._use(self._create_with(path_or_bytes, wanted, fallback), wanted)
 
     def __copy__(self):
         """Open one more session over the same mapping."""
@@ -542,6 +545,18 @@ cdef class Session:
         )
         return created
 
+    cdef OpenSession _create_with(self, object source, list providers, bint fallback):
+        """Create the session, with `fallback` without the providers that cannot be added."""
+        while True:
+            try:
+                return self._create(source, providers)
+            except OrtError as error:
+                failed = error.provider
+                if failed is None or not fallback:
+                    raise
+                warnings.warn(f"{failed} cannot be added and is left out: {error}", stacklevel=1)
+            providers[:] = [pair for pair in providers if pair[0] != failed]
+
     cdef int _use(self, OpenSession open_, list providers) except -1:
         """Run with `open_` from now on."""
         open_.describe()
@@ -601,11 +616,26 @@ cdef list _providers_of(object options, object providers, object provider_option
     if providers and options._providers:
         warnings.warn(
             "The providers that are given to the session are used, not those of its options",
-            stacklevel=3,
+            stacklevel=1,
         )
-    return normalize(
-        providers or options._providers or None, provider_options, get_available_providers()
-    )
+    available = get_available_providers()
+    if providers is None or isinstance(providers, Sequence) and not providers:
+        providers = options._providers or None
+        available += options._provider_devices   # plugins, which are told by their devices only
+    return normalize(providers, provider_options, available)
+
+
+cdef list _providers_or_none(
+    object options, object providers, object provider_options, bint fallback
+):
+    """Give the providers that were asked for; with `fallback` none where they are malformed."""
+    try:
+        return _providers_of(options, providers, provider_options)
+    except ValueError as error:
+        if not fallback:
+            raise
+        warnings.warn(f"{error} The session is created on the CPU.", stacklevel=1)
+        return []
 
 
 cdef int _check_ort_value(str name, object value) except -1:
@@ -642,10 +672,9 @@ cdef dict _config_of(dict kwargs):
     """Give the configuration entries for the keyword arguments that onnxruntime takes."""
     cdef dict config = {}
     optimizers = kwargs.pop("disabled_optimizers", None)
-    kwargs.pop("enable_fallback", None)
     kwargs.pop("read_config_from_model", None)
     if optimizers:
         config[DISABLED_OPTIMIZERS] = ";".join(sorted(optimizers))
     if kwargs:
-        warnings.warn(f"Session ignores the arguments {sorted(kwargs)}", stacklevel=3)
+        warnings.warn(f"Session ignores the arguments {sorted(kwargs)}", stacklevel=1)
     return config

@@ -245,6 +245,8 @@ cdef tuple cache_of(
         for location in sorted(skeleton.external_locations):
             sources.append(Source.of(os.path.join(folder, os.fsdecode(location))))
     settings = {**options_signature(options), **runtime_signature(), "more": config}
+    if not cpu_only:
+        settings["providers"] = providers
     return store, Key(sources, settings)
 
 
@@ -254,6 +256,7 @@ cdef bint is_cacheable(object options) except -1:
         options.optimized_model_filepath
         or options._config.get(LOAD_FORMAT) == "ONNX"   # the optimized copy is not
         or EXTERNAL_FOLDER in options._config           # whose files the key would not name
+        or options._selects_providers()                 # anew on each machine
         or options._custom_ops
         or options._initializers
         or options._external_initializers

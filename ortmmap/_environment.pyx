@@ -5,9 +5,9 @@ opened at the first of them if no session was created before.
 """
 
 from ortmmap._runtime cimport api, check, env, load, native_path
-from ortmmap cimport c_ort_abi as ort
 
 from ortmmap.devices import OrtEpDevice, OrtHardwareDevice, OrtHardwareDeviceType
+from ortmmap.errors import InvalidArgument
 
 
 def set_default_logger_severity(int severity) -> None:
@@ -88,15 +88,27 @@ def get_ep_devices() -> list[OrtEpDevice]:
     cdef size_t index
     load()
     check(api.GetEpDevices(env, &devices, &count))
-    return [_ep_device(devices[index]) for index in range(count)]
+    return [ep_device(devices[index]) for index in range(count)]
 
 
-cdef object _ep_device(const ort.OrtEpDevice *device):
+cdef const ort.OrtEpDevice *native_ep_device(object device) except NULL:
+    """Give ONNX Runtime's own of a device that get_ep_devices() told of."""
+    cdef const ort.OrtEpDevice *const *devices = NULL
+    cdef size_t count = 0
+    cdef size_t index
+    check(api.GetEpDevices(env, &devices, &count))
+    for index in range(count):
+        if ep_device(devices[index]) == device:
+            return devices[index]
+    raise InvalidArgument(f"there is no such device, or no more: {device}")
+
+
+cdef object ep_device(const ort.OrtEpDevice *device):
     return OrtEpDevice(
         ep_name=_text(api.EpDevice_EpName(device)),
         ep_vendor=_text(api.EpDevice_EpVendor(device)),
-        ep_metadata=_pairs(api.EpDevice_EpMetadata(device)),
-        ep_options=_pairs(api.EpDevice_EpOptions(device)),
+        ep_metadata=pairs_of(api.EpDevice_EpMetadata(device)),
+        ep_options=pairs_of(api.EpDevice_EpOptions(device)),
         device=_hardware_device(api.EpDevice_Device(device)),
     )
 
@@ -107,11 +119,11 @@ cdef object _hardware_device(const ort.OrtHardwareDevice *device):
         vendor=_text(api.HardwareDevice_Vendor(device)),
         vendor_id=api.HardwareDevice_VendorId(device),
         device_id=api.HardwareDevice_DeviceId(device),
-        metadata=_pairs(api.HardwareDevice_Metadata(device)),
+        metadata=pairs_of(api.HardwareDevice_Metadata(device)),
     )
 
 
-cdef dict _pairs(const ort.OrtKeyValuePairs *pairs):
+cdef dict pairs_of(const ort.OrtKeyValuePairs *pairs):
     cdef const char *const *keys = NULL
     cdef const char *const *values = NULL
     cdef size_t count = 0

@@ -3,13 +3,13 @@
 cimport numpy as cnp
 from libc.stdlib cimport free, malloc
 
+from ortmmap._append cimport append_providers
 from ortmmap._runtime cimport api, check, env_forks, forks, load, native_path
 from ortmmap._values cimport Value
 
 import numpy as np
 
 from ortmmap.errors import OrtError
-from ortmmap.providers import CPU
 
 cnp.import_array()
 
@@ -179,7 +179,7 @@ cdef NativeOptions make_session_options(object options, dict more_config, list p
     set_initializers(native, options._initializers)
     set_external_initializers(native, options._external_initializers)
     set_external_files(native, options._external_files)
-    append_providers(native, providers)
+    append_providers(native, options, providers)
     options._creating.add(made)   # from now on it hears of set_load_cancellation_flag
     made.set_load_cancellation_flag(options._load_cancelled)
     return made
@@ -322,31 +322,4 @@ cdef int set_custom_ops(ort.OrtSessionOptions *native, list libraries) except -1
         name = <const ort.ORTCHAR_T *><const char *>path
         with nogil:
             check(api.RegisterCustomOpsLibrary_V2(native, name))
-    return 0
-
-
-cdef int append_providers(ort.OrtSessionOptions *native, list providers) except -1:
-    """Append all but the CPU's, which every session has, last."""
-    for name, settings in providers:
-        if name != CPU:
-            append_provider(native, name.encode(), settings)
-    return 0
-
-
-cdef int append_provider(ort.OrtSessionOptions *native, bytes name, dict settings) except -1:
-    cdef list texts = [text.encode() for item in settings.items() for text in item]
-    cdef size_t count = len(settings)
-    cdef size_t index
-    cdef const char *provider = name
-    cdef const char **keys = <const char **>malloc((2 * count + 1) * sizeof(char *))
-    cdef const char **values = keys + count
-    if keys == NULL:
-        raise MemoryError()
-    try:
-        for index in range(count):
-            keys[index], values[index] = <bytes>texts[2 * index], <bytes>texts[2 * index + 1]
-        with nogil:
-            check(api.SessionOptionsAppendExecutionProvider(native, provider, keys, values, count))
-    finally:
-        free(keys)
     return 0

@@ -98,8 +98,12 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
     ctypedef enum OrtHardwareDeviceType:
         OrtHardwareDeviceType_CPU
 
+    ctypedef enum OrtExecutionProviderDevicePolicy:
+        OrtExecutionProviderDevicePolicy_DEFAULT
+
     ctypedef enum OrtErrorCode:
         ORT_OK
+        ORT_FAIL
 
     ctypedef enum OrtLoggingLevel:
         ORT_LOGGING_LEVEL_WARNING
@@ -120,6 +124,10 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
     ctypedef void (*RunAsyncCallbackFn)(
         void *, OrtValue **, size_t, OrtStatus *
     ) noexcept nogil
+    ctypedef OrtStatus *(*EpSelectionDelegate)(
+        const OrtEpDevice **, size_t, const OrtKeyValuePairs *, const OrtKeyValuePairs *,
+        const OrtEpDevice **, size_t, size_t *, void *
+    ) noexcept nogil
     ctypedef void (*OrtThreadWorkerFn)(void *) noexcept nogil
     ctypedef const void *OrtCustomThreadHandle
     ctypedef OrtCustomThreadHandle (*OrtCustomCreateThreadFn)(
@@ -128,6 +136,7 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
     ctypedef void (*OrtCustomJoinThreadFn)(OrtCustomThreadHandle) noexcept nogil
 
     ctypedef struct OrtApi:
+        OrtStatus *(*CreateStatus)(OrtErrorCode, const char *) noexcept nogil
         OrtErrorCode (*GetErrorCode)(const OrtStatus *) noexcept nogil
         const char *(*GetErrorMessage)(const OrtStatus *) noexcept nogil
         void (*ReleaseStatus)(OrtStatus *) noexcept nogil
@@ -203,6 +212,16 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         OrtStatus *(*SessionOptionsAppendExecutionProvider)(
             OrtSessionOptions *, const char *, const char *const *, const char *const *,
             size_t
+        ) noexcept nogil
+        OrtStatus *(*SessionOptionsAppendExecutionProvider_V2)(
+            OrtSessionOptions *, OrtEnv *, const OrtEpDevice *const *, size_t,
+            const char *const *, const char *const *, size_t
+        ) noexcept nogil
+        OrtStatus *(*SessionOptionsSetEpSelectionPolicy)(
+            OrtSessionOptions *, OrtExecutionProviderDevicePolicy
+        ) noexcept nogil
+        OrtStatus *(*SessionOptionsSetEpSelectionPolicyDelegate)(
+            OrtSessionOptions *, EpSelectionDelegate, void *
         ) noexcept nogil
 
         OrtStatus *(*AddInitializer)(

@@ -7,6 +7,7 @@ __all__ = [
     "OrtDevice",
     "OrtDeviceVendorId",
     "OrtEpDevice",
+    "OrtExecutionProviderDevicePolicy",
     "OrtHardwareDevice",
     "OrtHardwareDeviceType",
     "check_cpu",
@@ -23,6 +24,18 @@ class OrtHardwareDeviceType(IntEnum):
     CPU = 0
     GPU = 1
     NPU = 2
+
+
+class OrtExecutionProviderDevicePolicy(IntEnum):
+    """By what ONNX Runtime selects execution providers itself."""
+
+    DEFAULT = 0
+    PREFER_CPU = 1
+    PREFER_NPU = 2
+    PREFER_GPU = 3
+    MAX_PERFORMANCE = 4
+    MAX_EFFICIENCY = 5
+    MIN_OVERALL_POWER = 6
 
 
 class OrtDeviceVendorId(IntEnum):
@@ -63,6 +76,34 @@ class OrtEpDevice(NamedTuple):
     ep_metadata: dict[str, str]
     ep_options: dict[str, str]
     device: OrtHardwareDevice
+
+    @staticmethod
+    def of(device: object) -> "OrtEpDevice":
+        """Return `device` itself, or onnxruntime's as one of ours.
+
+        Raises
+        ------
+        TypeError
+            Where it is neither.
+        """
+        if isinstance(device, OrtEpDevice):
+            return device
+        hardware = getattr(device, "device", None)
+        if not hasattr(device, "ep_name") or not hasattr(hardware, "vendor_id"):
+            raise TypeError(f"expected an OrtEpDevice, not {device!r}")
+        return OrtEpDevice(
+            device.ep_name,
+            device.ep_vendor,
+            dict(device.ep_metadata),
+            dict(device.ep_options),
+            OrtHardwareDevice(
+                OrtHardwareDeviceType(int(hardware.type.value)),
+                hardware.vendor,
+                hardware.vendor_id,
+                hardware.device_id,
+                dict(hardware.metadata),
+            ),
+        )
 
 
 class OrtDevice:

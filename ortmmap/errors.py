@@ -61,11 +61,14 @@ class OrtError(RuntimeError):
         The code's name in onnxruntime's texts, such as ``INVALID_ARGUMENT``.
     path : str or None
         The model file that the error is about, where there is one.
+    provider : str or None
+        The execution provider that could not be added, where that is the error.
     """
 
     code: int | None = None
     code_name: str | None = None
     path: str | None = None
+    provider: str | None = None
 
     def __new__(cls, *args: object, **kwargs: object) -> "OrtError":
         """Make an exception that is caught as onnxruntime's of that name too."""

@@ -9,7 +9,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 
-from ortmmap.errors import OrtError
+from ortmmap.devices import OrtEpDevice, OrtExecutionProviderDevicePolicy
+from ortmmap.errors import InvalidArgument, OrtError
+from ortmmap.providers import check_available
 
 __all__ = ["ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "SessionOptions"]
 
@@ -123,7 +125,10 @@ class SessionOptions:
         "_free_dimensions",
         "_initializers",
         "_load_cancelled",
+        "_provider_devices",
         "_providers",
+        "_selection_delegate",
+        "_selection_policy",
         "_values",
     )
 
@@ -179,6 +184,9 @@ class SessionOptions:
         self._external_initializers: dict[str, object] = {}
         self._external_files: dict[str, object] = {}
         self._providers: list[tuple[str, dict[str, str]]] = []
+        self._provider_devices: dict[str, tuple] = {}  # of those that were added for devices
+        self._selection_policy: OrtExecutionProviderDevicePolicy | None = None
+        self._selection_delegate: Callable | None = None
         self._load_cancelled = False
         self._creating: set = set()  # ONNX Runtime's options of sessions that are being created
 
@@ -251,13 +259,79 @@ class SessionOptions:
             self._external_files[_text(name)] = memoryview(buffer).cast("B")[:length]
 
     def add_provider(self, name: str, options: Mapping[str, str] | None = None) -> None:
-        """Add an execution provider, for sessions that are not given `providers` themselves."""
+        """Add an execution provider, for sessions that are not given `providers` themselves.
+
+        Raises
+        ------
+        InvalidArgument
+            Where the library in use does not have it.
+        OrtError
+            Where there is none of that name.
+        """
+        check_available(_text(name))
         settings = {str(key): str(value) for key, value in (options or {}).items()}
-        self._providers.append((_text(name), settings))
+        self._providers.append((name, settings))
+
+    def add_provider_for_devices(
+        self, ep_devices: Sequence[object], provider_options: Mapping[str, str]
+    ) -> None:
+        """Add the execution provider of some devices, to be used on these.
+
+        Parameters
+        ----------
+        ep_devices : sequence of OrtEpDevice
+            Of one provider, from `get_ep_devices`.
+        provider_options : dict of str to str
+
+        Raises
+        ------
+        InvalidArgument
+            Where there are none, or they are of several providers.
+        TypeError
+            Where an argument is something else.
+        """
+        if not isinstance(provider_options, Mapping):
+            raise TypeError(f"expected a dict of options, not {provider_options!r}")
+        devices = tuple(OrtEpDevice.of(device) for device in ep_devices)
+        settings = {_text(key): _text(value) for key, value in provider_options.items()}
+        if not devices:
+            raise InvalidArgument("Must provide one or more OrtEpDevice instances.")
+        names = {device.ep_name for device in devices}
+        if len(names) > 1:
+            raise InvalidArgument(
+                f"All OrtEpDevice values in ep_devices must have the same execution provider, "
+                f"not {sorted(names)}"
+            )
+        (name,) = names
+        self._providers.append((name, settings))
+        self._provider_devices[name] = devices
+
+    def set_provider_selection_policy(self, policy: OrtExecutionProviderDevicePolicy) -> None:
+        """Have ONNX Runtime select execution providers where none are named."""
+        self._selection_policy = _member(OrtExecutionProviderDevicePolicy)(policy)
+        self._selection_delegate = None
+
+    def set_provider_selection_policy_delegate(self, delegate: Callable) -> None:
+        """Have a function select devices where no execution providers are named.
+
+        Parameters
+        ----------
+        delegate : callable
+            ``delegate(ep_devices, model_metadata, runtime_metadata, max_selections)`` returns a
+            list of some of `ep_devices`. It is called when a session is created, maybe more than
+            once; what it raises is told in a `Fail`.
+        """
+        if not callable(delegate):
+            raise TypeError(f"expected a function, not {delegate!r}")
+        self._selection_delegate = delegate
 
     def has_providers(self) -> bool:
-        """Whether `add_provider` was called."""
-        return bool(self._providers)
+        """Whether execution providers were added, or are to be selected."""
+        return bool(self._providers) or self._selects_providers()
+
+    def _selects_providers(self) -> bool:
+        """Whether ONNX Runtime, or a function, selects execution providers."""
+        return self._selection_policy is not None or self._selection_delegate is not None
 
     def set_load_cancellation_flag(self, is_cancel: bool) -> None:
         """Have sessions with these options not be created, with a `ModelLoadCanceled`.
@@ -267,16 +341,6 @@ class SessionOptions:
         self._load_cancelled = _flag(is_cancel)
         for native in list(self._creating):
             native.set_load_cancellation_flag(self._load_cancelled)
-
-    def add_provider_for_devices(self, *_: object) -> None:
-        """Raise: name the provider with `add_provider`."""
-        raise NotImplementedError("name the provider, with add_provider(name, options)")
-
-    def set_provider_selection_policy(self, *_: object) -> None:
-        """Raise: name the providers with `add_provider`."""
-        raise NotImplementedError("name the providers, with add_provider(name, options)")
-
-    set_provider_selection_policy_delegate = set_provider_selection_policy
 
     def copy(self) -> "SessionOptions":
         """Return options with the same settings."""
@@ -289,6 +353,9 @@ class SessionOptions:
         options._external_initializers = dict(self._external_initializers)
         options._external_files = dict(self._external_files)
         options._providers = list(self._providers)
+        options._provider_devices = dict(self._provider_devices)
+        options._selection_policy = self._selection_policy
+        options._selection_delegate = self._selection_delegate
         options._load_cancelled = self._load_cancelled
         return options
 

@@ -1,12 +1,14 @@
 """Execution providers: what is asked for, against what the library in use has."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ortmmap._runtime import get_available_providers
+from ortmmap.errors import InvalidArgument, OrtError
 
 __all__ = [
     "CPU",
+    "check_available",
     "get_all_providers",
     "get_device",
     "has_collective_ops",
@@ -90,6 +92,27 @@ def normalize(
     return [(name, {} if name == CPU else options) for name, options in wanted.items()]
 
 
+def check_available(name: str) -> None:
+    """Raise where the library in use does not have the provider `name`.
+
+    Raises
+    ------
+    InvalidArgument
+        Where another build of the library may have it.
+    OrtError
+        Where there is none of that name.
+    """
+    available = get_available_providers()
+    if name in available:
+        return
+    if name not in ALL_PROVIDERS:
+        raise OrtError(f"Unknown Provider Type: {name} (available: {', '.join(available)})")
+    raise InvalidArgument(
+        f"[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Failed to add provider of type '{name}' to "
+        f"SessionOptions: the library in use has only {', '.join(available)}."
+    )
+
+
 def get_all_providers() -> list[str]:
     """Return the execution providers that there are, first choice first, in any build."""
     return list(ALL_PROVIDERS)
@@ -114,6 +137,8 @@ def _pairs(providers: Sequence | None, provider_options: Sequence | None) -> lis
         return []
     if isinstance(providers, str):  # onnxruntime takes it for a sequence of letters
         raise ValueError("'providers' should be a sequence of names, not one name.")
+    if not isinstance(providers, Iterable):
+        raise TypeError(f"'providers' should be a sequence, not {type(providers).__name__}.")
     if not isinstance(providers, Sequence):
         raise ValueError("'providers' should be a sequence.")
     if provider_options is None:

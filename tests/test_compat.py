@@ -454,7 +454,7 @@ ABSENT = {
         "of allocators: the environment's one is ortmmap's own",
     ),
     **dict.fromkeys(
-        ["OrtExecutionProviderDevicePolicy", "SessionIOBinding", "OrtValueVector"],
+        ["SessionIOBinding", "OrtValueVector"],
         "of the Python module's inner workings",
     ),
     **dict.fromkeys(

@@ -104,15 +104,46 @@ def test_bad_arguments_raise_what_onnxruntime_raises(affine, providers, options)
     assert str(ours)
 
 
-@pytest.mark.parametrize("providers", [3, 1.5, object()])
-def test_what_is_no_sequence_raises(affine, providers):
-    for result, _ in both(affine, providers):
-        assert isinstance(result, (TypeError, ValueError))
+@pytest.mark.parametrize("providers", [3, 1.5, object(), True])
+@pytest.mark.parametrize("fallback", [0, 1])
+def test_what_is_no_sequence_raises(affine, providers, fallback):
+    for module in (ortmmap, onnxruntime):
+        with pytest.raises(TypeError):
+            module.InferenceSession(affine, None, providers, enable_fallback=fallback)
 
 
-def test_one_name_is_not_taken_for_a_sequence_of_letters(affine):
-    with pytest.raises(ValueError, match="providers"):
-        ortmmap.Session(affine, providers=CPU)
+MALFORMED = [
+    (CPU, None),
+    ({CPU}, None),
+    ({CPU: {}}, None),
+    ([3], None),
+    ([(CPU,)], None),
+    ([[CPU, {}]], None),
+    (b"nothing", None),
+    ([CPU], 3),
+    ([CPU], []),
+    ([CPU], [None]),
+]
+
+
+@pytest.mark.parametrize(("providers", "options"), MALFORMED, ids=str)
+def test_malformed_providers_leave_the_cpus(affine, providers, options, capfd):
+    """A service goes on; onnxruntime prints what ortmmap warns of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of each letter of a name
+        theirs = onnxruntime.InferenceSession(affine, None, providers, options)
+    assert "EP Error" in capfd.readouterr().out
+    with pytest.warns(UserWarning, match="The session is created on the CPU") as caught_:
+        ours = ortmmap.Session(affine, None, providers, options)
+    assert caught_[0].filename == __file__
+    assert ours.get_providers() == theirs.get_providers() == [CPU]
+    np.testing.assert_array_equal(ours.run(None, FEED)[0], theirs.run(None, FEED)[0])
+
+
+@pytest.mark.parametrize(("providers", "options"), MALFORMED, ids=str)
+def test_without_fallback_malformed_providers_raise(affine, providers, options):
+    with pytest.raises(ValueError, match="provider"):
+        ortmmap.Session(affine, None, providers, options, enable_fallback=0)
 
 
 def test_an_available_provider_is_used_or_raises_what_onnxruntime_says(affine):

@@ -132,12 +132,25 @@ typedef enum OrtMemType {
   OrtMemTypeDefault = 0
 } OrtMemType;
 
+typedef enum OrtExecutionProviderDevicePolicy {
+  OrtExecutionProviderDevicePolicy_DEFAULT = 0,
+  OrtExecutionProviderDevicePolicy_PREFER_CPU = 1,
+  OrtExecutionProviderDevicePolicy_PREFER_NPU = 2,
+  OrtExecutionProviderDevicePolicy_PREFER_GPU = 3,
+  OrtExecutionProviderDevicePolicy_MAX_PERFORMANCE = 4,
+  OrtExecutionProviderDevicePolicy_MAX_EFFICIENCY = 5,
+  OrtExecutionProviderDevicePolicy_MIN_OVERALL_POWER = 6
+} OrtExecutionProviderDevicePolicy;
+
 typedef enum OrtHardwareDeviceType {
   OrtHardwareDeviceType_CPU = 0,
   OrtHardwareDeviceType_GPU = 1,
   OrtHardwareDeviceType_NPU = 2
 } OrtHardwareDeviceType;
 
+typedef struct OrtCANNProviderOptions OrtCANNProviderOptions;
+typedef struct OrtCUDAProviderOptionsV2 OrtCUDAProviderOptionsV2;
+typedef struct OrtDnnlProviderOptions OrtDnnlProviderOptions;
 typedef struct OrtEnv OrtEnv;
 typedef struct OrtEpDevice OrtEpDevice;
 typedef struct OrtHardwareDevice OrtHardwareDevice;
@@ -148,12 +161,14 @@ typedef struct OrtMapTypeInfo OrtMapTypeInfo;
 typedef struct OrtMemoryInfo OrtMemoryInfo;
 typedef struct OrtModelMetadata OrtModelMetadata;
 typedef struct OrtOptionalTypeInfo OrtOptionalTypeInfo;
+typedef struct OrtROCMProviderOptions OrtROCMProviderOptions;
 typedef struct OrtRunOptions OrtRunOptions;
 typedef struct OrtSequenceTypeInfo OrtSequenceTypeInfo;
 typedef struct OrtSession OrtSession;
 typedef struct OrtSessionOptions OrtSessionOptions;
 typedef struct OrtStatus OrtStatus;
 typedef struct OrtSyncStream OrtSyncStream;
+typedef struct OrtTensorRTProviderOptionsV2 OrtTensorRTProviderOptionsV2;
 typedef struct OrtTensorTypeAndShapeInfo OrtTensorTypeAndShapeInfo;
 typedef struct OrtThreadingOptions OrtThreadingOptions;
 typedef struct OrtTypeInfo OrtTypeInfo;
@@ -175,6 +190,13 @@ typedef struct OrtAllocator {
 /* Called on a thread of ORT's; the callee owns `status`. */
 typedef void (*RunAsyncCallbackFn)(void *user_data, OrtValue **outputs, size_t output_count,
                                    OrtStatus *status);
+
+/* Chooses among `devices` into `selected`, which has room for `room`; ORT owns what it returns. */
+typedef OrtStatus *(*EpSelectionDelegate)(const OrtEpDevice **devices, size_t count,
+                                          const OrtKeyValuePairs *model_metadata,
+                                          const OrtKeyValuePairs *runtime_metadata,
+                                          const OrtEpDevice **selected, size_t room,
+                                          size_t *selected_count, void *state);
 
 /* The work of a thread of ORT's pool, what makes such a thread, and what waits for its end. */
 typedef void (*OrtThreadWorkerFn)(void *argument);
@@ -395,14 +417,26 @@ struct OrtApi {
   void *unused_149[1];
   OrtStatus *(ORT_API_CALL *AddInitializer)(OrtSessionOptions *options, const char *name,
                                             const OrtValue *value);
-  void *unused_151[7];
+  void *unused_151[2];
+  OrtStatus *(ORT_API_CALL *SessionOptionsAppendExecutionProvider_ROCM)(
+      OrtSessionOptions *options, const OrtROCMProviderOptions *made);
+  void *unused_154[4];
   OrtStatus *(ORT_API_CALL *ModelMetadataGetGraphDescription)(const OrtModelMetadata *metadata,
                                                               OrtAllocator *allocator,
                                                               char **description);
   void *unused_159[6];
   OrtStatus *(ORT_API_CALL *AddRunConfigEntry)(OrtRunOptions *options, const char *key,
                                                const char *value);
-  void *unused_166[10];
+  void *unused_166[4];
+  OrtStatus *(ORT_API_CALL *SessionOptionsAppendExecutionProvider_TensorRT_V2)(
+      OrtSessionOptions *options, const OrtTensorRTProviderOptionsV2 *made);
+  OrtStatus *(ORT_API_CALL *CreateTensorRTProviderOptions)(OrtTensorRTProviderOptionsV2 **made);
+  OrtStatus *(ORT_API_CALL *UpdateTensorRTProviderOptions)(OrtTensorRTProviderOptionsV2 *made,
+                                                           const char *const *keys,
+                                                           const char *const *values, size_t count);
+  void *unused_173[1];
+  void(ORT_API_CALL *ReleaseTensorRTProviderOptions)(OrtTensorRTProviderOptionsV2 *made);
+  void *unused_175[1];
   OrtStatus *(ORT_API_CALL *RegisterAllocator)(OrtEnv *env, OrtAllocator *allocator);
   OrtStatus *(ORT_API_CALL *UnregisterAllocator)(OrtEnv *env, const OrtMemoryInfo *memory);
   OrtStatus *(ORT_API_CALL *IsSparseTensor)(const OrtValue *value, int *answer);
@@ -449,7 +483,15 @@ struct OrtApi {
   void *unused_199[3];
   OrtStatus *(ORT_API_CALL *SynchronizeBoundInputs)(OrtIoBinding *binding);
   OrtStatus *(ORT_API_CALL *SynchronizeBoundOutputs)(OrtIoBinding *binding);
-  void *unused_204[6];
+  OrtStatus *(ORT_API_CALL *SessionOptionsAppendExecutionProvider_CUDA_V2)(
+      OrtSessionOptions *options, const OrtCUDAProviderOptionsV2 *made);
+  OrtStatus *(ORT_API_CALL *CreateCUDAProviderOptions)(OrtCUDAProviderOptionsV2 **made);
+  OrtStatus *(ORT_API_CALL *UpdateCUDAProviderOptions)(OrtCUDAProviderOptionsV2 *made,
+                                                       const char *const *keys,
+                                                       const char *const *values, size_t count);
+  void *unused_207[1];
+  void(ORT_API_CALL *ReleaseCUDAProviderOptions)(OrtCUDAProviderOptionsV2 *made);
+  void *unused_209[1];
   OrtStatus *(ORT_API_CALL *AddExternalInitializers)(OrtSessionOptions *options,
                                                      const char *const *names,
                                                      const OrtValue *const *values, size_t count);
@@ -459,12 +501,30 @@ struct OrtApi {
                                                                    const char *const *keys,
                                                                    const char *const *values,
                                                                    size_t count);
-  void *unused_217[9];
+  void *unused_217[3];
+  OrtStatus *(ORT_API_CALL *SessionOptionsAppendExecutionProvider_CANN)(
+      OrtSessionOptions *options, const OrtCANNProviderOptions *made);
+  OrtStatus *(ORT_API_CALL *CreateCANNProviderOptions)(OrtCANNProviderOptions **made);
+  OrtStatus *(ORT_API_CALL *UpdateCANNProviderOptions)(OrtCANNProviderOptions *made,
+                                                       const char *const *keys,
+                                                       const char *const *values, size_t count);
+  void *unused_223[1];
+  void(ORT_API_CALL *ReleaseCANNProviderOptions)(OrtCANNProviderOptions *made);
+  void *unused_225[1];
   OrtStatus *(ORT_API_CALL *UpdateEnvWithCustomLogLevel)(OrtEnv *env, OrtLoggingLevel severity);
   void *unused_227[1];
   OrtStatus *(ORT_API_CALL *RegisterCustomOpsLibrary_V2)(OrtSessionOptions *options,
                                                          const ORTCHAR_T *path);
-  void *unused_229[21];
+  void *unused_229[10];
+  OrtStatus *(ORT_API_CALL *SessionOptionsAppendExecutionProvider_Dnnl)(
+      OrtSessionOptions *options, const OrtDnnlProviderOptions *made);
+  OrtStatus *(ORT_API_CALL *CreateDnnlProviderOptions)(OrtDnnlProviderOptions **made);
+  OrtStatus *(ORT_API_CALL *UpdateDnnlProviderOptions)(OrtDnnlProviderOptions *made,
+                                                       const char *const *keys,
+                                                       const char *const *values, size_t count);
+  void *unused_242[1];
+  void(ORT_API_CALL *ReleaseDnnlProviderOptions)(OrtDnnlProviderOptions *made);
+  void *unused_244[6];
   OrtStatus *(ORT_API_CALL *CastTypeInfoToOptionalTypeInfo)(
       const OrtTypeInfo *type, const OrtOptionalTypeInfo **optional_type);
   OrtStatus *(ORT_API_CALL *GetOptionalContainedTypeInfo)(const OrtOptionalTypeInfo *optional_type,
@@ -473,7 +533,13 @@ struct OrtApi {
                                                                  size_t size, char **buffer);
   void *unused_253[1];
   const char *(ORT_API_CALL *GetBuildInfoString)(void);
-  void *unused_255[5];
+  OrtStatus *(ORT_API_CALL *CreateROCMProviderOptions)(OrtROCMProviderOptions **made);
+  OrtStatus *(ORT_API_CALL *UpdateROCMProviderOptions)(OrtROCMProviderOptions *made,
+                                                       const char *const *keys,
+                                                       const char *const *values, size_t count);
+  void *unused_257[1];
+  void(ORT_API_CALL *ReleaseROCMProviderOptions)(OrtROCMProviderOptions *made);
+  void *unused_259[1];
   OrtStatus *(ORT_API_CALL *RunAsync)(OrtSession *session, const OrtRunOptions *options,
                                       const char *const *input_names, const OrtValue *const *inputs,
                                       size_t input_count, const char *const *output_names,
@@ -507,7 +573,13 @@ struct OrtApi {
   OrtStatus *(ORT_API_CALL *UnregisterExecutionProviderLibrary)(OrtEnv *env, const char *name);
   OrtStatus *(ORT_API_CALL *GetEpDevices)(const OrtEnv *env, const OrtEpDevice *const **devices,
                                           size_t *count);
-  void *unused_304[3];
+  OrtStatus *(ORT_API_CALL *SessionOptionsAppendExecutionProvider_V2)(
+      OrtSessionOptions *options, OrtEnv *env, const OrtEpDevice *const *devices,
+      size_t device_count, const char *const *keys, const char *const *values, size_t count);
+  OrtStatus *(ORT_API_CALL *SessionOptionsSetEpSelectionPolicy)(
+      OrtSessionOptions *options, OrtExecutionProviderDevicePolicy policy);
+  OrtStatus *(ORT_API_CALL *SessionOptionsSetEpSelectionPolicyDelegate)(
+      OrtSessionOptions *options, EpSelectionDelegate delegate, void *state);
   OrtHardwareDeviceType(ORT_API_CALL *HardwareDevice_Type)(const OrtHardwareDevice *device);
   uint32_t(ORT_API_CALL *HardwareDevice_VendorId)(const OrtHardwareDevice *device);
   const char *(ORT_API_CALL *HardwareDevice_Vendor)(const OrtHardwareDevice *device);
