@@ -10,8 +10,9 @@ from libc.stdint cimport int64_t
 
 from ortmmap._containers cimport from_python, to_python
 from ortmmap._metadata cimport NodeArg
-from ortmmap._ort_value cimport OrtValue, own_ort_value
+from ortmmap._ort_value cimport own_ort_value
 from ortmmap._runtime cimport allocator, api, check, cpu_memory, forks
+from ortmmap._theirs cimport as_value, as_writable_value
 from ortmmap._types cimport bits_of, element_type_from
 from ortmmap._values cimport Value, own
 
@@ -83,9 +84,10 @@ cdef class IOBinding:
         value = tensor_at(buffer_ptr, element_type, shape)
         self._bind_input(name, value, value.value)
 
-    def bind_ortvalue_input(self, str name, OrtValue ortvalue not None) -> None:
-        """Bind an `OrtValue`."""
-        self._bind_input(name, ortvalue, ortvalue.value)
+    def bind_ortvalue_input(self, str name, ortvalue) -> None:
+        """Bind an `OrtValue`; onnxruntime's is used where it lies too, if it is a tensor."""
+        cdef Value value = as_value(ortvalue, name)
+        self._bind_input(name, value, value.value)
 
     def bind_output(
         self, str name, device_type="cpu", device_id=0, element_type=None, shape=None,
@@ -123,9 +125,10 @@ cdef class IOBinding:
         self._bound_outputs[name] = None
         self._memory = None
 
-    def bind_ortvalue_output(self, str name, OrtValue ortvalue not None) -> None:
-        """Bind an output to the memory of an `OrtValue`."""
-        self._bind_output(name, ortvalue, ortvalue.value)
+    def bind_ortvalue_output(self, str name, ortvalue) -> None:
+        """Bind an output to the memory of an `OrtValue`, or of onnxruntime's."""
+        cdef Value value = as_writable_value(ortvalue, name)
+        self._bind_output(name, value, value.value)
 
     def get_outputs(self) -> list:
         """Return the outputs of the last run, each an `OrtValue`, in the order of binding."""

@@ -23,7 +23,7 @@ from ortmmap._runtime cimport (
     forks,
     load,
 )
-from ortmmap._values cimport Value
+from ortmmap._theirs cimport as_value
 
 import warnings
 from collections.abc import Sequence
@@ -230,6 +230,7 @@ cdef class Session:
         output_names : sequence of str, or None
             Which outputs, in this order; None or empty for all.
         input_dict_ort_values : dict of str to OrtValue
+            onnxruntime's are used where they lie too, if they are tensors.
         run_options : RunOptions, optional
 
         Returns
@@ -240,9 +241,8 @@ cdef class Session:
         cdef RunOptions options = _run_options(run_options)
         cdef Call call
         cdef size_t index
-        for name, value in input_dict_ort_values.items():
-            _check_ort_value(name, value)
-        call = self._new_call(output_names, input_dict_ort_values)
+        values = {name: as_value(value, name) for name, value in input_dict_ort_values.items()}
+        call = self._new_call(output_names, values)
         call.run(default_run_options if options is None else options.options)
         return [call.take_value(index) for index in range(call.fetches)]
 
@@ -636,12 +636,6 @@ cdef list _providers_or_none(
             raise
         warnings.warn(f"{error} The session is created on the CPU.", stacklevel=1)
         return []
-
-
-cdef int _check_ort_value(str name, object value) except -1:
-    if not isinstance(value, Value):
-        raise TypeError(f"input {name} should be an OrtValue, not {type(value).__name__}")
-    return 0
 
 
 cdef list find_outputs(OpenSession open_, object names):
