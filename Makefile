@@ -1,5 +1,6 @@
 # make demo    set up, build the demo's models, compare with onnxruntime
 # make test    set up, run every test
+# make counts  set up, check instructions, page faults … against benchmarks/counts/bounds.toml
 # Another interpreter:   make test PYTHON=python3.12
 # Those of make test that need scikit-learn, torch …:   make test EXTRAS=test,bench,cli,clients
 # Another onnxruntime:   make test ONNXRUNTIME=onnxruntime==1.23.2 VENV=.venv-1.23.2
@@ -11,7 +12,7 @@ MORE ?=
 BIN := $(VENV)/bin
 SOURCES := $(wildcard ortmmap/*.pyx ortmmap/*.pxd include/ortmmap/*.h ortmmap/*.h)
 
-.PHONY: demo test lint native fuzz clean
+.PHONY: demo test lint native counts fuzz clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m benchmarks demo
@@ -29,6 +30,9 @@ lint: $(VENV)/lint
 native: $(VENV)/installed
 	ORT_LIBRARIES=$$($(BIN)/python -c "import ortmmap; print(ortmmap.get_library_path())") \
 		tests/native/run
+
+counts: $(VENV)/installed
+	$(BIN)/python -m benchmarks counts
 
 # So many mutated models, compared with onnxruntime; ASAN=N also runs N under AddressSanitizer.
 FUZZ ?= 2000

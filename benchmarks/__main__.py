@@ -11,6 +11,8 @@ import click
 from rich.console import Console
 
 from benchmarks import columns
+from benchmarks.counts import command as counts
+from benchmarks.counts.tracing import ChildError
 from benchmarks.demo import demo
 from benchmarks.harness import WorkerError
 from benchmarks.models import MODELS, Store
@@ -112,7 +114,7 @@ def _plain_errors() -> Iterator[None]:
     """Turn what may go wrong with a model or a rival into a message without traceback."""
     try:
         yield
-    except (WorkerError, LookupError, OSError, ValueError) as error:
+    except (ChildError, WorkerError, LookupError, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -192,6 +194,21 @@ def run_(repeat: int, **options: Any) -> None:
         repeat=repeat,
     )
     _run(survey, options)
+
+
+@cli.command("counts")
+@click.option("--json", "json_file", type=_FILE, help="Also write every count here.")
+@click.option("--update", is_flag=True, help="Print what benchmarks/counts/bounds.toml should say.")
+def counts_(json_file: Path | None, update: bool) -> None:
+    """Check counts that do not depend on a machine's speed: instructions, page faults ….
+
+    Exits with 1 where one is over its bound. Linux, with strace and valgrind.
+    """
+    with _plain_errors():
+        if update:
+            click.echo(counts.new_figures())
+        elif not counts.check(json_file):
+            raise click.ClickException(f"a count is over its bound in {counts.FILE}")
 
 
 @cli.command("demo")

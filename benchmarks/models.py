@@ -29,6 +29,7 @@ class Model:
 
 MODELS: dict[str, Model] = {
     "one_node": Model(architectures.one_node, architectures.ONE_NODE_INPUTS),
+    "chain": Model(architectures.chain, architectures.CHAIN_INPUTS),
     "resnet50": Model(architectures.resnet50, architectures.RESNET_INPUTS),
     "bert_base": Model(architectures.bert_base, architectures.BERT_INPUTS),
 }

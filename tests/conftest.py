@@ -9,6 +9,7 @@ import pytest
 
 os.environ["ORTMMAP_CACHE"] = "0"  # tests of the cache name a folder
 sys.path.insert(0, str(Path(__file__).parent))  # models and support
+sys.path.append(str(Path(__file__).parent.parent))  # benchmarks
 
 import models
 from support import to_ort

@@ -1,0 +1,88 @@
+"""What is counted: one cold process that imports ortmmap, opens a model, and runs it.
+
+``python -m benchmarks.counts.child MODEL CACHE CALLS`` does it in the order of `STAGES`, each
+between two marks. It prints page faults and private pages, and how many modules the
+import brought, as one JSON line. It does little else, and imports little.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+STAGES = ("import", "library", "open", "run", "call")
+
+_PR_SET_THP_DISABLE = 41  # linux/prctl.h
+
+
+def main(model: str, cache: str, calls: str) -> None:
+    """Do what the command line says."""
+    # Whether there are huge pages to be had depends on the machine's free memory.
+    ctypes.CDLL(None).prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
+    gc.disable()
+    print(json.dumps(_measure(model, cache, int(calls))))
+
+
+def mark() -> None:
+    """Show tracers that a stage begins or ends: nothing else asks the system for this."""
+    os.getsid(0)
+
+
+def _measure(model: str, cache: str, calls: int) -> dict[str, dict[str, int]]:
+    counts = {stage: {} for stage in STAGES}
+    modules = len(sys.modules)
+    ortmmap = _count(counts["import"], lambda: importlib.import_module("ortmmap"))
+    counts["import"]["modules"] = len(sys.modules) - modules
+    _count(counts["library"], ortmmap.get_version_string)
+    session = _count(counts["open"], lambda: _session(ortmmap, model, cache))
+    (arg,) = session.get_inputs()
+    feeds = {arg.name: np.ones(arg.shape, np.float32)}
+    _count(counts["run"], lambda: session.run(None, feeds))
+    _count(counts["call"], lambda: _call(session, feeds, calls))
+    return counts
+
+
+def _session(ortmmap: Any, model: str, cache: str) -> Any:
+    options = ortmmap.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ortmmap.Session(model, options, cache=cache or False)
+
+
+def _call(session: Any, feeds: dict[str, np.ndarray], calls: int) -> None:
+    for _ in range(calls):
+        session.run(None, feeds)
+
+
+def _count(counts: dict[str, int], stage: Callable[[], Any]) -> Any:
+    """Return what `stage` returns; enter what it took of faults and pages into `counts`."""
+    pages, faults = _private_pages(), _page_faults()
+    mark()
+    result = stage()
+    mark()
+    counts["page_faults"] = _page_faults() - faults
+    counts["private_pages"] = _private_pages() - pages
+    return result
+
+
+def _page_faults() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+
+def _private_pages() -> int:
+    with open("/proc/self/smaps_rollup", "rb") as file:  # noqa: PTH123 - pathlib is not small
+        lines = file.read().splitlines()
+    kib = sum(int(line.split()[1]) for line in lines if line.startswith((b"Anonymous:", b"Swap:")))
+    return kib * 1024 // resource.getpagesize()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
