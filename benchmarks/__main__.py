@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from benchmarks.demo import demo
 from benchmarks.harness import WorkerError
 from benchmarks.models import MODELS, Store
 from benchmarks.rivals import RIVALS
+from benchmarks.serve import PACKAGES
+from benchmarks.serve.survey import Serving
 from benchmarks.survey import Request, Survey, show
 
 _BUILD = Path(__file__).resolve().parents[1] / "build"
@@ -98,7 +101,7 @@ def _repeat(meaning: str, default: int) -> Callable[[Callable[..., None]], Calla
     )
 
 
-def _run(survey: Survey, options: dict[str, Any]) -> None:
+def _run(survey: Survey | Serving, options: dict[str, Any]) -> None:
     request = Request(
         models=options.pop("model"),
         rivals=options.pop("rival"),
@@ -194,6 +197,25 @@ def run_(repeat: int, **options: Any) -> None:
         repeat=repeat,
     )
     _run(survey, options)
+
+
+@cli.command("serve")
+@_options(("resnet50.onnx",), ("ort", "ortmmap-nocache", "ortmmap"), seconds=20.0)
+@_repeat("Servers of each rival.", default=3)
+@click.option("--workers", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--clients", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--requests", type=click.IntRange(1), default=400, show_default=True, help="At most.")
+def serve_(repeat: int, workers: int, clients: int, requests: int, **options: Any) -> None:
+    """Measure a web server: requests per second, latency, memory and start of its workers.
+
+    uvicorn over a FastAPI app on 127.0.0.1; --seconds bounds the load on each server.
+    """
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        raise click.ClickException(
+            f"expected {', '.join(PACKAGES)}, found no {', '.join(missing)}: "
+            "pip install 'ortmmap[bench]'"
+        )
+    _run(Serving(workers, clients, requests, repeat), options)
 
 
 @cli.command("counts")

@@ -101,7 +101,7 @@ class Survey:
             for model in request.models:
                 task = progress.add_task(f"{model}: preparing", total=None)
                 case = request.store.case(model, request.sizes)
-                rivals, reasons = _available(case, request.rivals)
+                rivals, reasons = available(case, request.rivals)
                 progress.update(task, total=self.repeat * self.workers * len(rivals))
                 starting = partial(_tell, progress, task, case)
                 harness = Harness(case, request.threads, request.seconds, starting)
@@ -138,7 +138,7 @@ def show(report: Report, request: Request) -> None:
         plot(report, request.plot)
 
 
-def _available(case: Case, names: Sequence[str]) -> tuple[list[Rival], list[str]]:
+def available(case: Case, names: Sequence[str]) -> tuple[list[Rival], list[str]]:
     """Return the rivals that can open the model, and why others can't."""
     reasons = {name: RIVALS[name].unavailable(case.path) for name in names}
     left_out = [
