@@ -10,7 +10,7 @@ from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdlib cimport calloc, free
 
-from ortmmap._runtime cimport ProcessLock, api, check, cpu_memory, env, forks
+from ortmmap._runtime cimport ProcessLock, api, check, cpu_memory, env, forks, lock_at_fork
 
 import os
 
@@ -45,6 +45,7 @@ cdef bint _register() except -1:
     cdef ort.OrtAllocator *allocator = csp.ortmmap_heap_start(arena, cpu_memory)
     if allocator == NULL:
         return False
+    lock_at_fork(csp.ortmmap_heap_lock, csp.ortmmap_heap_unlock)
     check(api.RegisterAllocator(env, allocator))
     return True
 

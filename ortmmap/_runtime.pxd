@@ -24,6 +24,10 @@ cdef class ProcessLock:
 
     cdef object here(self)
 
+# Every fork from now on takes the lock, and gives it in both processes. There is one.
+cdef void lock_at_fork(
+    void (*lock)() noexcept nogil, void (*unlock)() noexcept nogil
+) noexcept nogil
 # Between the two no fork happens. The interpreter lock must not be needed in between.
 cdef void hold_forks() noexcept nogil
 cdef void let_forks() noexcept nogil

@@ -15,6 +15,7 @@ from ortmmap.errors import LibraryError, from_status
 
 cdef extern from "fork.h" nogil:
     int ortmmap_fork_watch(int *forks)
+    void ortmmap_fork_lock(void (*lock)() noexcept nogil, void (*unlock)() noexcept nogil)
     void ortmmap_fork_hold()
     void ortmmap_fork_let()
 
@@ -22,6 +23,9 @@ ctypedef const ort.OrtApiBase *(*GetApiBase)() noexcept nogil
 
 LIBRARY_VARIABLE = "ORTMMAP_ONNXRUNTIME"
 LEAST_VERSION = "1.23"
+# onnxruntime 1.32's telemetry has a thread, which exit() waits for: in the child of a fork, where
+# no thread but the forking one is, for ever. "0" lets it be.
+NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 INSTALL = f'install one with: pip install "onnxruntime>={LEAST_VERSION}"'
 
 # What the shared library is called in a wheel; `providers` libraries lie beside it.
@@ -50,6 +54,12 @@ cdef class ProcessLock:
         if self._forks != forks:
             self._lock, self._forks = allocate_lock(), forks
         return self._lock
+
+
+cdef void lock_at_fork(
+    void (*lock)() noexcept nogil, void (*unlock)() noexcept nogil
+) noexcept nogil:
+    ortmmap_fork_lock(lock, unlock)
 
 
 cdef void hold_forks() noexcept nogil:
@@ -181,13 +191,24 @@ cdef int _initialize(str path) except -1:
         table.CreateCpuMemoryInfo(ort.OrtDeviceAllocator, ort.OrtMemTypeDefault, &cpu_memory),
     )
     _check_initial(table, table.CreateRunOptions(<ort.OrtRunOptions **>&default_run_options))
-    _check_initial(table, _create_env(table))
+    _check_initial(table, _create_quiet_env(table))
     env_forks = forks
     # An older library prints a complaint where it is asked for a newer table.
     if int(_base.GetVersionString().split(b".")[1]) >= ort.ORTMMAP_ORT_API_VERSION_24:
         api_24 = <const ort.OrtApi24 *>_base.GetApi(ort.ORTMMAP_ORT_API_VERSION_24)
     api = table
     return 0
+
+
+cdef ort.OrtStatus *_create_quiet_env(const ort.OrtApi *table) except? NULL:
+    """Make the environment without telemetry, unless the process's variables speak of that."""
+    if NO_TELEMETRY in os.environ:
+        return _create_env(table)
+    os.environ[NO_TELEMETRY] = "1"
+    try:
+        return _create_env(table)
+    finally:
+        del os.environ[NO_TELEMETRY]
 
 
 cdef ort.OrtStatus *_create_env(const ort.OrtApi *table) except? NULL:
@@ -235,7 +256,7 @@ def set_global_thread_pool_sizes(int intra_op_num_threads=0, int inter_op_num_th
     global _global_threads
     if intra_op_num_threads < 0 or inter_op_num_threads < 0:
         raise ValueError("the number of threads should be 0 or more")
-    with _loading:
+    with _loading.here():
         if api != NULL:
             raise RuntimeError("set_global_thread_pool_sizes comes before the first session")
         _global_threads = (intra_op_num_threads, inter_op_num_threads)

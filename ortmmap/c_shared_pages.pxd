@@ -35,6 +35,8 @@ cdef extern from "shared_pages.h" nogil:
 
     OrtAllocator *ortmmap_heap_start(OrtAllocator *arena, const OrtMemoryInfo *info)
     void ortmmap_heap_use(OrtAllocator *arena)
+    void ortmmap_heap_lock() noexcept
+    void ortmmap_heap_unlock() noexcept
     bint ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store)
     void ortmmap_recorder_end(ortmmap_recorder *recorder)
     void ortmmap_recorder_share(ortmmap_recorder *recorder)

@@ -14,6 +14,10 @@ static inline int ortmmap_fork_watch(int *forks) {
   return 0;
 }
 
+static inline void ortmmap_fork_lock(void (*lock)(void), void (*unlock)(void)) {
+  (void)lock, (void)unlock;
+}
+
 static inline void ortmmap_fork_hold(void) {}
 
 static inline void ortmmap_fork_let(void) {}
@@ -33,6 +37,7 @@ static struct {
   pthread_cond_t none;
   int holders;
   int *forks;
+  void (*take)(void), (*give)(void); /* of a lock that whoever holds a fork off may need */
 } ortmmap_forking = {.lock = PTHREAD_MUTEX_INITIALIZER, .none = PTHREAD_COND_INITIALIZER};
 
 /* Keeps forks away until ortmmap_fork_let(). The caller must not need the interpreter lock in
@@ -50,7 +55,13 @@ static inline void ortmmap_fork_let(void) {
   pthread_mutex_unlock(&ortmmap_forking.lock);
 }
 
-/* Before a fork: the lock is kept until after it, so that nobody begins meanwhile. */
+/* Has forks take another lock too, once nobody holds them off. */
+static inline void ortmmap_fork_lock(void (*lock)(void), void (*unlock)(void)) {
+  ortmmap_forking.give = unlock;
+  ortmmap_forking.take = lock;
+}
+
+/* Before a fork: the locks are kept until after it, so that nobody begins meanwhile. */
 static inline void ortmmap_fork_prepare(void) {
   struct timespec end;
   clock_gettime(CLOCK_REALTIME, &end);
@@ -59,16 +70,22 @@ static inline void ortmmap_fork_prepare(void) {
   while (ortmmap_forking.holders > 0 &&
          pthread_cond_timedwait(&ortmmap_forking.none, &ortmmap_forking.lock, &end) != ETIMEDOUT)
     ;
+  if (ortmmap_forking.take != NULL)
+    ortmmap_forking.take();
 }
 
-static inline void ortmmap_fork_parent(void) { pthread_mutex_unlock(&ortmmap_forking.lock); }
+static inline void ortmmap_fork_parent(void) {
+  if (ortmmap_forking.give != NULL)
+    ortmmap_forking.give();
+  pthread_mutex_unlock(&ortmmap_forking.lock);
+}
 
 /* In the child, where only the forking thread is left. */
 static inline void ortmmap_fork_child(void) {
   ++*ortmmap_forking.forks;
   ortmmap_forking.holders = 0;
   pthread_cond_init(&ortmmap_forking.none, NULL); /* nobody waits here */
-  pthread_mutex_unlock(&ortmmap_forking.lock);
+  ortmmap_fork_parent();
 }
 
 /* Counts forks in `forks` from now on; once in a process. Returns 0 or an errno. */

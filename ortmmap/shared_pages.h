@@ -469,12 +469,10 @@ static inline bool ortmmap_reserve(void) {
 
 /* Starts the heap, once in a process, and gives the allocator to register with ORT. `arena` is what
  * everything else goes to, `info` what the allocator says of itself; both outlive the process's
- * sessions. NULL where there is no address space. */
+ * sessions. NULL where there is no address space. A child of fork() may allocate: the caller sees
+ * to it that no other thread holds the heap's lock then. */
 static inline OrtAllocator *ortmmap_heap_start(OrtAllocator *arena, const OrtMemoryInfo *info) {
   if (!ortmmap_reserve())
-    return NULL;
-  /* A child of fork() may allocate: no other thread may hold the lock then. */
-  if (pthread_atfork(ortmmap_heap_lock, ortmmap_heap_unlock, ortmmap_heap_unlock) != 0)
     return NULL;
   ortmmap_the_heap.arena = arena;
   ortmmap_the_allocator.info = info;
@@ -620,6 +618,10 @@ static inline OrtAllocator *ortmmap_heap_start(OrtAllocator *arena, const OrtMem
 }
 
 static inline void ortmmap_heap_use(OrtAllocator *arena) { (void)arena; }
+
+static inline void ortmmap_heap_lock(void) {}
+
+static inline void ortmmap_heap_unlock(void) {}
 
 static inline bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store) {
   (void)recorder, (void)store;

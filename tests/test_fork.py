@@ -72,7 +72,7 @@ def files(tmp_path_factory):
 
 
 def run_forking(code: str, *args: object) -> None:
-    run_python(PREAMBLE + code, *args, timeout=300)
+    run_python(PREAMBLE + code, *args, timeout=100)
 
 
 MODEL = """
@@ -292,16 +292,24 @@ run_in_child(work)
 
 
 def test_a_child_may_exit_as_any_interpreter_does(files):
-    code = MODEL.format(source=SOURCES["ort file"], cache="False", threads=2)
-    code += """
+    """onnxruntime 1.32 is not imported here: a child that inherits it hangs at its exit."""
+    code = """
+import os, sys
+import numpy as np
+import ortmmap
+feed = {"h0": np.ones((2, 256), "f4")}
+options = ortmmap.SessionOptions()
+options.intra_op_num_threads = 2
+session = ortmmap.Session(sys.argv[1], options)
+session.run(None, feed)
 for use in (lambda: None, lambda: session.run(None, feed)):
     child = os.fork()
     if child == 0:
         use()
-        sys.exit(0)
-    wait(child)
+        sys.exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 """
-    run_forking(code, *files)
+    run_python(code, *files, timeout=100)
 
 
 @pytest.mark.parametrize("cache", ["False", "sys.argv[3]"])
