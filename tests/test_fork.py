@@ -101,7 +101,10 @@ def work():
     assert session.memory()
     if options.intra_op_num_threads > 1:
         done = threading.Event()
-        session.run_async(None, feed, lambda results, *_: (assert_same(results, expected), done.set()), None)
+        def called(results, *_):
+            assert_same(results, expected)
+            done.set()
+        session.run_async(None, feed, called, None)
         assert done.wait(30)
     run_in_child(lambda: assert_same(session.run(None, feed), expected))
     session.close()
@@ -134,7 +137,7 @@ finally:
     run_forking(code, *files)
 
 
-def test_an_onnx_file_that_was_replaced_says_so_in_the_child(files, tmp_path):
+def test_an_onnx_file_that_was_replaced_says_so_in_the_child(files):
     code = MODEL.format(source=SOURCES["onnx file"], cache="False", threads=1)
     code += """
 import shutil
@@ -168,8 +171,8 @@ run_in_child(work)
 def test_values_of_the_parent_are_readable_and_bindings_say_whose_they_are(files):
     code = MODEL.format(source=SOURCES["ort file"], cache="False", threads=1)
     code += """
-value = session.run_with_ort_values(None, {"h0": ortmmap.OrtValue.ortvalue_from_numpy(feed["h0"])})[0]
 copied = ortmmap.OrtValue.ortvalue_from_numpy(feed["h0"])
+(value,) = session.run_with_ort_values(None, {"h0": copied})
 binding = session.io_binding()
 binding.bind_ortvalue_input("h0", copied)
 binding.bind_output(session.get_outputs()[0].name)

@@ -1,11 +1,9 @@
 """Sessions and mappings on their way to other processes: a path and options travel."""
 
 import copy
-import json
-import multiprocessing
 import os
 import pickle
-import sys
+from pathlib import Path
 
 import models
 import numpy as np
@@ -16,16 +14,6 @@ import ortmmap
 
 FEED = {"x": np.arange(16, dtype="f4").reshape(2, 8)}
 MODULES = ("pickle", "cloudpickle")
-
-
-def run_in_worker(session: ortmmap.Session) -> tuple:
-    """Run in the receiving process; tell where, and that the file is mapped there."""
-    return session.run(None, FEED), os.getpid(), bool(maps(session.mapping.path))
-
-
-@pytest.fixture
-def onnx_file(write):
-    return write(models.affine(), "affine.onnx")
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
@@ -61,7 +49,7 @@ def test_a_session_of_a_buffer_travels_with_its_bytes(ort_file, make, protocol):
     assert_same(other.run(None, FEED), session.run(None, FEED))
 
 
-def test_a_buffer_travels_out_of_band(ort_file):
+def test_a_buffer_travels_out_of_band():
     content = np.frombuffer(to_ort(models.affine()), "u1")
     buffers = []
     text = pickle.dumps(ortmmap_session(content), 5, buffer_callback=buffers.append)
@@ -89,7 +77,7 @@ def test_a_copy_shares_the_mapping(ort_file, make):
 
 
 @pytest.mark.parametrize("source", ["onnx_file", "ort_file"])
-def test_a_copy_is_of_the_file_that_was_opened(source, request, write):
+def test_a_copy_is_of_the_file_that_was_opened(source, request):
     """A file that took its place since is not looked at."""
     path = request.getfixturevalue(source)
     session = ortmmap_session(path)
@@ -212,7 +200,7 @@ if __name__ == "__main__":
     assert not any(answer[1] == expected[1] for answer in answers)
     print(json.dumps(len(answers)))
 """
-    assert ask_python(code, method, path, os.path.dirname(__file__), timeout=300) == 4
+    assert ask_python(code, method, path, Path(__file__).parent, timeout=300) == 4
 
 
 def run_and_tell(session: ortmmap.Session) -> tuple:

@@ -79,7 +79,7 @@ assert_same(ortmmap.Session(path, options).run(None, feed), expected)
     run(code, path)
 
 
-def test_other_sessions_and_threads_go_on(path, tmp_path):
+def test_other_sessions_and_threads_go_on(path):
     code = f"""
 import shutil
 other_path = path + ".other"
@@ -105,7 +105,7 @@ assert not other.changed()
 
 
 def test_every_session_of_the_file_is_told(path):
-    code = f"""
+    code = """
 sessions = [ortmmap.Session(path, options) for _ in range(3)]
 os.truncate(path, 4096)
 for session in sessions:
