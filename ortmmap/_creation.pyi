@@ -3,14 +3,15 @@ from typing import Any
 from ortmmap._model import Model
 from ortmmap._onnx import Skeleton
 
-LARGEST_ORT: int
+MOST_REWRITTEN: int
+
+class Refused(Exception): ...  # noqa: N818
 
 def save_optimized(
     model: Model,
-    skeleton: Skeleton | None,
+    skeleton: Skeleton,
     options: Any,
     config: dict[str, str],
     providers: list[tuple[str, dict[str, str]]],
-    size: int,
     draft: Any,
 ) -> None: ...

@@ -1,8 +1,9 @@
 """Which way a session is created: in place, from the cache, with prepacked weights shared.
 
 ORT format is used where it is mapped. ONNX format becomes a skeleton whose weights stay in the
-file. With a cache, an ONNX model is opened from its optimized copy instead, which the first
-process saves, and prepacked weights become pages that processes share.
+file. With a cache, an ONNX model is opened from the graph that the first process has optimized and
+saved: its weights stay in the model's file too, or in a copy where the optimizer makes others.
+Prepacked weights become pages that processes share.
 """
 
 from cpython.bytes cimport PyBytes_CheckExact
@@ -16,11 +17,13 @@ from ortmmap._runtime cimport ProcessLock, api
 from ortmmap.c_model_guard cimport ortmmap_count_add, ortmmap_count_get
 
 import os
+from collections import namedtuple
 from functools import partial
 
 from ortmmap.errors import ModelChangedError, OrtError, file_error, from_status
 from ortmmap.options import GraphOptimizationLevel
 from ortmmap.providers import CPU
+from ortmmap._model import check_sources
 from ortmmap._onnx import DEFAULT_THRESHOLD
 
 # Keys of onnxruntime_session_options_config_keys.h.
@@ -37,16 +40,25 @@ MAPPED_ORT = {
 }
 ONNX = {LOAD_FORMAT: "ONNX"}
 
-ORT_FILE, ONNX_FILE, DATA_FILE, PAGES_FILE = "model.ort", "model.onnx", "model.data", "pages"
-SMALLEST_SCANNED = 1 << 16    # bytes of an ONNX file; a smaller one has no weights worth mapping
+COPY_FILE, DATA_FILE, PAGES_FILE = "model.onnx", "model.data", "pages"
 SMALLEST_CACHED = 16 << 20    # bytes of a model that goes with the cache unless told otherwise
-LARGEST_ORT = 2**31 - 2**24   # bytes of weights that ORT format, a flatbuffer, is sure to hold
+MOST_REWRITTEN = 4 << 20      # bytes of weights that an optimized graph may hold itself
 SWITCH = "ORTMMAP_CACHE"
 LOG_ERRORS = 3
 INVALID_PROTOBUF = 7
 
 # Held while a creation is recorded: one at a time leaves memory and cores to one.
 cdef ProcessLock _recorded = ProcessLock()
+
+Attempt = namedtuple("Attempt", "options config data file", defaults=(None, None))
+Attempt.__doc__ = """What a session may be created from: `data`, else `file`, else the bytes held.
+
+`config` holds entries that `options` does not.
+"""
+
+
+class Refused(Exception):  # noqa: N818 - what it is, not that it is an error
+    """ONNX Runtime does not take the model, whatever is saved of it; the argument is its error."""
 
 
 cdef ort.OrtSession *create_session(
@@ -78,33 +90,56 @@ cdef ort.OrtSession *create_inherited(
     Model model, object options, dict config, list providers
 ) except NULL:
     """Create one more session of bytes that are mapped already, the way the first one was."""
-    if model.optimized is not None:
-        return create_optimized(
-            model, model.optimized, options, config, providers, model.store, model.key
-        )
-    if model.is_ort_format(options):
-        return create_mapped(model, options, config, providers, model.store, model.key)
-    return create_onnx(model, scan(model), options, config, providers)
+    if model.path is None or model.is_ort_format(options):
+        return create_of_one(model, options, config, providers, model.store, model.key)
+    check_sources(model.sources)   # ONNX Runtime maps them anew, by their names
+    return create_onnx(model, scan(model), options, config, providers, model.store, model.key)
 
 
 cdef ort.OrtSession *create_first(
     Model model, object options, dict config, list providers, object cache
 ) except NULL:
     cdef Skeleton skeleton = None
-    cdef ort.OrtSession *session
-    cdef bint is_ort_format = model.is_ort_format(options)
-    if not is_ort_format:
+    if not model.is_ort_format(options):
         skeleton = scan(model)
     store, key = cache_of(model, skeleton, options, config, providers, cache)
     model.store, model.key = store, key
-    if is_ort_format:
-        return create_mapped(model, options, config, providers, store, key)
+    if skeleton is not None:
+        return create_onnx(model, skeleton, options, config, providers, store, key)
+    return create_of_one(model, options, config, providers, store, key)
+
+
+cdef ort.OrtSession *create_of_one(
+    Model model, object options, dict config, list providers, object store, object key
+) except NULL:
+    """Create a session of bytes in ORT format, which stay where they are, or of a buffer."""
+    cdef ort.OrtSession *session
+    cdef bint stays = model.is_ort_format(options)
+    config = {**(MAPPED_ORT if stays else ONNX), **config}
+    session = create_prepacked(model, [Attempt(options, config)], providers, store, key)
+    if not stays and not PyBytes_CheckExact(<object>model.bytes.obj):
+        model.release_bytes()   # ONNX Runtime has parsed them, and keeps no pointer into them
+    return session
+
+
+cdef ort.OrtSession *create_onnx(
+    Model model, Skeleton skeleton, object options, dict config, list providers, object store,
+    object key,
+) except NULL:
+    """Create a session of an ONNX file, from what the cache has of it where there is a cache."""
+    cdef ort.OrtSession *session
+    cdef tuple identity = model.mapping.identity
+    attempts = in_place(model, skeleton, options, config)
     if store is not None:
         entry = find_optimized(model, skeleton, options, config, providers, store, key)
-        if entry is not None and map_optimized(model, entry):
-            return create_optimized(model, entry, options, config, providers, store, key)
-    session = create_onnx(model, skeleton, options, config, providers)
-    if skeleton is None and not model.lock and not PyBytes_CheckExact(<object>model.bytes.obj):
+        attempts = optimized(model, skeleton, options, config, entry) + attempts
+    session = create_prepacked(model, attempts, providers, store, key)
+    try:
+        check_unchanged(model, identity)
+    except BaseException:
+        api.ReleaseSession(session)
+        raise
+    if skeleton.model is None and model.optimized is None and not model.lock:
         model.release_bytes()   # ONNX Runtime has parsed them, and keeps no pointer into them
     return session
 
@@ -112,14 +147,14 @@ cdef ort.OrtSession *create_first(
 # --- ONNX format, in place ---
 
 cdef Skeleton scan(Model model):
-    """Look for the weights that can stay in an ONNX file; None where there is nothing to gain."""
-    if model.path is None or (model.bytes.len < SMALLEST_SCANNED and not is_external(model)):
+    """Look for the weights that can stay in an ONNX file, and for its files of external data."""
+    if model.path is None:
         return None
     skeleton = scan_onnx(
         <const unsigned char *>model.bytes.buf,
         model.bytes.len,
         model.path,
-        os.fsencode(os.path.basename(os.path.realpath(model.path))),
+        file_name(model),
         DEFAULT_THRESHOLD,
     )
     if skeleton.oversized:
@@ -132,16 +167,13 @@ cdef Skeleton scan(Model model):
     return skeleton
 
 
-cdef bint is_external(Model model) except -1:
-    """Whether a small file may have external data, which TensorProto names by this key."""
-    return b"location" in (<const char *>model.bytes.buf)[:model.bytes.len]
-
-
 cdef int note_files(Model model, Skeleton skeleton) except -1:
     """Note what the model's files are now, and guard them: ONNX Runtime maps them by itself."""
     folder = os.path.dirname(os.path.abspath(model.path))
     files = [os.path.join(folder, os.fsdecode(name)) for name in skeleton.external_locations]
     model.guard_files([model.path, *files])
+    if model.inherited:
+        return 0   # noted when they were opened first
     for file in files:
         try:
             model.sources.append(stamp(file, identity_of(file)))
@@ -150,50 +182,33 @@ cdef int note_files(Model model, Skeleton skeleton) except -1:
     return 0
 
 
-cdef ort.OrtSession *create_onnx(
-    Model model, Skeleton skeleton, object options, dict config, list providers
-) except NULL:
-    """Create a session of an ONNX model, whose weights stay in its file where they can."""
-    cdef ort.OrtSession *session
+cdef list in_place(Model model, Skeleton skeleton, object options, dict config):
+    """Give how to create a session whose weights stay in the file, where they can."""
     config = {**ONNX, **config}
-    if model.path is None:
-        return model.create_of_bytes(
-            options, config, providers, model.bytes.buf, model.bytes.len
-        )
+    # Some kernel may want its data in the model. What the file itself gives is the answer.
+    attempts = [Attempt(options, config, file=model.path)]
     if is_usable(model, skeleton, options):
-        session = create_of_skeleton(model, skeleton, options, config, providers)
-    else:
-        session = model.create_of_file(options, config, providers, model.path)
-    try:
-        check_unchanged(model)
-    except BaseException:
-        api.ReleaseSession(session)
-        raise
-    return session
-
-
-cdef ort.OrtSession *create_of_skeleton(
-    Model model, Skeleton skeleton, object options, dict config, list providers
-) except NULL:
-    cdef bytes lean = skeleton.model
-    folder = os.path.dirname(os.path.realpath(model.path))
-    config = {EXTERNAL_FOLDER: folder, **config}
-    try:
-        return model.create_of_bytes(options, config, providers, <char *>lean, len(lean))
-    except OrtError:
-        # Some kernel may want its data in the model. What the file itself gives is the answer.
-        del config[EXTERNAL_FOLDER]
-        return model.create_of_file(options, config, providers, model.path)
+        config = {EXTERNAL_FOLDER: folder_of(model), **config}
+        attempts.insert(0, Attempt(options, config, data=skeleton.model))
+    return attempts
 
 
 cdef bint is_usable(Model model, Skeleton skeleton, object options) except -1:
     """Whether the skeleton finds all its data by the one folder that ONNX Runtime is told of."""
     return (
-        skeleton is not None
-        and skeleton.model is not None
+        skeleton.model is not None
         and EXTERNAL_FOLDER not in options._config
         and is_in_one_folder(model, skeleton)
     )
+
+
+cdef str folder_of(Model model):
+    return os.path.dirname(os.path.realpath(model.path))
+
+
+cdef bytes file_name(Model model):
+    """Give what the file is called in `folder_of`."""
+    return os.fsencode(os.path.basename(os.path.realpath(model.path)))
 
 
 cdef bint is_in_one_folder(Model model, Skeleton skeleton) except -1:
@@ -203,17 +218,17 @@ cdef bint is_in_one_folder(Model model, Skeleton skeleton) except -1:
     """
     if not skeleton.external_locations:
         return True
-    folder = os.path.dirname(os.path.realpath(model.path))
+    folder = folder_of(model)
     if os.path.realpath(os.path.dirname(os.path.abspath(model.path))) != folder:
         return False
     files = [os.path.join(folder, os.fsdecode(name)) for name in skeleton.external_locations]
     return all(os.path.realpath(file).startswith(os.path.join(folder, "")) for file in files)
 
 
-cdef int check_unchanged(Model model) except -1:
+cdef int check_unchanged(Model model, tuple identity) except -1:
     """Raise where the path no longer names the file that was mapped, as it was then."""
     # Not the time of change: a new hard link or mode sets that, and leaves the bytes alone.
-    if model.path is None or identity_of(model.path)[:4] == model.mapping.identity[:4]:
+    if identity_of(model.path)[:4] == identity[:4]:
         return 0
     raise file_error(
         ModelChangedError, "was changed or replaced while a session was created of it", model.path
@@ -254,7 +269,6 @@ cdef bint is_cacheable(object options) except -1:
     """Whether a session is what its options and its files say, and nothing is to be saved."""
     return not (
         options.optimized_model_filepath
-        or options._config.get(LOAD_FORMAT) == "ONNX"   # the optimized copy is not
         or EXTERNAL_FOLDER in options._config           # whose files the key would not name
         or options._selects_providers()                 # anew on each machine
         or options._custom_ops
@@ -269,59 +283,141 @@ cdef object find_optimized(
     object key,
 ):
     """Give the cache's entry of the optimized model, saving it if need be; None for neither."""
-    size = model.bytes.len + (0 if skeleton is None else skeleton.external_bytes)
-    save = partial(save_optimized, model, skeleton, options, config, providers, size)
-    entry = store.build(key, "model", save, expect=size)
-    return entry if entry is not None and entry.files else None
+    save = partial(save_optimized, model, skeleton, options, config, providers)
+    try:
+        return store.build(key, "model", save)
+    except Refused as refused:
+        raise refused.args[0] from None
 
 
-def save_optimized(
-    Model model, Skeleton skeleton, options, dict config, list providers, size, draft
-):
-    """Save an ONNX model as ONNX Runtime optimizes it: in ORT format, or ONNX where that is full.
+cdef list optimized(Model model, Skeleton skeleton, object options, dict config, object entry):
+    """Give how to create a session of the cache's entry; nothing where that is of no use."""
+    if entry is None:
+        return []
+    try:
+        found = saved(model, skeleton, options, config, entry.folder)
+        if any(file.name == DATA_FILE for file in entry.files):
+            model.map(entry.path(DATA_FILE))
+            model.optimized = entry
+    except OSError:   # whoever cleared the cache was quicker
+        return []
+    model.entries.append(entry)
+    model.guard_files([entry.path(file.name) for file in entry.files])
+    return found
 
-    Nothing is saved, and the entry stays empty, where the copy has other inputs than the model:
-    ORT format makes inputs of initializers that an old model lists as inputs too.
+
+cdef list saved(Model model, Skeleton skeleton, object options, dict config, str folder):
+    """Give how to create a session of what `save_optimized` has left in a folder, if anything."""
+    options = copy_of(options)
+    options.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
+    config = {**ONNX, **config}
+    copy, graph = os.path.join(folder, COPY_FILE), os.path.join(folder, graph_file(model))
+    if os.path.lexists(copy):
+        return [Attempt(options, config, file=copy)]
+    if not os.path.lexists(graph) or not is_in_one_folder(model, skeleton):
+        return []
+    with open(graph, "rb") as file:
+        data = file.read()
+    return [Attempt(options, {EXTERNAL_FOLDER: folder_of(model), **config}, data=data)]
+
+
+cdef str graph_file(Model model):
+    """Give the name of the graph whose weights stay in the model's file.
+
+    It says by what name the graph refers to that file: a copy of the model may have another.
     """
-    cdef ort.OrtSession *session
-    saving = options.copy()
-    saving._creating = options._creating   # so that loading can be cancelled here too
-    saving.enable_profiling = False
-    saving.log_severity_level = LOG_ERRORS   # it warns that the file is for this machine: it is
-    saving.add_session_config_entry(NO_PREPACKING, "1")   # the file is the same, the peak lower
-    if size < LARGEST_ORT:
-        saving.optimized_model_filepath = draft.path(ORT_FILE)
-        saving.add_session_config_entry(SAVE_FORMAT, "ORT")
-    else:
-        saving.optimized_model_filepath = draft.path(ONNX_FILE)
-        saving.add_session_config_entry(SAVE_FORMAT, "ONNX")
-        saving.add_session_config_entry(SAVED_DATA, DATA_FILE)
-    session = create_onnx(model, skeleton, saving, config, providers)
-    signature = take_signature(session)
+    from _blake2 import blake2b
+
+    return f"graph-{blake2b(file_name(model), digest_size=8).hexdigest()}.onnx"
+
+
+def save_optimized(Model model, Skeleton skeleton, options, dict config, list providers, draft):
+    """Save an ONNX model's graph as ONNX Runtime optimizes it.
+
+    Weights that stay as they are stay in the model's file too. Where the optimizer makes too many
+    others, the entry holds them all. It holds nothing where the saved model would not do: ONNX
+    Runtime cannot write or read it, or its inputs and outputs are not the model's.
+    """
+    options = silent(options)
+    try:
+        signature = save(model, skeleton, options, config, providers, draft)
+        attempts = saved(model, skeleton, options, config, draft.folder)
+        usable = attempts and signature == signature_of(model, attempts, providers)
+    except OrtError:
+        check_model(model, skeleton, options, config, providers)
+        draft.check_room(model.bytes.len + skeleton.external_bytes)
+        usable = False
     model.check_whole()   # before anything is kept of zeros
-    if signature != saved_signature(saving.optimized_model_filepath, options, config):
-        for name in os.listdir(draft.folder):
-            os.unlink(draft.path(name))
+    if not usable:
+        empty(draft.folder)
 
 
-cdef tuple saved_signature(str path, object options, dict config):
-    """Give the signature of a session of a model that was just saved."""
-    cdef Model saved = Model(path)
-    plain = options.copy()
-    plain.enable_profiling = False
-    plain.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
-    plain.add_session_config_entry(NO_PREPACKING, "1")
-    if not saved.is_ort_format(plain):
-        return take_signature(saved.create_of_file(plain, {**ONNX, **config}, [], path))
-    return take_signature(
-        saved.create_of_bytes(
-            plain, {**MAPPED_ORT, **config}, [], saved.bytes.buf, saved.bytes.len
-        )
+cdef tuple save(
+    Model model, Skeleton skeleton, object options, dict config, list providers, object draft
+):
+    """Save the graph alone or, where it holds much itself, a whole copy; give its signature."""
+    graph = draft.path(graph_file(model))
+    saving = copy_of(options)
+    saving.add_session_config_entry(SAVE_FORMAT, "ONNX")
+    saving.optimized_model_filepath = graph
+    try:
+        signature = signature_of(model, in_place(model, skeleton, saving, config), providers)
+        if rewritten_bytes(graph) <= MOST_REWRITTEN:
+            return signature
+    except OrtError:
+        pass   # weights of more than protobuf holds
+    empty(draft.folder)
+    draft.check_room(model.bytes.len + skeleton.external_bytes)
+    saving.optimized_model_filepath = draft.path(COPY_FILE)
+    saving.add_session_config_entry(SAVED_DATA, DATA_FILE)
+    return signature_of(model, in_place(model, skeleton, saving, config), providers)
+
+
+cdef Py_ssize_t rewritten_bytes(str path) except -1:
+    """Count the bytes of the weights that a saved graph holds itself."""
+    cdef Model graph = Model(path)
+    cdef Skeleton found = scan_onnx(
+        <const unsigned char *>graph.bytes.buf, graph.bytes.len, path, b"-", DEFAULT_THRESHOLD
     )
+    return found.mapped_bytes
 
 
-cdef tuple take_signature(ort.OrtSession *session):
-    """Give the names and types of what a session takes and gives, and release it."""
+cdef int check_model(
+    Model model, Skeleton skeleton, object options, dict config, list providers
+) except -1:
+    """Raise `Refused` where ONNX Runtime does not take the model, and it was not the saving."""
+    try:
+        signature_of(model, in_place(model, skeleton, options, config), providers)
+    except OrtError as error:
+        raise Refused(error) from None
+    return 0
+
+
+cdef object copy_of(object options):
+    """Copy options of a session that is one step of creating another."""
+    copy = options.copy()
+    copy._creating = options._creating   # so that loading can be cancelled here too
+    return copy
+
+
+cdef object silent(object options):
+    """Copy options for a session that nobody runs."""
+    copy = copy_of(options)
+    copy.enable_profiling = False
+    copy.log_severity_level = LOG_ERRORS   # it warns that a saved file is for this machine: it is
+    copy.add_session_config_entry(NO_PREPACKING, "1")   # the graph is the same, the peak lower
+    return copy
+
+
+cdef int empty(str folder) except -1:
+    for name in os.listdir(folder):
+        os.unlink(os.path.join(folder, name))
+    return 0
+
+
+cdef tuple signature_of(Model model, list attempts, list providers):
+    """Create a session, and give the names and types of what it takes and gives."""
+    cdef ort.OrtSession *session = create(model, attempts, providers)
     try:
         return tuple(
             [
@@ -336,58 +432,22 @@ cdef tuple take_signature(ort.OrtSession *session):
             api.ReleaseSession(session)
 
 
-cdef bint map_optimized(Model model, object entry) except -1:
-    """Hold the optimized model's bytes instead of the model's; False where they are gone."""
-    name = ORT_FILE if any(file.name == ORT_FILE for file in entry.files) else ONNX_FILE
-    try:
-        model.map(entry.path(name))
-    except OSError:   # whoever cleared the cache was quicker
-        return False
-    model.entries.append(entry)
-    model.optimized = entry
-    model.guard_files([entry.path(file.name) for file in entry.files])
-    return True
-
-
-cdef ort.OrtSession *create_optimized(
-    Model model, object entry, object options, dict config, list providers, object store,
-    object key,
-) except NULL:
-    """Create a session of the cache's optimized copy."""
-    if model.is_ort_format(options):
-        return create_mapped(model, options, config, providers, store, key)
-    optimized = options.copy()
-    optimized.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
-    return create_prepacked(
-        model, optimized, {**ONNX, **config}, providers, store, key, entry.path(ONNX_FILE)
-    )
-
-
 # --- prepacked weights ---
 
-cdef ort.OrtSession *create_mapped(
-    Model model, object options, dict config, list providers, object store, object key
-) except NULL:
-    """Create a session of ORT-format bytes, which stay where they are."""
-    return create_prepacked(
-        model, options, {**MAPPED_ORT, **config}, providers, store, key, None
-    )
-
-
 cdef ort.OrtSession *create_prepacked(
-    Model model, object options, dict config, list providers, object store, object key, str file
+    Model model, list attempts, list providers, object store, object key
 ) except NULL:
-    """Create a session of the bytes held, or of `file`; with a store, share prepacked weights."""
+    """Create a session; with a store, share prepacked weights."""
     cdef ort.OrtSession *session
-    if store is None or not is_prepacked(options) or not start():
-        return create(model, options, config, providers, file)
+    if store is None or not is_prepacked(attempts[0].options) or not start():
+        return create(model, attempts, providers)
     pages = find_pages(store, key)
     if pages is not None:
-        return create_recorded(model, options, config, providers, file, pages)
+        return create_recorded(model, attempts, providers, pages)
     session = NULL
     with store.lock(key) as turn:
         pages = find_pages(store, key)
-        session = create_recorded(model, options, config, providers, file, pages)
+        session = create_recorded(model, attempts, providers, pages)
         if pages is None and turn:
             try:
                 model.check_whole()
@@ -402,20 +462,36 @@ cdef bint is_prepacked(object options) except -1:
     return options.enable_cpu_mem_arena and options._config.get(NO_PREPACKING) != "1"
 
 
-cdef ort.OrtSession *create(
-    Model model, object options, dict config, list providers, str file
-) except NULL:
-    if file is not None:
-        return model.create_of_file(options, config, providers, file)
+cdef ort.OrtSession *create(Model model, list attempts, list providers) except NULL:
+    """Create a session of the first attempt that ONNX Runtime takes; the last has the last word."""
+    *first, last = attempts
+    for attempt in first:
+        try:
+            return create_of(model, attempt, providers)
+        except OrtError:
+            continue
+    return create_of(model, last, providers)
+
+
+cdef ort.OrtSession *create_of(Model model, object attempt, list providers) except NULL:
+    cdef bytes data = attempt.data
+    options, config = attempt.options, attempt.config
+    if data is not None:
+        return model.create_of_bytes(options, config, providers, <char *>data, len(data))
+    if attempt.file is not None:
+        return model.create_of_file(options, config, providers, attempt.file)
     return model.create_of_bytes(options, config, providers, model.bytes.buf, model.bytes.len)
 
 
 cdef ort.OrtSession *create_recorded(
-    Model model, object options, dict config, list providers, str file, Pages pages
+    Model model, list attempts, list providers, Pages pages
 ) except NULL:
     """Create a session whose kernels' memory is recorded, and shared with `pages` where equal."""
     cdef Recording recording = Recording()
-    config = {ENVIRONMENT_ALLOCATORS: "1", **config}
+    attempts = [
+        attempt._replace(config={ENVIRONMENT_ALLOCATORS: "1", **attempt.config})
+        for attempt in attempts
+    ]
     model.recording = recording
     if pages is not None:
         model.entries.append(pages.entry)
@@ -423,7 +499,7 @@ cdef ort.OrtSession *create_recorded(
     with _recorded.here():
         recording.begin(pages)
         try:
-            return create(model, options, config, providers, file)
+            return create(model, attempts, providers)
         finally:
             with nogil:
                 recording.end()

@@ -20,7 +20,7 @@ cdef class Model:
     cdef object key
     # The files that were opened first, a (path, size, mtime_ns) each; none for a buffer.
     cdef readonly list sources
-    cdef object optimized         # the cache's entry of the copy that the bytes are; else None
+    cdef object optimized         # the cache's entry whose weights the bytes are; else None
     cdef bint inherited           # the bytes are those of another Model, for one more session
     # Who uses the bytes, and whether they were found gone. Taken with the object, never NULL.
     cdef ortmmap_guard *guard

@@ -75,14 +75,17 @@ cdef class Model:
         return None if self.bytes.buf == NULL else <object>self.bytes.obj
 
     cdef Model again(self):
-        """Give a Model of the same bytes, for another session; they are mapped once."""
+        """Give a Model of the same bytes, for another session; they are mapped once.
+
+        A copy that the cache keeps is found anew, by the model's file.
+        """
         cdef Model model
-        if self.bytes.buf != NULL:
+        if self.bytes.buf != NULL and self.optimized is None:
             model = Model.__new__(Model)
             model.prefault, model.lock = self.prefault, self.lock
             model.path, model.mapping = self.path, self.mapping
             model.store, model.key = self.store, self.key
-            model.optimized, model.inherited = self.optimized, True
+            model.inherited = True
             model.entries, model.sources = list(self.entries), list(self.sources)
             model.hold(<object>self.bytes.obj)
             return model

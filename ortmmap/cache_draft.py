@@ -64,6 +64,12 @@ class Draft:
         """Return the path for a file of that name."""
         return os.path.join(self.folder, name)
 
+    def check_room(self, nbytes: int) -> None:
+        """Raise OSError where so many bytes have no room."""
+        reason = self._store._no_room(nbytes)
+        if reason is not None:
+            raise OSError(reason)
+
     def __enter__(self) -> Draft:
         try:
             self._make_folder()

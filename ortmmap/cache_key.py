@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 __all__ = ["FORMAT", "KINDS", "Key", "Source", "machine", "options_signature", "runtime_signature"]
 
-FORMAT = 1  # of entries; another number makes every entry stale
+FORMAT = 2  # of entries; another number makes every entry stale
 KINDS = ("model", "pages")
 DIGEST_BYTES = 16
 READ_BYTES = 1 << 23

@@ -300,6 +300,24 @@ def convolution() -> bytes:
     )
 
 
+def large_convolution() -> bytes:
+    """Build a convolution of 9 MiB, which the optimizer makes anew with the normalization."""
+    random = np.random.default_rng(5)
+    one = np.ones(512, "f4")
+    return build(
+        [
+            node("Conv", "x w", "c", pads=[1, 1, 1, 1]),
+            node("BatchNormalization", "c scale shift mean var", "y"),
+        ],
+        [tensor("x", shape=["batch", 512, 3, 3])],
+        [tensor("y", shape=["batch", 512, 3, 3])],
+        [
+            constant("w", random.standard_normal((512, 512, 3, 3), "f4")),
+            *(constant(name, one) for name in ("scale", "shift", "mean", "var")),
+        ],
+    )
+
+
 def branch() -> bytes:
     """Build y = x + 1 where `flag`, else x - 1, and a loop that sums up what it scans."""
     one = constant("one", np.array([1], "f4"))

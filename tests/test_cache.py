@@ -8,11 +8,13 @@ from pathlib import Path
 
 import models
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from support import ask_python, assert_same, configured
 
 import ortmmap
+import ortmmap._creation
 from ortmmap.cache import Store
 
 LAYERS, WIDTH = 8, 1024  # 32 MiB of weights, each of them prepacked
@@ -212,13 +214,82 @@ def test_an_old_model_whose_initializers_are_inputs_keeps_its_inputs(folder, tmp
         assert_same(session.run(None, {"x": x}), plain.run(None, {"x": x}))
 
 
-def test_a_model_too_large_for_ort_format_is_saved_as_onnx(model, folder, expected):
-    code = "import ortmmap._creation as c; c.LARGEST_ORT = 1 << 20\n" + OPEN
+def kept(folder: Path) -> dict[str, int]:
+    """Give the files of the one optimized model, and their sizes."""
+    [entry] = (found for found in Store(str(folder)).entries() if found.kind == "model")
+    files = {path.name: path.stat().st_size for path in (folder / entry.name).iterdir()}
+    return {name: size for name, size in files.items() if name != "header"}
+
+
+def test_weights_that_stay_as_they_are_are_not_copied(model, folder):
+    opened(model, folder)
+    [(name, size)] = kept(folder).items()
+    assert name.startswith("graph-")
+    assert size < model.stat().st_size / 100
+
+
+def test_a_model_whose_weights_the_optimizer_makes_anew_is_copied(model, folder, expected):
+    code = "import ortmmap._creation as c; c.MOST_REWRITTEN = -1\n" + OPEN
     arguments = (model, json.dumps(str(folder)), "{}")
     assert ask_python(code, *arguments)[0] == expected
-    output, _, memory = ask_python(code, *arguments)
+    assert kept(folder)["model.data"] >= LAYERS * WIDTH * WIDTH * 4
+    output, private, memory = ask_python(code, *arguments)
     assert output == expected
     assert (memory["shared_blocks"], memory["private_blocks"]) == (LAYERS, 0)
+    assert memory["mapped"] == kept(folder)["model.data"]
+    assert private < memory["shared"] / 2
+
+
+def test_convolutions_are_copied(folder, tmp_path):
+    path = tmp_path / "convolution.onnx"
+    path.write_bytes(models.large_convolution())
+    x = np.linspace(-1, 1, 512 * 9, dtype="f4").reshape(1, 512, 3, 3)
+    plain = ortmmap_session_at(path, False).run(None, {"x": x})
+    for _ in range(2):
+        assert_same(ortmmap_session_at(path, folder).run(None, {"x": x}), plain)
+    assert sorted(kept(folder)) == ["model.data", "model.onnx"]
+
+
+def test_a_copy_that_is_cleared_meanwhile_is_done_without(model, folder, expected, monkeypatch):
+    monkeypatch.setattr(ortmmap._creation, "MOST_REWRITTEN", -1)
+    ortmmap_session_at(model, folder)
+    build = Store.build
+
+    def cleared(store: Store, *args: object, **kwargs: object) -> object:
+        entry = build(store, *args, **kwargs)
+        store.clear()
+        return entry
+
+    monkeypatch.setattr(Store, "build", cleared)
+    session = ortmmap_session_at(model, folder)
+    assert session.run(None, {"h0": feed()})[0].tobytes().hex() == expected
+
+
+@pytest.mark.parametrize("rewritten", [4 << 20, -1])
+def test_a_copy_of_another_name_is_the_same_model(model, folder, expected, tmp_path, rewritten):
+    code = f"import ortmmap._creation as c; c.MOST_REWRITTEN = {rewritten}\n" + OPEN
+    ask_python(code, model, json.dumps(str(folder)), "{}")
+    copy = tmp_path / "copy.onnx"
+    copy.write_bytes(model.read_bytes())
+    (tmp_path / model.name).write_bytes(models.weights(LAYERS, WIDTH)[::-1])  # not to be looked at
+    output, _, memory = ask_python(code, copy, json.dumps(str(folder)), "{}")
+    assert output == expected
+    assert memory["shared_blocks"] == LAYERS
+    assert kinds(folder) == ["model", "pages"]
+
+
+def test_external_data_of_a_small_file_is_part_of_the_key(folder, tmp_path):
+    path = tmp_path / "small.onnx"
+    proto = onnx.load_from_string(models.weights(1, WIDTH))
+    onnx.save(proto, path, save_as_external_data=True, location="data")
+    assert path.stat().st_size < 1 << 16
+    before = ortmmap_session_at(path, folder).run(None, {"h0": feed()})[0]
+    weights = np.fromfile(tmp_path / "data", "f4")
+    (weights * 2).tofile(tmp_path / "data")
+    after = ortmmap_session_at(path, folder).run(None, {"h0": feed()})[0]
+    assert not np.array_equal(before, after)
+    assert_same([after], ortmmap_session_at(path, False).run(None, {"h0": feed()}))
+    assert len(kinds(folder)) == 4
 
 
 def test_a_folder_that_cannot_be_written_warns_once_and_the_session_opens(model, tmp_path):
@@ -248,7 +319,9 @@ def test_processes_that_start_together_build_once_and_all_share(model, folder, e
 def test_a_format_that_an_option_names_is_kept_to(model, folder, expected):
     config = {"session.load_model_format": "ONNX"}
     assert opened(model, folder, config)[0] == expected
-    assert opened(model, folder, config)[0] == expected
+    output, _, memory = opened(model, folder, config)
+    assert output == expected
+    assert memory["shared_blocks"] == LAYERS
 
 
 def test_a_folder_of_external_data_that_an_option_names_is_kept_to(model, tmp_path, expected):

@@ -119,22 +119,51 @@ for _ in range(3):
 
 def test_a_child_uses_the_mapping_and_the_pages_of_its_parent(files):
     """The file may be another by then: the child runs the parent's model."""
-    code = MODEL.format(source=SOURCES["onnx file"], cache="sys.argv[3]", threads=1)
+    code = MODEL.format(source=SOURCES["ort file"], cache="sys.argv[3]", threads=1)
     code += """
-warm = ortmmap.Session(sys.argv[2], options, cache=cache)
+warm = ortmmap.Session(sys.argv[1], options, cache=cache)
 assert warm.memory().shared_blocks
-before = maps(warm.mapping.path)
-os.rename(sys.argv[2], sys.argv[2] + ".gone")
+os.rename(sys.argv[1], sys.argv[1] + ".gone")
+before = maps(sys.argv[1] + ".gone")
+assert before
 def work():
     assert_same(warm.run(None, feed), expected)
-    assert maps(warm.mapping.path) == before
+    assert maps(sys.argv[1] + ".gone") == before
     assert warm.memory().shared_blocks and not warm.memory().private_blocks
 try:
     run_in_child(work)
 finally:
-    os.rename(sys.argv[2] + ".gone", sys.argv[2])
+    os.rename(sys.argv[1] + ".gone", sys.argv[1])
 """
     run_forking(code, *files)
+
+
+@pytest.mark.parametrize("rewritten", [4 << 20, -1], ids=["in place", "copied"])
+def test_a_child_uses_the_pages_of_its_parent_with_an_onnx_file(files, tmp_path, rewritten):
+    """Cleared, the cache is filled again by the child."""
+    code = f"""
+import ortmmap._creation
+from ortmmap.cache import Store
+ortmmap._creation.MOST_REWRITTEN = {rewritten}
+"""
+    code += MODEL.format(source=SOURCES["onnx file"], cache="sys.argv[3]", threads=1)
+    code += """
+warm = ortmmap.Session(sys.argv[2], options, cache=cache)
+assert warm.memory().shared_blocks
+assert warm.mapping.path.endswith("model.data") == (ortmmap._creation.MOST_REWRITTEN < 0)
+def work():
+    mapped = warm.memory().mapped
+    assert_same(warm.run(None, feed), expected)
+    assert warm.memory().mapped == mapped
+    assert warm.memory().shared_blocks and not warm.memory().private_blocks
+run_in_child(work)
+Store(cache).clear()
+run_in_child(work)
+assert {entry.kind for entry in Store(cache).entries()} == {"model", "pages"}
+assert_same(warm.run(None, feed), expected)
+"""
+    ort_file, onnx_file, _, external = files
+    run_forking(code, ort_file, onnx_file, tmp_path / "cache", external)
 
 
 def test_an_onnx_file_that_was_replaced_says_so_in_the_child(files):

@@ -49,11 +49,21 @@ def ours_converted(model: bytes) -> ortmmap.Session:
         return session
 
 
+def ours_cached(model: bytes) -> ortmmap.Session:
+    """Open from a file by a cache that a session before has filled."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.onnx")
+        path.write_bytes(model)
+        ortmmap.Session(path, options_of(ortmmap), cache=Path(folder, "cache")).close()
+        return ortmmap.Session(path, options_of(ortmmap), cache=Path(folder, "cache"))
+
+
 VARIANTS: dict[str, Callable] = {
     "theirs": theirs,
     "ours": ours,
     "theirs converted": theirs_converted,
     "ours converted": ours_converted,
+    "ours cached": ours_cached,
 }
 
 

@@ -89,6 +89,10 @@ def test_cases_end_as_with_onnxruntime(outcomes):
     assert list(differences(outcomes, "theirs", "ours")) == []
 
 
+def test_cached_cases_end_as_without_the_cache(outcomes):
+    assert list(differences(outcomes, "ours", "ours cached")) == []
+
+
 def test_converted_and_mapped_cases_end_as_with_onnxruntime(outcomes):
     assert list(differences(outcomes, "theirs converted", "ours converted")) == []
 
