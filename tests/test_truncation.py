@@ -178,6 +178,30 @@ assert_changed(caught(session.run, None, feed))
     run(code, path)
 
 
+@pytest.mark.parametrize(("turn", "kept"), [(1, set()), (2, {"model"})])
+def test_nothing_of_a_truncated_file_reaches_the_cache(tmp_path, turn, kept):
+    """It is truncated before the graph is saved, or between that and the prepacked weights."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(models.weights(4, 512))
+    code = """
+from ortmmap.cache import Store
+turn, cache, options = int(sys.argv[2]), path + ".cache", ortmmap.SessionOptions()
+options.log_severity_level = 4
+lock, turns = Store.lock, []
+def truncating(store, key):
+    turns.append(key)
+    if len(turns) == turn:
+        os.truncate(path, 4096)
+    return lock(store, key)
+Store.lock = truncating
+error = caught(ortmmap.Session, path, options, cache=cache)
+assert isinstance(error, ortmmap.errors.OrtError), repr(error)
+assert len(turns) == turn
+print(*(entry.kind for entry in Store(cache).entries()))
+"""
+    assert set(run(code, path, turn).stdout.split()) == kept
+
+
 def test_external_data_is_guarded_too(tmp_path):
     path, data = models.external(tmp_path, 4, 512)
     code = f"""
