@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,195 +11,176 @@ from rich.console import Console
 
 from benchmarks import columns
 from benchmarks.counts import command as counts
-from benchmarks.counts.tracing import ChildError
 from benchmarks.demo import demo
-from benchmarks.harness import WorkerError
 from benchmarks.models import MODELS, Store
-from benchmarks.rivals import RIVALS
+from benchmarks.options import BUILD, FILE, STORE, common, plain_errors, repeat, run
+from benchmarks.publish import publish
+from benchmarks.rivals import SESSIONS
+from benchmarks.scale import AXES, scale
 from benchmarks.serve import PACKAGES
 from benchmarks.serve.survey import Serving
-from benchmarks.survey import Request, Survey, show
-
-_BUILD = Path(__file__).resolve().parents[1] / "build"
-
-
-class _Sizes(click.ParamType):
-    """``NAME=SIZE``."""
-
-    name = "NAME=SIZE"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        name, _, size = value.partition("=")
-        if not (name and size.isdecimal()):
-            self.fail(f"{value!r} is not NAME=SIZE", param, ctx)
-        return name, int(size)
-
-
-_STORE = click.option(
-    "--models",
-    "store",
-    type=click.Path(file_okay=False, path_type=Path),
-    callback=lambda _context, _option, folder: Store(folder),
-    default=_BUILD / "models",
-    envvar="ORTMMAP_BENCH_MODELS",
-    help="Folder of generated models; also ORTMMAP_BENCH_MODELS.  [default: build/models]",
-)
-_FILE = click.Path(dir_okay=False, path_type=Path)
-
-
-def _options(
-    models: tuple[str, ...], rivals: tuple[str, ...], seconds: float
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return a decorator that adds the options of every benchmark, with these defaults."""
-    options = (
-        _STORE,
-        click.option(
-            "--model",
-            multiple=True,
-            default=models,
-            show_default=True,
-            help=f"{', '.join(MODELS)} (.ort, or with .onnx after it), or the path of a file.",
-        ),
-        click.option(
-            "--rival",
-            multiple=True,
-            type=click.Choice(list(RIVALS)),
-            default=rivals,
-            show_default=True,
-            help="The others are compared with the first.",
-        ),
-        click.option(
-            "--dim",
-            multiple=True,
-            type=_Sizes(),
-            help="Size of a symbolic dimension.  [default: batch=1, sequence=128, others 1]",
-        ),
-        click.option("--threads", type=click.IntRange(1), default=1, show_default=True),
-        click.option(
-            "--seconds", default=seconds, show_default=True, help="Of steady runs, each worker."
-        ),
-        click.option("--json", type=_FILE, help="Also write every figure here."),
-        click.option("--markdown", is_flag=True, help="Print Markdown."),
-        click.option("--plot", type=_FILE, help="Also write a picture here."),
-    )
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def _repeat(meaning: str, default: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return click.option(
-        "--repeat", type=click.IntRange(1), default=default, show_default=True, help=meaning
-    )
-
-
-def _run(survey: Survey | Serving, options: dict[str, Any]) -> None:
-    request = Request(
-        models=options.pop("model"),
-        rivals=options.pop("rival"),
-        sizes=dict(options.pop("dim")),
-        **options,
-    )
-    with _plain_errors():
-        show(survey.run(request), request)
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    """Turn what may go wrong with a model or a rival into a message without traceback."""
-    try:
-        yield
-    except (ChildError, WorkerError, LookupError, OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
-
+from benchmarks.survey import Survey
 
 _HELP = {"help_option_names": ["-h", "--help"]}
+
+_FILES = ("resnet50.onnx", "bert_base.onnx")
+_SMALL = ("one_node", "inputs_4x4", "inputs_16x4", "inputs_1x65536", "inputs_16x65536")
+_SERVED = ("ort", "ort-mmap", "ort-mmap-noprepack", "ort-prepacked", "ortmmap-nocache", "ortmmap")
+_COUNTS = (1, 2, 4, 8, 16)
 
 
 @click.group(context_settings=_HELP)
 def cli() -> None:
-    """Compare ways to open a model: onnxruntime's own and ortmmap's."""
+    """Compare ways to open a model: onnxruntime's own, OpenVINO's and ortmmap's."""
 
 
 @cli.command("open")
-@_options(("resnet50.onnx", "bert_base.onnx", "resnet50", "bert_base"), tuple(RIVALS), seconds=1.0)
-@_repeat("Cold processes of each rival.", default=7)
-def open_(repeat: int, **options: Any) -> None:
-    """Measure opening, from process start to the first result, and private memory."""
+@common(_FILES, SESSIONS, seconds=1.0)
+@repeat("Cold processes of each rival.", default=7)
+@click.option(
+    "--cold-cache", is_flag=True, help="Drop the model and the caches from memory before each."
+)
+def open_(repeat: int, cold_cache: bool, **options: Any) -> None:
+    """Measure opening, from process start to the first result, and peak memory."""
+    pages = (
+        "before each, the system drops the model and the rivals' caches from memory, and nothing "
+        "else"
+        if cold_cache
+        else "the files are in the page cache"
+    )
     survey = Survey(
-        title="Opening a session",
+        title="Opening a session" + (", from disk" if cold_cache else ""),
         caption=(
-            "Medians and quartiles of cold processes that alternate; the file is in the page "
-            "cache. open: a session, once the native library is open, which importing "
+            f"Medians and quartiles of cold processes that alternate; {pages}. "
+            "import: the module. open: a session, once the native library is open, which importing "
             "onnxruntime includes and ortmmap does at first use; start to result includes all. "
-            "private: anonymous memory that opening added, and of the whole process, having run; "
-            "peak: the most that was added meanwhile, sampled every millisecond."
+            "private: anonymous memory that opening added; peak: the most that was added "
+            "meanwhile, sampled every millisecond."
         ),
         columns=(
+            columns.IMPORT,
             columns.OPEN,
             columns.FIRST_RUN,
             columns.RUN,
             columns.START_TO_RESULT,
             columns.PEAK,
             columns.PRIVATE_OPEN,
-            columns.PRIVATE_PROCESS,
+            columns.FAULTS,
         ),
         repeat=repeat,
     )
-    _run(survey, options)
+    run(survey, options | {"cold_cache": cold_cache})
+
+
+@cli.command("memory")
+@common(_FILES, SESSIONS, seconds=0.0)
+@repeat("Cold processes of each rival.", default=3)
+def memory_(repeat: int, **options: Any) -> None:
+    """Measure the memory of one process: having opened, and having run."""
+    survey = Survey(
+        title="Memory of one process",
+        caption=(
+            "Medians and quartiles of cold processes that alternate, none at the same time. "
+            "private: anonymous memory, added since the native library was open; shared: the rest "
+            "of RSS. RSS, shared and PSS: of the whole process, Python and libraries included "
+            "(Windows: private bytes and working set)."
+        ),
+        columns=(
+            columns.PEAK,
+            columns.PRIVATE_OPEN,
+            columns.PRIVATE_RUN,
+            columns.SHARED_OPEN,
+            columns.SHARED_RUN,
+            columns.RSS_OPEN,
+            columns.RSS_RUN,
+            columns.PSS_OPEN,
+            columns.PSS_RUN,
+        ),
+        repeat=repeat,
+        bare=True,
+    )
+    run(survey, options)
 
 
 @cli.command("workers")
-@_options(("resnet50", "bert_base"), tuple(RIVALS), seconds=0.0)
-@_repeat("Groups of workers of each rival.", default=1)
-@click.option("--count", type=click.IntRange(1), default=4, show_default=True, help="Workers.")
-def workers_(repeat: int, count: int, **options: Any) -> None:
-    """Measure the memory of several workers that are alive at once."""
+@common(_FILES, _SERVED, seconds=0.0)
+@repeat("Groups of workers of each rival.", default=1)
+@click.option("--count", type=click.IntRange(1), multiple=True, default=_COUNTS, show_default=True)
+@click.option(
+    "--hold-ms", type=click.IntRange(1), default=600_000, show_default=True, help="At most."
+)
+def workers_(repeat: int, count: tuple[int, ...], **options: Any) -> None:
+    """Measure the memory of workers that open at once, hold, and run."""
     survey = Survey(
-        title=f"Memory of {count} workers",
+        title="Memory of worker processes",
         caption=(
-            "Sampled while all hold, having run. private: anonymous memory of one worker, what "
-            "opening added, and of the whole process. RSS: of one worker. total PSS: of all "
-            "workers, pages they share counted once."
+            "All import, open at once, hold, run once or more, and hold; none leaves before. "
+            "private, shared, RSS: of one worker, having run (the median; Windows: private bytes, "
+            "working set). Of all workers together: all ready, from the moment when all may open "
+            "until the last has; peak, while they open, of private memory (sampled every 5 ms) "
+            "and of PSS (every 20 ms or more); PSS having opened, and having run, pages they "
+            "share counted once. Over bare: without what as many processes take that import the "
+            "same, open the library and no session."
         ),
         columns=(
-            columns.PRIVATE_OPEN,
-            columns.PRIVATE_PROCESS,
+            columns.READY,
+            columns.PRIVATE,
+            columns.SHARED,
             columns.RSS,
+            columns.TOTAL_PEAK,
+            columns.TOTAL_PEAK_PSS,
+            columns.OPENED_PSS,
             columns.TOTAL_PSS,
+            columns.OVER_BARE,
         ),
         repeat=repeat,
-        workers=count,
+        workers=tuple(sorted(set(count))),
+        together=True,
+        bare=True,
     )
-    _run(survey, options)
+    run(survey, options)
 
 
 @cli.command("run")
-@_options(("one_node",), ("ort", "ortmmap"), seconds=0.3)
-@_repeat("Cold processes of each rival.", default=15)
+@common(_SMALL, ("ort", "ortmmap"), seconds=0.3)
+@repeat("Cold processes of each rival.", default=9)
 def run_(repeat: int, **options: Any) -> None:
-    """Measure what one call of run costs, by default of a model that computes next to nothing."""
+    """Measure what one call costs, by default of models that compute next to nothing."""
     survey = Survey(
-        title="One call of run",
+        title="One call",
         caption=(
             "Medians and quartiles of cold processes that alternate, each the median of blocks "
-            "of calls."
+            "of calls. run_with_iobinding: inputs bound once, outputs allocated anew. awaited: "
+            "onnxruntime's run_async made awaitable, ortmmap's run_awaitable; a session of two "
+            "threads or more. Threads: all call run of one session all the time."
         ),
-        columns=(columns.CALL,),
+        columns=(columns.CALL, columns.BOUND, columns.AWAITED, *columns.PER_SECOND),
         repeat=repeat,
+        calls=True,
     )
-    _run(survey, options)
+    run(survey, options)
+
+
+@cli.command("scale")
+@common((), ("ort", "ort-mmap", "ortmmap-nocache", "ortmmap"), seconds=0.0)
+@repeat("Cold processes of each rival.", default=3)
+@click.option(
+    "--axis", multiple=True, type=click.Choice(list(AXES)), default=list(AXES), show_default=True
+)
+@click.option("--largest", type=click.IntRange(1), help="Leave out what is larger.")
+@click.option(
+    "--most", is_flag=True, help="Also 4 GiB of weights (40 GB of disk) and 100,000 nodes."
+)
+def scale_(
+    repeat: int, axis: tuple[str, ...], largest: int | None, most: bool, **options: Any
+) -> None:
+    """Measure how opening grows with weights, nodes and inputs."""
+    run(scale(axis, largest, most, repeat), options)
 
 
 @cli.command("serve")
-@_options(("resnet50.onnx",), ("ort", "ortmmap-nocache", "ortmmap"), seconds=20.0)
-@_repeat("Servers of each rival.", default=3)
+@common(("resnet50.onnx",), ("ort", "ortmmap-nocache", "ortmmap"), seconds=20.0)
+@repeat("Servers of each rival.", default=3)
 @click.option("--workers", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--clients", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--requests", type=click.IntRange(1), default=400, show_default=True, help="At most.")
@@ -215,18 +194,18 @@ def serve_(repeat: int, workers: int, clients: int, requests: int, **options: An
             f"expected {', '.join(PACKAGES)}, found no {', '.join(missing)}: "
             "pip install 'ortmmap[bench]'"
         )
-    _run(Serving(workers, clients, requests, repeat), options)
+    run(Serving(workers, clients, requests, repeat), options)
 
 
 @cli.command("counts")
-@click.option("--json", "json_file", type=_FILE, help="Also write every count here.")
+@click.option("--json", "json_file", type=FILE, help="Also write every count here.")
 @click.option("--update", is_flag=True, help="Print what benchmarks/counts/bounds.toml should say.")
 def counts_(json_file: Path | None, update: bool) -> None:
     """Check counts that do not depend on a machine's speed: instructions, page faults ….
 
     Exits with 1 where one is over its bound. Linux, with strace and valgrind.
     """
-    with _plain_errors():
+    with plain_errors():
         if update:
             click.echo(counts.new_figures())
         elif not counts.check(json_file):
@@ -234,17 +213,17 @@ def counts_(json_file: Path | None, update: bool) -> None:
 
 
 @cli.command("demo")
-@_STORE
-@click.option("--plot", type=_FILE, default=_BUILD / "demo.png", help="[default: build/demo.png]")
+@STORE
+@click.option("--plot", type=FILE, default=BUILD / "demo.png", help="[default: build/demo.png]")
 def demo_(store: Store, plot: Path) -> None:
     """Show four workers on ResNet-50 and BERT-base: a table and a picture."""
-    with _plain_errors():
+    with plain_errors():
         demo(store, plot)
     click.echo(f"The same as a picture: {plot}")
 
 
 @cli.command("models")
-@_STORE
+@STORE
 def models_(store: Store) -> None:
     """Build the models, as .onnx and .ort."""
     console = Console()
@@ -253,6 +232,9 @@ def models_(store: Store) -> None:
             with console.status(f"building {name}"):
                 path = build(name)
             console.print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
+
+
+cli.add_command(publish)
 
 
 if __name__ == "__main__":

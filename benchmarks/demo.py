@@ -36,7 +36,7 @@ _DEMO = Survey(
         columns.TOTAL_PSS,
     ),
     repeat=_REPEAT,
-    workers=_WORKERS,
+    workers=(_WORKERS,),
 )
 
 

@@ -79,12 +79,17 @@ class Input:
 def size(dimension: int | str | None, sizes: Mapping[str, int]) -> int:
     """Return the size of a dimension; a symbolic one that `sizes` does not name is 1.
 
-    ``batch_size`` and ``sequence_length`` are found under ``batch`` and ``sequence``.
+    ``batch_size`` and ``sequence_length`` are found under ``batch`` and ``sequence``, and
+    ``past_sequence_length + sequence_length`` is a sum.
     """
     if isinstance(dimension, int):
         return dimension
     if dimension is None:
         return 1
+    if "+" in dimension:
+        return sum(size(part.strip(), sizes) for part in dimension.split("+"))
+    if dimension.isdecimal():
+        return int(dimension)
     if dimension in sizes:
         return sizes[dimension]
     return next((n for name, n in sizes.items() if dimension.startswith(name)), 1)

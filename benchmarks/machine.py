@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
+from importlib import metadata
 from pathlib import Path
 
 import psutil
 
-_MODULES = ("onnxruntime", "ortmmap", "numpy")
+import ortmmap
+
+_MODULES = ("onnxruntime", "ortmmap", "openvino", "numpy")
 
 
 def machine() -> dict[str, str | int | float]:
@@ -38,8 +40,10 @@ def _cpu() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _version(module: str) -> str | None:
+def _version(package: str) -> str | None:
+    if package == "ortmmap":
+        return ortmmap.__version__
     try:
-        return str(importlib.import_module(module).__version__)
-    except ImportError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None

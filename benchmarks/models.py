@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
-import ortmmap
 from benchmarks import architectures
+from benchmarks.forms import data_of, form_of, sync, written_atomically
 from benchmarks.inputs import Input, feeds
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+_LARGEST_PROTOBUF = 2000  # MiB of weights; a larger model has them as external data
+
 
 @dataclass(frozen=True)
 class Model:
-    """A model that can be generated."""
+    """A model that can be generated.
 
-    build: Callable[[], ModelProto]
+    Attributes
+    ----------
+    build : callable
+        Makes it.
+    inputs : tuple of Input
+        What it is fed.
+    sizes : dict of str to int
+        Sizes of symbolic dimensions that suit it, over `benchmarks.inputs.DEFAULT_SIZES`.
+    quantize : bool
+        Its weights are quantized after it is built: int8, and activations at run time.
+    megabytes : int
+        How many MiB of weights it has, where that is more than a protobuf may hold. Then `build`
+        takes the file that they are written to.
+    """
+
+    build: Callable[..., ModelProto]
     inputs: tuple[Input, ...]
+    sizes: dict[str, int] = field(default_factory=dict)
+    quantize: bool = False
+    megabytes: int = 0
 
 
 MODELS: dict[str, Model] = {
@@ -32,17 +52,58 @@ MODELS: dict[str, Model] = {
     "chain": Model(architectures.chain, architectures.CHAIN_INPUTS),
     "resnet50": Model(architectures.resnet50, architectures.RESNET_INPUTS),
     "bert_base": Model(architectures.bert_base, architectures.BERT_INPUTS),
+    "vit_b16": Model(architectures.vit_b16, architectures.VIT_INPUTS),
+    "gpt2": Model(architectures.gpt2, architectures.GPT2_INPUTS, {"sequence": 1, "past": 127}),
+    "bert_base_int8": Model(architectures.bert_base, architectures.BERT_INPUTS, quantize=True),
 }
+
+# Models of any size, named after it, such as weights_64, nodes_1000, inputs_4x1024.
+FAMILIES = "weights_MEBIBYTES, nodes_COUNT, inputs_COUNT or inputs_COUNTxELEMENTS"
+_FAMILY = re.compile(r"(weights|nodes|inputs)_([1-9]\d*)(?:x([1-9]\d*))?")
+
+
+def generated(name: str) -> Model | None:
+    """Return the model that can be generated under this name, or None."""
+    if name in MODELS:
+        return MODELS[name]
+    found = _FAMILY.fullmatch(name)
+    if not found or (found[3] and found[1] != "inputs"):
+        return None
+    kind, size, elements = found[1], int(found[2]), int(found[3] or 4)
+    if kind == "weights":
+        large = size if size > _LARGEST_PROTOBUF else 0
+        build = partial(architectures.weights, size)
+        return Model(build, architectures.weights_inputs(size), megabytes=large)
+    if kind == "nodes":
+        return Model(partial(architectures.nodes, size), architectures.NODES_INPUTS)
+    build = partial(architectures.many_inputs, size, elements)
+    return Model(build, architectures.many_inputs_inputs(size, elements))
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model file, the arrays that it is run with, and the folder of ortmmap's cache."""
+    """A model file, the arrays that it is run with, and where what is made of it is kept."""
 
     name: str
     path: Path
     feeds: dict[str, Any]
-    cache: Path
+    folder: Path
+
+    @property
+    def nbytes(self) -> int:
+        """The size of the model, with external data where it was generated with some."""
+        data = data_of(self.path)
+        return self.path.stat().st_size + (data.stat().st_size if data.exists() else 0)
+
+    @property
+    def cache(self) -> Path:
+        """The folder of ortmmap's cache."""
+        return self.folder / "cache"
+
+    @property
+    def openvino_cache(self) -> Path:
+        """The folder of OpenVINO's cache."""
+        return self.folder / "openvino"
 
 
 class Store:
@@ -55,28 +116,22 @@ class Store:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder.resolve()
 
     def onnx(self, name: str) -> Path:
         """Return the ``.onnx`` file of a generated model, built if it is not there."""
         path = self._folder / f"{name}.onnx"
+        model = generated(name)
+        if model is None:
+            raise LookupError(f"no model is called {name!r}; there are {', '.join(MODELS)}")
         if not path.exists():
-            with _written_atomically(path) as temporary:
-                temporary.write_bytes(MODELS[name].build().SerializeToString())
+            with written_atomically(path) as temporary:
+                _write(model, temporary, data_of(path))
         return path
 
     def ort(self, name: str) -> Path:
-        """Return the same model in ORT format, as the installed onnxruntime optimizes it.
-
-        The name carries onnxruntime's version, since the saved graph is what that version's
-        optimizer made of it.
-        """
-        source = self.onnx(name)
-        path = self._folder / f"{name}.{onnxruntime.__version__}.ort"
-        if not path.exists() or path.stat().st_mtime < source.stat().st_mtime:
-            with _written_atomically(path) as temporary:
-                ortmmap.convert(source, temporary)
-        return path
+        """Return the same model in ORT format, as the installed onnxruntime optimizes it."""
+        return form_of("ort", self.onnx(name), self._folder)
 
     def case(self, model: str, sizes: Mapping[str, int]) -> Case:
         """Return what `model` names, and arrays to run it with.
@@ -84,21 +139,38 @@ class Store:
         Parameters
         ----------
         model : str
-            A name in `MODELS`, which means its ``.ort`` file; the name with ``.ort`` or
-            ``.onnx`` after it; or else the path of a file.
+            A name that can be generated, which means its ``.ort`` file; the name with ``.ort``
+            or ``.onnx`` after it; or else the path of a file.
         sizes : mapping of str to int
-            Sizes of symbolic dimensions.
+            Sizes of symbolic dimensions, over those that suit the model.
         """
         name, _, suffix = model.partition(".")
-        if name in MODELS and suffix in ("", "ort", "onnx"):
+        known = generated(name)
+        if known and suffix in ("", "ort", "onnx"):
             path = self.onnx(name) if suffix == "onnx" else self.ort(name)
-            inputs = MODELS[name].inputs
-            return Case(f"{name}.{suffix or 'ort'}", path, feeds(inputs, sizes), self._cache())
+            arrays = feeds(known.inputs, known.sizes | dict(sizes))
+            return Case(f"{name}.{suffix or 'ort'}", path, arrays, self._folder)
         path = Path(model)
-        return Case(path.name, path, feeds(declared_inputs(path), sizes), self._cache())
+        return Case(path.name, path, feeds(declared_inputs(path), sizes), self._folder)
 
-    def _cache(self) -> Path:
-        return self._folder.resolve() / "cache"
+
+def _write(model: Model, path: Path, data: Path) -> None:
+    if model.megabytes:
+        with data.open("wb") as file:
+            built = model.build(file)
+        sync(data)
+        path.write_bytes(built.SerializeToString())
+        return
+    path.write_bytes(model.build().SerializeToString())
+    if model.quantize:
+        from onnxruntime.quantization import quantize_dynamic
+
+        plain = path.with_suffix(".plain.onnx")
+        path.replace(plain)
+        try:
+            quantize_dynamic(plain, path)
+        finally:
+            plain.unlink()
 
 
 def declared_inputs(path: Path) -> list[Input]:
@@ -117,20 +189,3 @@ def declared_inputs(path: Path) -> list[Input]:
     except Exception as error:  # onnxruntime's own have no common base
         raise ValueError(f"{path}: {error}") from error
     return [Input.of(arg) for arg in session.get_inputs()]
-
-
-@contextmanager
-def _written_atomically(path: Path) -> Iterator[Path]:
-    """Give a temporary path that becomes `path`, synced to disk, when the block ends well.
-
-    Synced because pages that await writing would count as the private memory of whoever maps them.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

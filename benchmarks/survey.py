@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from rich.console import Console
@@ -19,12 +20,12 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from benchmarks import page_cache
 from benchmarks.columns import Column
 from benchmarks.difference import difference
 from benchmarks.harness import Harness, Records
 from benchmarks.machine import machine
 from benchmarks.models import Case, Store
-from benchmarks.plot import plot
 from benchmarks.report import Report, Row, as_json, markdown, table
 from benchmarks.rivals import RIVALS, Rival
 
@@ -48,6 +49,10 @@ class Request:
         Threads of each session.
     seconds : float
         Of steady runs in each worker.
+    hold_ms : int
+        How long a worker waits for the others, at most.
+    cold_cache : bool
+        The system drops models and caches from memory before each opens them.
     json, plot : Path or None
         Files to write.
     markdown : bool
@@ -60,9 +65,34 @@ class Request:
     sizes: Mapping[str, int] = field(default_factory=dict)
     threads: int = 1
     seconds: float = 1.0
+    hold_ms: int = 600_000
+    cold_cache: bool = False
     json: Path | None = None
     plot: Path | None = None
     markdown: bool = False
+
+
+@dataclass(frozen=True)
+class Point:
+    """What one group of rows measures.
+
+    Attributes
+    ----------
+    model : str
+        What `Store.case` takes.
+    workers : int
+        Workers in a group.
+    axis, at : str, float or None
+        What the figures grow with, and how much of it there is.
+    name : str or None
+        What the rows are called; by default as the model is.
+    """
+
+    model: str
+    workers: int = 1
+    axis: str | None = None
+    at: float | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,15 +105,29 @@ class Survey:
         Of the report.
     columns : sequence of Column
         The figures.
-    repeat, workers : int
-        Groups of each rival on each model, which alternate, and workers in each.
+    repeat : int
+        Groups of each rival at each point, which alternate.
+    workers : sequence of int
+        Workers in a group; with more than one, figures grow with it.
+    together : bool
+        Workers of a group open at once.
+    calls : bool
+        Time every way to call.
+    bare : bool
+        Also measure workers that open nothing, as many.
+    points : sequence of Point
+        What is measured, instead of the models that are asked for.
     """
 
     title: str
     caption: str
     columns: Sequence[Column]
     repeat: int
-    workers: int = 1
+    workers: Sequence[int] = (1,)
+    together: bool = False
+    calls: bool = False
+    bare: bool = False
+    points: Sequence[Point] = ()
 
     def run(self, request: Request) -> Report:
         """Measure all that is asked for.
@@ -91,36 +135,92 @@ class Survey:
         Raises
         ------
         WorkerError
-            A session could not be opened or run.
+            No session could be opened and run.
         LookupError
-            No rival is available for a model.
+            No rival is available for a model, or there is no such model.
         """
+        if request.cold_cache and not page_cache.DROPS:
+            raise OSError("this system has no posix_fadvise(2) to drop a file from memory")
         rows: list[Row] = []
         left_out: list[str] = []
+        nbytes: dict[str, int] = {}
         with _progress() as progress:
-            for model in request.models:
+            for model, points in groupby(self._points(request), key=lambda point: point.model):
                 task = progress.add_task(f"{model}: preparing", total=None)
                 case = request.store.case(model, request.sizes)
-                rivals, reasons = available(case, request.rivals)
-                progress.update(task, total=self.repeat * self.workers * len(rivals))
                 starting = partial(_tell, progress, task, case)
-                harness = Harness(case, request.threads, request.seconds, starting)
-                records = harness.alternate(rivals, self.repeat, self.workers)
-                rows += self._rows(case, rivals, records)
+                added, reasons = self._measure(request, case, list(points), starting)
+                progress.remove_task(task)
+                nbytes[case.name] = case.nbytes
+                rows += added
                 left_out += reasons
         units = {column.name: column.unit for column in self.columns}
         caption = f"{self.caption} Threads of each session: {request.threads}."
-        return Report(self.title, caption, units, rows, left_out, machine())
+        more = [column.name for column in self.columns if column.more_is_better]
+        notes = list(dict.fromkeys(left_out))
+        return Report(self.title, caption, units, rows, notes, machine(), more, nbytes)
 
-    def _rows(self, case: Case, rivals: Sequence[Rival], records: Records) -> list[Row]:
-        expected = records[rivals[0].name][0].outputs
+    def _points(self, request: Request) -> Sequence[Point]:
+        if self.points:
+            return self.points
+        grows = len(self.workers) > 1
         return [
-            Row(
-                case.name,
-                rival.name,
-                rival.title,
-                {column.name: column.figure(records[rival.name]) for column in self.columns},
-                difference((record.outputs for record in records[rival.name]), expected),
+            Point(model, count, "workers" if grows else None, count if grows else None)
+            for model in request.models
+            for count in self.workers
+        ]
+
+    def _measure(
+        self,
+        request: Request,
+        case: Case,
+        points: Sequence[Point],
+        starting: Callable[[Rival, int], None],
+    ) -> tuple[list[Row], list[str]]:
+        """Return the rows of one model, and which rivals were left out of it."""
+        rivals, left_out = available(case, self._rivals(request))
+        workers = sum(point.workers for point in points)
+        harness = Harness(
+            case,
+            request.threads,
+            request.seconds,
+            lambda rival: starting(rival, (1 + self.repeat * workers) * len(rivals)),
+            hold_ms=request.hold_ms,
+            calls=self.calls,
+            together=self.together,
+            cold_cache=request.cold_cache,
+        )
+        failures = harness.warm_up(rivals)
+        left_out += [_left_out(case, RIVALS[name], text) for name, text in failures.items()]
+        able = [rival for rival in rivals if rival.name not in failures]
+        rows = []
+        for point in points:
+            records = harness.alternate(able, self.repeat, point.workers)
+            rows += self._rows(case, able, records, point)
+        return rows, left_out
+
+    def _rivals(self, request: Request) -> list[str]:
+        """Return the rivals asked for, and those that open nothing, for what is over theirs."""
+        bare = [RIVALS[name].bare for name in request.rivals] if self.bare else []
+        return [one for one in dict.fromkeys([*request.rivals, *bare]) if one]
+
+    def _rows(
+        self, case: Case, rivals: Sequence[Rival], records: Records, point: Point
+    ) -> list[Row]:
+        expected = next((records[one.name][0].outputs for one in rivals if one.opens), {})
+        plain = Row(point.name or case.name, "", "", {}, None, point.axis, point.at)
+        return [
+            replace(
+                plain,
+                rival=rival.name,
+                title=rival.title,
+                figures={
+                    column.name: column.figure(records[rival.name], records.get(rival.bare, ()))
+                    for column in self.columns
+                },
+                difference=difference((one.outputs for one in records[rival.name]), expected)
+                if rival.opens
+                else None,
             )
             for rival in rivals
         ]
@@ -133,27 +233,30 @@ def show(report: Report, request: Request) -> None:
     else:
         Console(width=None if sys.stdout.isatty() else _WIDTH).print(table(report))
     if request.json:
+        request.json.parent.mkdir(parents=True, exist_ok=True)
         request.json.write_text(json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n")
     if request.plot:
+        from benchmarks.plot import plot
+
         plot(report, request.plot)
 
 
 def available(case: Case, names: Sequence[str]) -> tuple[list[Rival], list[str]]:
     """Return the rivals that can open the model, and why others can't."""
     reasons = {name: RIVALS[name].unavailable(case.path) for name in names}
-    left_out = [
-        f"Left out of {case.name}: {RIVALS[name].title} ({reason})."
-        for name, reason in reasons.items()
-        if reason
-    ]
+    left_out = [_left_out(case, RIVALS[name], text) for name, text in reasons.items() if text]
     rivals = [RIVALS[name] for name, reason in reasons.items() if not reason]
     if not rivals:
         raise LookupError(f"nothing can open {case.name}. {' '.join(left_out)}")
     return rivals, left_out
 
 
-def _tell(progress: Progress, task: TaskID, case: Case, rival: Rival) -> None:
-    progress.update(task, description=f"{case.name}: {rival.title}", advance=1)
+def _left_out(case: Case, rival: Rival, reason: str) -> str:
+    return f"Left out of {case.name}: {rival.title} ({reason})."
+
+
+def _tell(progress: Progress, task: TaskID, case: Case, rival: Rival, total: int) -> None:
+    progress.update(task, description=f"{case.name}: {rival.title}", advance=1, total=total)
 
 
 def _progress() -> Progress:

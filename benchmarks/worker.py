@@ -1,9 +1,10 @@
 """One cold process: imports, opens a session, runs it, tells what that took, and holds.
 
-``python -m benchmarks.worker --rival ort --model FILE --feeds FILE.npz`` prints one JSON line and
-then ``SESSION_READY``, as the benchmark of
-https://github.com/microsoft/onnxruntime/pull/28164 does, so that its memory can be sampled
-while it holds. It imports little, and that before anything is timed.
+``python -m benchmarks.worker --rival ort --model FILE --feeds FILE.npz`` prints a line of JSON and
+a word at each step: ``IMPORTED``, ``SESSION_READY``, ``RAN``. With ``--lockstep`` it waits after
+each for a line on stdin, so that many workers open at once, and their memory can be sampled while
+all hold. `SESSION_READY` and ``--hold-ms`` are those of the benchmark of
+https://github.com/microsoft/onnxruntime/pull/28164. It imports little before anything is timed.
 """
 
 from __future__ import annotations
@@ -22,22 +23,32 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.memory import PeakPrivate, memory
-from benchmarks.rivals import RIVALS
+from benchmarks import calls
+from benchmarks.memory import PeakPrivate, memory, page_faults
+from benchmarks.rivals import RIVALS, Rival
 
-READY = "SESSION_READY"
+IMPORTED, READY, RAN = "IMPORTED", "SESSION_READY", "RAN"
 
-_BLOCK_SECONDS = 0.002  # the least time that is taken at once, so that the clock's own is nothing
-_LEAST_BLOCKS = 5
+_ASYNC_THREADS = 2  # onnxruntime's run_async refuses a session of one thread
 
 
 def main() -> None:
     """Do what the command line says."""
     options = _options()
-    figures, _alive = _measure(options)
-    print(json.dumps(figures), flush=True)
-    print(READY, flush=True)
-    _hold(options.hold_ms)
+    rival = RIVALS[options.rival]
+    steps = _Steps(options.lockstep, options.hold_ms)
+    figures, feeds = _import(rival, options.feeds)
+    steps.reached(IMPORTED, figures)
+    opened, session = _open(rival, options.model, options.threads)
+    steps.reached(READY, opened)
+    ran, outputs = _run(session, feeds, options) if session else ({}, {})
+    ran["ran"] = _memory()
+    if options.calls and session:
+        ran |= _calls(rival, session, feeds, options)
+    if options.outputs:
+        np.savez(options.outputs, **outputs)
+    steps.reached(RAN, ran)
+    steps.hold()
 
 
 def _options() -> argparse.Namespace:
@@ -48,83 +59,101 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--outputs", type=Path, help="where to save the outputs, an .npz")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=1.0, help="of steady runs")
+    parser.add_argument("--calls", action="store_true", help="time every way to call")
+    parser.add_argument("--lockstep", action="store_true", help="wait for a line at each step")
     parser.add_argument("--hold-ms", type=int, default=0, help="at most; stdin's end ends it")
     parser.add_argument("--started", type=float, help="time.monotonic() when it was started")
     return parser.parse_args()
 
 
-def _measure(options: argparse.Namespace) -> tuple[dict[str, Any], Any]:
-    """Open and run; return times in milliseconds and memory in bytes, and the open session."""
-    rival = RIVALS[options.rival]
+class _Steps:
+    """Tells at each step what was measured, and waits there if asked to.
+
+    A thread reads stdin, without Python's buffer and its lock: select() takes no pipe on Windows.
+    """
+
+    def __init__(self, lockstep: bool, hold_ms: int) -> None:
+        self._lockstep = lockstep
+        self._hold_seconds = hold_ms / 1e3
+
+    def reached(self, step: str, figures: dict[str, Any]) -> None:
+        print(json.dumps(figures), step, sep="\n", flush=True)
+        if self._lockstep and step != RAN:
+            self.hold()
+
+    def hold(self) -> None:
+        """Wait until stdin has something or ends, or so long at most."""
+        reader = threading.Thread(target=os.read, args=(sys.stdin.fileno(), 1), daemon=True)
+        reader.start()
+        reader.join(self._hold_seconds)
+
+
+def _import(rival: Rival, feeds: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Import, and open the library; return times in milliseconds, memory, and the inputs."""
     import_ms, _ = _timed(rival.load)
-    with np.load(options.feeds) as saved:
-        feeds = dict(saved)
-    gc.collect()
-    gc.disable()
-    imported = memory(os.getpid())
+    with np.load(feeds) as saved:
+        arrays = dict(saved)
+    imported = _memory()
     library_ms, _ = _timed(rival.open_library)
-    library = memory(os.getpid())
-    with PeakPrivate() as peak:
-        session_ms, session = _timed(lambda: rival.open(options.model, options.threads))
-    opened = memory(os.getpid())
-    first_ms, outputs = _timed(lambda: session.run(None, feeds))
-    answered = time.monotonic()
-    run_ms = _steady(lambda: session.run(None, feeds), options.seconds)
-    ran = memory(os.getpid())
-    if options.outputs:
-        names = [output.name for output in session.get_outputs()]
-        np.savez(options.outputs, **dict(zip(names, outputs, strict=True)))
     figures = {
         "rival": rival.name,
         "pid": os.getpid(),
         "import_ms": import_ms,
         "library_ms": library_ms,
-        "session_ms": session_ms,
-        "first_ms": first_ms,
-        "run_ms": run_ms,
-        "peak": peak.nbytes,
-        "answer_ms": (answered - options.started) * 1e3 if options.started else None,
-        "imported": asdict(imported),
-        "library": asdict(library),
-        "opened": asdict(opened),
-        "ran": asdict(ran),
+        "imported": imported,
+        "library": _memory(),
     }
-    return figures, session
+    return figures, arrays
+
+
+def _open(rival: Rival, model: Path, threads: int) -> tuple[dict[str, Any], Any]:
+    gc.collect()
+    gc.disable()
+    before = page_faults()
+    with PeakPrivate() as peak:
+        session_ms, session = _timed(lambda: rival.open(model, threads))
+    after = page_faults()
+    opened = {"opened": _memory(), "peak": peak.nbytes}
+    if session is None:
+        return opened, None
+    faults = after - before if after is not None and before is not None else None
+    return opened | {"session_ms": session_ms, "faults": faults}, session
+
+
+def _run(
+    session: Any, feeds: dict[str, Any], options: argparse.Namespace
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    first_ms, outputs = _timed(lambda: session.run(None, feeds))
+    answered = time.monotonic()
+    answer_ms = (answered - options.started) * 1e3 if options.started else None
+    run_ms = calls.steady(lambda: session.run(None, feeds), options.seconds)
+    names = [output.name for output in session.get_outputs()]
+    figures = {"first_ms": first_ms, "answer_ms": answer_ms, "run_ms": run_ms}
+    return figures, dict(zip(names, outputs, strict=True))
+
+
+def _calls(
+    rival: Rival, session: Any, feeds: dict[str, Any], options: argparse.Namespace
+) -> dict[str, Any]:
+    """Return milliseconds a call, bound and awaited, and calls a second by number of threads."""
+    bound_ms = calls.bound(session, feeds, options.seconds)
+    per_second = {
+        str(threads): calls.throughput(lambda: session.run(None, feeds), threads, options.seconds)
+        for threads in calls.THREADS
+    }
+    parallel = rival.open(options.model, max(options.threads, _ASYNC_THREADS))
+    async_ms = calls.awaited(parallel, feeds, options.seconds)
+    return {"bound_ms": bound_ms, "async_ms": async_ms, "calls_per_second": per_second}
+
+
+def _memory() -> dict[str, Any]:
+    return asdict(memory(os.getpid()))
 
 
 def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
     result = action()
     return (time.perf_counter() - start) * 1e3, result
-
-
-def _steady(call: Callable[[], Any], seconds: float) -> float:
-    """Return the median time of a call in milliseconds, over blocks of calls."""
-    once = min(_block(call, 1) for _ in range(3))
-    calls = max(1, round(_BLOCK_SECONDS / once))
-    blocks: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(blocks) < _LEAST_BLOCKS or time.perf_counter() < end:
-        blocks.append(_block(call, calls))
-    return float(np.median(blocks)) / calls * 1e3
-
-
-def _block(call: Callable[[], Any], calls: int) -> float:
-    """Return the seconds that so many calls take."""
-    start = time.perf_counter()
-    for _ in range(calls):
-        call()
-    return time.perf_counter() - start
-
-
-def _hold(milliseconds: int) -> None:
-    """Wait until stdin ends, or so long at most.
-
-    A thread reads, without Python's buffer and its lock: select() takes no pipe on Windows.
-    """
-    reader = threading.Thread(target=os.read, args=(sys.stdin.fileno(), 1), daemon=True)
-    reader.start()
-    reader.join(milliseconds / 1e3)
 
 
 if __name__ == "__main__":

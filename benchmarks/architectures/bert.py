@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from math import sqrt
-
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from benchmarks.architectures.graph import Graph
+from benchmarks.architectures.transformer import DEVIATION, Transformer
 from benchmarks.inputs import Input
 
 _VOCABULARY, _POSITIONS, _TYPES = 30522, 512, 2
 _LAYERS, _HIDDEN, _HEADS, _INTERMEDIATE = 12, 768, 12, 3072
 _HEAD_SIZE = _HIDDEN // _HEADS
-
-# Larger than the 0.02 that training starts with, so that attention is not uniform.
-_DEVIATION = 0.05
 
 _TOKENS = ("batch", "sequence")
 BERT_INPUTS = (
@@ -40,11 +35,11 @@ def bert_base() -> ModelProto:
     return graph.model(BERT_INPUTS, _OUTPUTS)
 
 
-class _Bert(Graph):
+class _Bert(Transformer):
     """The graph, begun with what all layers use: sizes, shapes and the mask."""
 
     def __init__(self) -> None:
-        super().__init__("bert_base")
+        super().__init__("bert_base", _HIDDEN, _HEADS)
         batch, self._sequence = self._token_sizes()
         self._split = self._shape(batch, _HEADS, _HEAD_SIZE)
         self._merged = self._shape(batch, _HIDDEN)
@@ -86,58 +81,32 @@ class _Bert(Graph):
         x = self.node("Gather", words, "input_ids")
         x = self.node("Add", x, self.node("Gather", types, "token_type_ids"))
         x = self.node("Add", x, self.node("Gather", positions, used))
-        return self._layer_norm("embeddings.LayerNorm", x)
+        return self.layer_norm("embeddings.LayerNorm", x)
 
     def _table(self, name: str, rows: int) -> str:
-        return self.normal(f"embeddings.{name}.weight", (rows, _HIDDEN), _DEVIATION)
+        return self.normal(f"embeddings.{name}.weight", (rows, _HIDDEN), DEVIATION)
 
     def layer(self, name: str, x: str, output: str | None) -> str:
         """Add a transformer layer: attention and the feed-forward network."""
         y = self._attention(f"{name}.attention.self", x)
-        y = self._linear(f"{name}.attention.output.dense", y, _HIDDEN, _HIDDEN)
-        x = self._layer_norm(f"{name}.attention.output.LayerNorm", self.node("Add", y, x))
-        y = self._linear(f"{name}.intermediate.dense", x, _HIDDEN, _INTERMEDIATE)
-        y = self._gelu(name, y)
-        y = self._linear(f"{name}.output.dense", y, _INTERMEDIATE, _HIDDEN)
-        return self._layer_norm(f"{name}.output.LayerNorm", self.node("Add", y, x), output)
+        y = self.linear(f"{name}.attention.output.dense", y, _HIDDEN, _HIDDEN)
+        x = self.layer_norm(f"{name}.attention.output.LayerNorm", self.node("Add", y, x))
+        y = self.linear(f"{name}.intermediate.dense", x, _HIDDEN, _INTERMEDIATE)
+        y = self.gelu(name, y)
+        y = self.linear(f"{name}.output.dense", y, _INTERMEDIATE, _HIDDEN)
+        return self.layer_norm(f"{name}.output.LayerNorm", self.node("Add", y, x), output)
 
     def _attention(self, name: str, x: str) -> str:
-        query = self._heads(f"{name}.query", x, [0, 2, 1, 3])
-        key = self._heads(f"{name}.key", x, [0, 2, 3, 1])
-        value = self._heads(f"{name}.value", x, [0, 2, 1, 3])
-        scores = self.node("MatMul", query, key)
-        scores = self.node("Div", scores, self.floats(f"{name}.scale", sqrt(_HEAD_SIZE)))
-        weights = self.node("Softmax", self.node("Add", scores, self._mask), axis=-1)
-        context = self.node("MatMul", weights, value)
-        context = self.node("Transpose", context, perm=[0, 2, 1, 3])
+        query = self.heads(f"{name}.query", x, self._split, [0, 2, 1, 3])
+        key = self.heads(f"{name}.key", x, self._split, [0, 2, 3, 1])
+        value = self.heads(f"{name}.value", x, self._split, [0, 2, 1, 3])
+        context = self.attend(name, query, key, value, self._mask)
         return self.node("Reshape", context, self._merged)
-
-    def _heads(self, name: str, x: str, order: list[int]) -> str:
-        """Add a projection whose last axis is split into heads, axes ordered as asked."""
-        x = self.node("Reshape", self._linear(name, x, _HIDDEN, _HIDDEN), self._split)
-        return self.node("Transpose", x, perm=order)
-
-    def _linear(self, name: str, x: str, rows: int, columns: int) -> str:
-        weight = self.normal(f"{name}.weight", (rows, columns), _DEVIATION)
-        bias = self.normal(f"{name}.bias", (columns,), _DEVIATION)
-        return self.node("Add", bias, self.node("MatMul", x, weight))
-
-    def _layer_norm(self, name: str, x: str, output: str | None = None) -> str:
-        scale = self.normal(f"{name}.weight", (_HIDDEN,), _DEVIATION, mean=1.0)
-        bias = self.normal(f"{name}.bias", (_HIDDEN,), _DEVIATION)
-        options = {"axis": -1, "epsilon": 1e-12}
-        return self.node("LayerNormalization", x, scale, bias, output=output, **options)
-
-    def _gelu(self, name: str, x: str) -> str:
-        """Add x * (1 + erf(x / sqrt(2))) / 2 as the exporter spells it."""
-        y = self.node("Erf", self.node("Div", x, self.floats(f"{name}.sqrt_2", sqrt(2))))
-        y = self.node("Mul", x, self.node("Add", y, self.floats(f"{name}.one", 1.0)))
-        return self.node("Mul", y, self.floats(f"{name}.half", 0.5))
 
     def pooler(self, x: str) -> None:
         """Add what turns the first token's state into `pooler_output`."""
         first = self.node("Gather", x, self.integers("pooler.first", 0), axis=1)
-        weight = self.normal("pooler.dense.weight", (_HIDDEN, _HIDDEN), _DEVIATION)
-        bias = self.normal("pooler.dense.bias", (_HIDDEN,), _DEVIATION)
+        weight = self.normal("pooler.dense.weight", (_HIDDEN, _HIDDEN), DEVIATION)
+        bias = self.normal("pooler.dense.bias", (_HIDDEN,), DEVIATION)
         x = self.node("Gemm", first, weight, bias, transB=1)
         self.node("Tanh", x, output="pooler_output")

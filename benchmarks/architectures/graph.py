@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,10 +25,13 @@ class Graph:
     ----------
     name : str
         The graph's name.
+    data : binary file, optional
+        Where the weights go, as external data named after the file, instead of into the model.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, data: BinaryIO | None = None) -> None:
         self._name = name
+        self._data = data
         self._nodes: list[NodeProto] = []
         self._initializers: list[TensorProto] = []
         self._rng = np.random.default_rng(SEED)
@@ -54,9 +58,31 @@ class Graph:
         self._nodes.append(helper.make_node(op, inputs, [output], name=name, **attributes))
         return output
 
+    def transposed(self, name: str, matrix: str) -> str:
+        """Add a copy of an initializer, transposed; return its name."""
+        [found] = (one for one in self._initializers if one.name == matrix)
+        return self._initializer(name, np.ascontiguousarray(numpy_helper.to_array(found).T))
+
     def _initializer(self, name: str, values: np.ndarray) -> str:
-        """Add a tensor, its bytes in ``raw_data``."""
-        self._initializers.append(numpy_helper.from_array(values, name))
+        """Add a tensor, its bytes in ``raw_data`` or in the file of external data."""
+        if self._data is None:
+            self._initializers.append(numpy_helper.from_array(values, name))
+            return name
+        tensor = TensorProto(
+            name=name,
+            dims=values.shape,
+            data_type=helper.np_dtype_to_tensor_dtype(values.dtype),
+            data_location=TensorProto.EXTERNAL,
+        )
+        location = {
+            "location": Path(self._data.name).name,
+            "offset": str(self._data.tell()),
+            "length": str(values.nbytes),
+        }
+        for key, value in location.items():
+            tensor.external_data.add(key=key, value=value)
+        self._data.write(values.data)
+        self._initializers.append(tensor)
         return name
 
     def model(self, inputs: Iterable[Input], outputs: Mapping[str, Shape]) -> ModelProto:

@@ -18,10 +18,11 @@ from urllib.request import ProxyHandler, build_opener
 
 import psutil
 
+from benchmarks.forms import form_of
 from benchmarks.harness import WorkerError
 from benchmarks.memory import memory
 from benchmarks.models import Case
-from benchmarks.rivals import Rival
+from benchmarks.rivals import OPENVINO_CACHE, Rival
 from benchmarks.serve import SETTINGS_VARIABLE
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -62,10 +63,13 @@ def served(case: Case, rival: Rival, workers: int, threads: int) -> Iterator[Ser
     WorkerError
         The server ended, or not every worker answered in time.
     """
-    settings = {"rival": rival.name, "model": str(case.path.resolve()), "threads": threads}
+    model = form_of(rival.form, case.path.resolve(), case.folder)
+    settings = {"rival": rival.name, "model": str(model), "threads": threads}
+    case.openvino_cache.mkdir(parents=True, exist_ok=True)
     environment = {
         SETTINGS_VARIABLE: json.dumps(settings),
         "ORTMMAP_CACHE_DIR": os.fspath(case.cache),
+        OPENVINO_CACHE: os.fspath(case.openvino_cache),
     }
     command = [sys.executable, "-m", "benchmarks.serve.server", f"--workers={workers}"]
     with TemporaryDirectory() as folder:
