@@ -85,7 +85,7 @@ def _shared(name: str, stage: str) -> Column:
 
 
 def _peak(one: Record) -> float | None:
-    peak = one.figures["peak"]
+    peak = one.figures.get("peak")
     return None if peak is None else peak - one.figures["library"]["private"]
 
 

@@ -80,15 +80,16 @@ def _summary(parts: Sequence[Part]) -> str:
         "",
         *_head("section", "ortmmap's row", "compared with", AHEAD, EVEN, BEHIND),
     ]
-    losses: list[Verdict] = []
+    losses: list[tuple[str, Verdict]] = []
     for part in parts:
         for rival in part.section.ours:
             for name, compare in _COMPARED.items():
                 found = _judged(part, compare(part.report, rival))
                 if found:
                     lines.append(_counts(part.section.heading, name, found))
-            losses += _judged(part, against_best(part.report, rival))
-    losses = [one for one in losses if one.word == BEHIND]
+            judged = _judged(part, against_best(part.report, rival))
+            heading = part.section.heading
+            losses += [(heading, one) for one in judged if one.word == BEHIND]
     if not losses:
         return "\n".join([*lines, "", "Nowhere was another measured ahead of ortmmap."])
     return "\n".join([*lines, "", "Where another is ahead of ortmmap:", "", *_cases(losses)])
@@ -110,13 +111,17 @@ def _counts(heading: str, name: str, verdicts: Sequence[Verdict]) -> str:
     return markdown_line([heading, verdicts[0].ours, name, *counts])
 
 
-def _cases(verdicts: Sequence[Verdict]) -> list[str]:
-    lines = _head("model", "figure", "ortmmap's row", "its", "best of the others", "its", "ratio")
-    for one in sorted(verdicts, key=lambda one: (one.model, one.figure)):
+def _cases(losses: Sequence[tuple[str, Verdict]]) -> list[str]:
+    lines = _head(
+        *("section", "model", "figure", "ortmmap's row", "its"),
+        *("best of the others", "its", "ratio"),
+    )
+    for heading, one in losses:
         times = "" if one.times is None else f"{amount(one.times)}x"
         lines.append(
             markdown_line(
                 [
+                    heading,
                     one.model,
                     f"{one.figure}, {one.unit}",
                     one.ours,
@@ -153,8 +158,9 @@ def _bounds(parts: Sequence[Part], bounds: Mapping[str, float]) -> str:
         "- *page faults*: the faults while opening, each at the price of a private page, as a "
         "share of the opening (faults of mapped files are cheaper, so it is at most this);",
         "- *prepacking*: opening without a cache, with and without prepacking, the difference;",
-        "- *reading once*: how long one thread takes to read the file's bytes from memory: no run "
-        "that uses every weight once, as a step of GPT-2 does, can be shorter on one thread.",
+        "- *reading once*: how long one thread takes to read the file's bytes from memory, and as "
+        "a share of onnxruntime's run. Weights that stay in the CPU's caches are read faster, and "
+        "embeddings hardly at all; where the share is large, memory bounds the run.",
         "",
         *_head(
             *("model", "MB", "onnxruntime: open, ms", "page faults", "ortmmap: open, ms"),

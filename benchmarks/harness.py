@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -26,6 +27,7 @@ from benchmarks.worker import IMPORTED, RAN, READY
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 _LEAVE_SECONDS = 30
+_STEP_SECONDS = 1800  # a worker that takes longer for one step hangs
 
 
 class WorkerError(Exception):
@@ -299,14 +301,34 @@ class _Worker:
         return self._process.pid
 
     def wait_until(self, step: str) -> None:
-        """Read what it measured of itself, until it has reached a step."""
+        """Read what it measured of itself, until it has reached a step.
+
+        Raises
+        ------
+        WorkerError
+            It ended before, or took too long and was killed.
+        """
+        watchdog = threading.Timer(_STEP_SECONDS, self._process.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            if self._reads_until(step):
+                return
+        finally:
+            watchdog.cancel()
+        told = self._errors.read_text().strip()
+        if not told:
+            told = f"it ended before {step}, or was killed after {_STEP_SECONDS} s"
+        raise WorkerError(f"{self._title} failed:\n{told}")
+
+    def _reads_until(self, step: str) -> bool:
         assert self._process.stdout
         for line in self._process.stdout:
             if line.startswith("{"):
                 self._figures |= json.loads(line)
             if line.strip() == step:
-                return
-        raise WorkerError(f"{self._title} failed:\n{self._errors.read_text().strip()}")
+                return True
+        return False
 
     def go_on(self) -> None:
         """Let it take the next step."""

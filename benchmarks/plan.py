@@ -121,6 +121,88 @@ FULL = (
     ),
 )
 
+# Minutes instead of hours: two models, the rivals that matter most, few repetitions.
+_SHORT_RIVALS = (
+    "ort",
+    "ort-mmap",
+    "ort-prepacked",
+    "openvino-cached",
+    "ortmmap",
+    "ortmmap-cold",
+    "ortmmap-nocache",
+    "ortmmap-noprepack",
+)
+_SHORT_SERVED = ("ort", "ort-mmap", "ort-prepacked", "ortmmap-nocache", "ortmmap")
+
+SHORT = (
+    Section(
+        "open",
+        "Opening, files in the page cache",
+        (
+            "open",
+            *_each("--model", _TWO),
+            *_each("--rival", _SHORT_RIVALS),
+            *("--repeat=3", "--seconds=0.2"),
+        ),
+        figures=_OPENING[:-1],
+        ours=("ortmmap", "ortmmap-cold"),
+        judged=("import", "first run", *_OPENING),
+    ),
+    Section(
+        "cold",
+        "Opening, from disk",
+        (
+            *("open", "--cold-cache", "--model", "resnet50.onnx"),
+            *_each("--rival", _FROM_DISK),
+            *("--repeat=3", "--seconds=0"),
+        ),
+        figures=("open", "start to result"),
+        judged=("open", "start to result"),
+    ),
+    Section(
+        "memory",
+        "Memory of one process",
+        (
+            *("memory", "--model", "resnet50.onnx"),
+            *_each("--rival", _SHORT_SERVED),
+            "--repeat=2",
+        ),
+        figures=("private, run", "RSS, ran", "PSS, ran"),
+        judged=("private, open", "private, run", "RSS, ran"),
+    ),
+    Section(
+        "workers",
+        "Memory of many processes",
+        (
+            *("workers", "--model", "resnet50.onnx"),
+            *_each("--rival", _SHORT_SERVED),
+            *_each("--count", _COUNTS[:-1]),
+        ),
+        figures=("all ready", "peak private", "total PSS"),
+        judged=("all ready", "private", "peak private", "total PSS"),
+    ),
+    Section(
+        "run",
+        "What a call costs",
+        ("run", "--repeat=4", "--seconds=0.1"),
+        judged=("run", "run_with_iobinding", "awaited", "1 thread", "8 threads"),
+    ),
+    Section(
+        "threads",
+        "Threads on a model that computes",
+        ("run", "--model", "resnet50.onnx", "--repeat=4", "--seconds=0.5"),
+        figures=("1 thread", "2 threads", "4 threads", "8 threads"),
+        judged=("run", "1 thread", "2 threads", "4 threads", "8 threads"),
+    ),
+    Section(
+        "scale",
+        "How it grows",
+        ("scale", "--repeat=2", "--largest=1000"),
+        figures=("open", "private, open"),
+        judged=("open", "private, open"),
+    ),
+)
+
 # Seconds instead of minutes: tries every command, and its figures say little.
 QUICK = (
     Section(
@@ -172,3 +254,5 @@ QUICK = (
         judged=("open", "private, open"),
     ),
 )
+
+PLANS = {"full": FULL, "short": SHORT, "quick": QUICK}

@@ -26,7 +26,6 @@ def plot(report: Report, path: Path, dpi: int = 150, notes: bool = True) -> None
     grows = any(row.axis for row in report.rows)
     figure = _lines(report) if grows else _all_bars(report)
     width = figure.get_figwidth()
-    figure.suptitle(report.title, fontsize=13, fontweight="bold", color=_INK)
     if notes:
         figure.supxlabel(_wrapped(report.notes(), width), fontsize=8, color=_FAINT)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,6 +44,7 @@ def _all_bars(report: Report) -> Figure:
             _bars(panel, rows, name)
             panel.set_title(f"{name}, {unit}", fontsize=10, color=_INK)
         _label_rivals(row[0], model, rows)
+    figure.suptitle(report.title, fontsize=13, fontweight="bold", color=_INK)
     return figure
 
 
@@ -97,7 +97,16 @@ def _lines(report: Report) -> Figure:
         for panel in panels
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
     }
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=2, fontsize=8)
+    figure.legend(
+        handles.values(),
+        handles.keys(),
+        loc="outside upper center",
+        ncols=2,
+        fontsize=8,
+        title=report.title,
+        title_fontproperties={"size": 13, "weight": "bold"},
+        frameon=False,
+    )
     return figure
 
 

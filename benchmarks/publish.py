@@ -13,53 +13,59 @@ from benchmarks.bounds import bounds
 from benchmarks.document import Part, document, narrowed, relative
 from benchmarks.machine import machine
 from benchmarks.options import BUILD, FILE, plain_errors
-from benchmarks.plan import FULL, QUICK, Section
+from benchmarks.plan import PLANS, Section
 from benchmarks.plot import plot
 from benchmarks.report import Report, from_json
 
 _DPI = 80
 _DOCUMENT = BUILD.parent / "docs" / "benchmarks.md"
-_QUICK_DOCUMENT = BUILD / "quick" / "benchmarks.md"
 
 
 @click.command("report")
-@click.option("--quick", is_flag=True, help="Tiny models: tries every command, in a minute or two.")
+@click.option(
+    "--plan",
+    type=click.Choice(list(PLANS)),
+    default="full",
+    show_default=True,
+    help="full: hours. short: two models, some ten minutes. quick: tiny models, whose figures say "
+    "little, and the document goes to build/quick.",
+)
 @click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of every section's JSON, which is used again unless commands, machine or "
-    "versions differ.  [default: build/results; with --quick, build/quick]",
+    "versions differ.  [default: a folder of the plan's name in build]",
 )
 @click.option(
     "--again",
     multiple=True,
-    type=click.Choice(list(dict.fromkeys(section.name for section in (*FULL, *QUICK)))),
+    type=click.Choice(list(dict.fromkeys(one.name for plan in PLANS.values() for one in plan))),
     help="Measure this section again.",
 )
 @click.option(
     "--document",
     "path",
     type=FILE,
-    help="[default: docs/benchmarks.md; with --quick, build/quick/benchmarks.md]",
+    help="[default: docs/benchmarks.md]",
 )
 @click.pass_context
 def publish(
     context: click.Context,
-    quick: bool,
+    plan: str,
     results: Path | None,
     again: Sequence[str],
     path: Path | None,
 ) -> None:
     """Measure all sections that are not measured yet, and write the document with pictures."""
-    results = results or BUILD / ("quick" if quick else "results")
-    path = path or (_QUICK_DOCUMENT if quick else _DOCUMENT)
-    command = "python -m benchmarks report" + (" --quick" if quick else "")
+    results = results or BUILD / plan
+    path = path or (results / "benchmarks.md" if plan == "quick" else _DOCUMENT)
+    command = "python -m benchmarks report" + ("" if plan == "full" else f" --plan={plan}")
     group = context.find_root().command
     assert isinstance(group, click.Group)
     with plain_errors():
         measured = _bounds(results)
         parts = []
-        for section in QUICK if quick else FULL:
+        for section in PLANS[plan]:
             report = _measured(section, group, results, section.name in again)
             picture = path.with_name(f"{path.stem}-{section.name}.png")
             plot(narrowed(report, section), picture, dpi=_DPI, notes=False)

@@ -46,6 +46,8 @@ class Rival:
         More arguments of its ``InferenceSession``.
     empty_cache : bool
         Every session gets an empty folder for its cache.
+    opens : bool
+        Whether it opens a session at all, or imports and opens the library only.
     """
 
     name: str
@@ -57,16 +59,12 @@ class Rival:
     onnxruntime: tuple[int, int] = (1, 23)
     arguments: dict[str, Any] = field(default_factory=dict)
     empty_cache: bool = False
+    opens: bool = True
 
     @property
     def ours(self) -> bool:
         """Whether it is ortmmap."""
         return self.module == "ortmmap"
-
-    @property
-    def opens(self) -> bool:
-        """Whether it opens a session at all."""
-        return True
 
     def unavailable(self, model: Path) -> str | None:
         """Return why it can't open `model` here, or None if it can."""
@@ -109,18 +107,6 @@ class Rival:
         if self.empty_cache:
             arguments["cache"] = _empty_folder()
         return module.InferenceSession(str(model), options, providers=_PROVIDERS, **arguments)
-
-
-class BareRival(Rival):
-    """Imports, opens the native library, and opens no model: what N interpreters take anyway."""
-
-    @property
-    def opens(self) -> bool:
-        """Whether it opens a session at all."""
-        return False
-
-    def open(self, model: Path, threads: int) -> None:
-        """Return no session."""
 
 
 class OpenVinoRival(Rival):
@@ -235,9 +221,9 @@ RIVALS: dict[str, Rival] = {
             entries=_NO_PREPACKING,
             **_NO_CACHE,
         ),
-        BareRival("bare-onnxruntime", "no session, onnxruntime", "onnxruntime", ""),
-        BareRival("bare-ortmmap", "no session, ortmmap", "ortmmap", ""),
-        BareRival("bare-openvino", "no session, OpenVINO", "openvino", ""),
+        _ort("bare-onnxruntime", "no session, onnxruntime", opens=False),
+        _ours("bare-ortmmap", "no session, ortmmap", opens=False),
+        _openvino("bare-openvino", "no session, OpenVINO", opens=False),
     )
 }
 

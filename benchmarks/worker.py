@@ -109,15 +109,20 @@ def _import(rival: Rival, feeds: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def _open(rival: Rival, model: Path, threads: int) -> tuple[dict[str, Any], Any]:
     gc.collect()
     gc.disable()
+    if not rival.opens:
+        return {"opened": _memory()}, None
     before = page_faults()
     with PeakPrivate() as peak:
         session_ms, session = _timed(lambda: rival.open(model, threads))
     after = page_faults()
-    opened = {"opened": _memory(), "peak": peak.nbytes}
-    if session is None:
-        return opened, None
     faults = after - before if after is not None and before is not None else None
-    return opened | {"session_ms": session_ms, "faults": faults}, session
+    figures = {
+        "session_ms": session_ms,
+        "peak": peak.nbytes,
+        "faults": faults,
+        "opened": _memory(),
+    }
+    return figures, session
 
 
 def _run(
