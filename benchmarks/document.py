@@ -68,8 +68,12 @@ def document(parts: Sequence[Part], bounds: Mapping[str, float], command: str) -
 
 
 def _machine(parts: Sequence[Part]) -> str:
-    lines = dict.fromkeys(described(part.report.machine) for part in parts)
-    return " / ".join(f"{line}." for line in lines)
+    machines = [part.report.machine for part in parts]
+    lines = dict.fromkeys(described(machine) for machine in machines)
+    least = min(int(machine["cores"]) for machine in machines)
+    told = " / ".join(f"{line}." for line in lines)
+    more = "Figures of more threads or processes than cores include their waiting for one"
+    return f"{told} {more}; there are {least}."
 
 
 def _summary(parts: Sequence[Part]) -> str:

@@ -40,7 +40,9 @@ def line(at: Sequence[float], figures: Sequence[float]) -> tuple[float, float, f
     if len(set(at)) < 3:
         return None
     x, y = np.asarray(at, float), np.asarray(figures, float)
-    slope, intercept = np.polynomial.Polynomial.fit(x, y, 1).convert(domain=(-1, 1)).coef[::-1]
+    from_mean = x - x.mean()
+    slope = float(from_mean @ (y - y.mean()) / (from_mean @ from_mean))
+    intercept = float(y.mean() - slope * x.mean())
     scatter = float(((y - y.mean()) ** 2).sum())
     left = float(((y - (slope * x + intercept)) ** 2).sum())
-    return float(slope), float(intercept), 1 - left / scatter if scatter > 0 else 1.0
+    return slope, intercept, 1 - left / scatter if scatter > 0 else 1.0

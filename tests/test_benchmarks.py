@@ -314,6 +314,8 @@ def test_a_line_is_found(module):
     slope, intercept, fit = line([1, 2, 4, 8], [5, 7, 11, 19])
     assert (slope, intercept, fit) == pytest.approx((2, 3, 1))
     assert line([1, 2, 3], [4, 4, 4]) == pytest.approx((0, 4, 1))
+    assert line([1, 2, 4, 8], [0, 0, 0, 0]) == (0, 0, 1)
+    assert line([1, 2, 4, 8], [0.1, 0.1, 0.1, 0.1]) == pytest.approx((0, 0.1, 1))
     assert line([1, 1, 2], [1, 2, 3]) is None
     *_, fit = line([1, 2, 3, 4], [1, 5, 0, 4])
     assert 0 <= fit < 0.5
@@ -373,7 +375,9 @@ def test_the_best_of_the_others_is_no_row_of_ours_and_opens_something(module):
 def test_a_report_comes_back_from_json(module):
     reports = module("report")
     rows = [row(module, "ort", at=at, open=(1, 2), private=None) for at in (1, 2)]
-    bare = dataclasses.replace(row(module, "bare-ortmmap", at=2, open=(1,)), difference=None)
+    bare = dataclasses.replace(
+        row(module, "bare-ortmmap", at=2, open=(1,), private=None), difference=None
+    )
     made = report(module, [*rows, bare], {"open": "ms", "private": "MiB"}, nbytes={"m": 3})
     assert reports.from_json(json.loads(json.dumps(reports.as_json(made)))) == made
     with pytest.raises(ValueError, match="not a report"):
@@ -536,7 +540,7 @@ def test_memory(command, tmp_path):
     path = tmp_path / "memory.json"
     rivals = ("--rival", "ort", "--rival", "ort-prepacked")
     options = ("--repeat=1", "--seconds=0", "--json", path)
-    printed = command("memory", "--model", "weights_1.onnx", *rivals, *options)
+    printed = command("memory", "--model", "weights_1.onnx", *rivals, *options, "--markdown")
     assert "no session, onnxruntime" in printed
     assert figures(path)["private, open"]["median"] > 0
     assert figures(path, 2)["private, open"]["median"] < 1
@@ -576,17 +580,47 @@ def test_scale(command, tmp_path):
     assert {one["unit"] for one in values["growth"] if one["figure"] == "open"} == {"ms"}
 
 
-def test_a_rival_that_cannot_open_the_model_is_left_out(command, tmp_path, monkeypatch, module):
-    rivals = module("rivals").RIVALS
-    broken = dataclasses.replace(rivals["ortmmap"], entries={"session.disable_prepacking": "7"})
-    monkeypatch.setitem(rivals, "ortmmap", broken)  # the parent's: the title stays
-    printed = command("open", "--model", "nodes_10.onnx", "--rival", "ort", "--repeat=1")
-    assert "onnxruntime" in printed
+def test_a_rival_that_cannot_open_the_model_is_left_out(command, monkeypatch, module):
+    harness = module("harness")
+    form_of = harness.form_of
+
+    def failing(form, *args):
+        if form == "external":
+            raise ValueError("no room for it")
+        return form_of(form, *args)
+
+    monkeypatch.setattr(harness, "form_of", failing)
+    rivals = ("--rival", "ort", "--rival", "ort-external")
+    options = ("--model", "nodes_10.onnx", "--repeat=1", "--seconds=0", "--markdown")
+    printed = command("open", *rivals, *options)
+    reason = "onnxruntime, external data (no room for it)"
+    assert f"Left out of nodes_10.onnx: {reason}." in printed
+    assert "| onnxruntime, external data |" not in printed
+
+
+def test_a_model_that_nothing_opens(command, tmp_path):
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"not a model")
     printed = command("open", "--model", path, "--rival", "ort", fails=True)
     assert "broken.onnx" in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("import time; time.sleep(60)", r"before RAN, or was killed after 0\.2 s"),
+        ("raise ValueError('its own reason')", "its own reason"),
+    ],
+)
+def test_a_worker_that_hangs_or_ends_is_told(module, monkeypatch, code, told):
+    harness = module("harness")
+    monkeypatch.setattr(harness, "_STEP_SECONDS", 0.2 if "sleep" in code else WAIT_SECONDS)
+    command = harness._Command([sys.executable, "-c", code], {})
+    with harness._Worker("A rival", command) as worker:
+        with pytest.raises(harness.WorkerError, match=f"(?s)A rival failed.*{told}"):
+            worker.wait_until("RAN")
+        assert worker._process.wait(WAIT_SECONDS) != 0
 
 
 def test_an_unknown_size_and_model_are_refused(command, tmp_path):
