@@ -53,11 +53,14 @@ class Part:
     picture: str
 
 
-def document(parts: Sequence[Part], bounds: Mapping[str, float], command: str) -> str:
+def document(
+    parts: Sequence[Part], bounds: Mapping[str, float], command: str, note: str = ""
+) -> str:
     """Return the document, as Markdown."""
     pieces = [
         "# Benchmarks",
         f"Made by `{command}`, which runs the commands below. {_machine(parts)}",
+        note,
         _HOW,
         _summary(parts),
         _bounds(parts, bounds),

@@ -59,11 +59,20 @@ def _each(option: str, values: Sequence[object]) -> tuple[str, ...]:
     return tuple(word for value in values for word in (option, str(value)))
 
 
+def _serve(seconds: int, repeat: int) -> Section:
+    return Section(
+        "serve",
+        "Behind a web server",
+        ("serve", f"--seconds={seconds}", f"--repeat={repeat}"),
+        judged=("requests", "p50", "p99", "total PSS", "until all answer"),
+    )
+
+
 FULL = (
     Section(
         "open",
         "Opening, files in the page cache",
-        ("open", *_each("--model", (*_ALL, "one_node.onnx")), "--repeat=4", "--seconds=0.3"),
+        ("open", *_each("--model", (*_ALL, "one_node.onnx")), "--repeat=3", "--seconds=0.3"),
         figures=_OPENING[:-1],
         rivals=_DRAWN,
         models=("bert_base.onnx", "resnet50.onnx", "gpt2.onnx"),
@@ -119,9 +128,10 @@ FULL = (
         figures=("open", "private, open"),
         judged=("open", "private, open"),
     ),
+    _serve(seconds=10, repeat=3),
 )
 
-# Minutes instead of hours: two models, the rivals that matter most, few repetitions.
+# Less: two models, the rivals that matter most, few repetitions.
 _SHORT_RIVALS = (
     "ort",
     "ort-mmap",
@@ -201,6 +211,7 @@ SHORT = (
         figures=("open", "private, open"),
         judged=("open", "private, open"),
     ),
+    _serve(seconds=5, repeat=2),
 )
 
 # Seconds instead of minutes: tries every command, and its figures say little.

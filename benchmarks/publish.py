@@ -27,8 +27,8 @@ _DOCUMENT = BUILD.parent / "docs" / "benchmarks.md"
     type=click.Choice(list(PLANS)),
     default="full",
     show_default=True,
-    help="full: hours. short: two models, some ten minutes. quick: tiny models, whose figures say "
-    "little, and the document goes to build/quick.",
+    help="full: every rival on six models. short: two models, some ten minutes. quick: tiny models, "
+    "whose figures say little, and the document goes to build/quick.",
 )
 @click.option(
     "--results",
@@ -48,13 +48,16 @@ _DOCUMENT = BUILD.parent / "docs" / "benchmarks.md"
     type=FILE,
     help="[default: docs/benchmarks.md]",
 )
+@click.option("--note", default="", help="What else the document shall say of the machine.")
 @click.pass_context
 def publish(
     context: click.Context,
+    *,
     plan: str,
     results: Path | None,
     again: Sequence[str],
     path: Path | None,
+    note: str,
 ) -> None:
     """Measure all sections that are not measured yet, and write the document with pictures."""
     results = results or BUILD / plan
@@ -70,7 +73,7 @@ def publish(
             picture = path.with_name(f"{path.stem}-{section.name}.png")
             plot(narrowed(report, section), picture, dpi=_DPI, notes=False)
             parts.append(Part(section, report, relative(picture, path)))
-        path.write_text(document(parts, measured, command))
+        path.write_text(document(parts, measured, command, note))
     click.echo(f"Written: {path}")
 
 

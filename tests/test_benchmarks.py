@@ -452,7 +452,8 @@ _BOUNDS = {"read_gb_per_s": 10.0, "zero_page_ns": 500.0, "file_page_ns": 50.0}
 
 def test_the_document_says_what_the_figures_say(module):
     document = module("document").document
-    text = document(parts(module, (1, 1.1, 1.2), (50, 51, 52)), _BOUNDS, "the command")
+    text = document(parts(module, (1, 1.1, 1.2), (50, 51, 52)), _BOUNDS, "the command", "A note.")
+    assert "\n\nA note.\n\n" in text
     assert "| Opening | ortmmap | the first row | 1 | 0 | 0 |" in text
     assert "| Opening | ortmmap-cold | the best of the others | 0 | 0 | 1 |" in text
     assert "| Opening | m | open, ms | ortmmap-cold | 51.0 | ort | 10.0 | 5.10x |" in text

@@ -82,7 +82,9 @@ class Serving:
 
                 rows += _rows(case, rivals, self._alternate(case, rivals, request, starting))
                 left_out += reasons
-        return Report("Serving a model", self._caption(request), _UNITS, rows, left_out, machine())
+        caption = self._caption(request)
+        more = ["requests"]
+        return Report("Serving a model", caption, _UNITS, rows, left_out, machine(), more)
 
     def _alternate(
         self,
