@@ -139,7 +139,6 @@ def _grown(panel: Axes, rows: list[Row], name: str) -> None:
     if max(amounts) > 100 * min(amounts):
         panel.set_xscale("log")
         panel.set_yscale("log")  # what is not above 0 is left out
-    panel.set_ylim(bottom=0)
     panel.tick_params(labelsize=7)
     panel.grid(color="#eeeeee")
     panel.spines[["top", "right"]].set_visible(False)
