@@ -22,8 +22,9 @@ from ortmmap._runtime import (
 from ortmmap.options import ExecutionMode, ExecutionOrder, GraphOptimizationLevel, SessionOptions
 
 if TYPE_CHECKING:
-    from ortmmap import capi, errors
+    from ortmmap import _capi, capi, errors
     from ortmmap._binding import IOBinding
+    from ortmmap._capi import get_capi
     from ortmmap._environment import (
         disable_telemetry_events,
         enable_telemetry_events,
@@ -62,6 +63,7 @@ __version__ = "0.1.0"
 # Where the names are that are imported when first asked for.
 _LATER = {
     "_binding": ("IOBinding",),
+    "_capi": ("get_capi",),
     "_environment": (
         "disable_telemetry_events",
         "enable_telemetry_events",
@@ -90,7 +92,7 @@ _LATER = {
     "unsupported": ("set_default_logger_callback", "set_default_logger_verbosity", "set_seed"),
 }
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names}
-_MODULES = ("capi", "errors")
+_MODULES = ("_capi", "capi", "errors")
 
 __all__ = [
     "CacheWarning",
@@ -126,6 +128,7 @@ __all__ = [
     "get_all_providers",
     "get_available_providers",
     "get_build_info",
+    "get_capi",
     "get_device",
     "get_ep_devices",
     "get_include",

@@ -1,6 +1,6 @@
 """Runs on ONNX Runtime's own threads: for a callback, and for asyncio."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._call cimport Call
 from ortmmap._open cimport OpenSession
 from ortmmap._options cimport RunOptions

@@ -1,6 +1,6 @@
 """IOBinding: inputs and outputs bound once, for many runs."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._open cimport OpenSession
 
 cdef class IOBinding:

@@ -2,7 +2,7 @@
 
 from cpython.object cimport PyObject
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._metadata cimport NodeArg
 from ortmmap._open cimport OpenSession
 from ortmmap._ort_value cimport OrtValue

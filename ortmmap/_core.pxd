@@ -1,6 +1,6 @@
 """Session: an ONNX Runtime session over mapped bytes."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._call cimport Call
 from ortmmap._open cimport OpenSession
 from ortmmap._options cimport RunOptions

@@ -182,9 +182,13 @@ cdef class Session:
         Raises
         ------
         RuntimeError
-            Where it is running, or this is the callback of `run_async`.
+            Where it is running, this is the callback of `run_async`, or C code holds a handle.
         """
         self._check_idle("close")
+        if self._open.handles:
+            raise RuntimeError(
+                f"cannot close the session: {self._open.handles} handles of the C API hold it"
+            )
         self._open.release()
         self._source = None
 
@@ -531,6 +535,11 @@ cdef class Session:
                 if self._open.forks != forks and self._open.session != NULL:
                     self._use(self._create(self._open.model, self._providers), self._providers)
         return self._open
+
+    cdef ort.OrtSession *native(self) except NULL:
+        """Lend ONNX Runtime's session, which lives until the Session is closed or goes."""
+        self._open.check_open()
+        return self._open.session
 
     cdef OpenSession _create(self, object source, list providers):
         """Open the model, or one more session of a `Model`."""

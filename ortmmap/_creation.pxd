@@ -1,6 +1,6 @@
 """Which way a session is created: in place, from the cache, with prepacked weights shared."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._model cimport Model
 
 cdef ort.OrtSession *create_session(

@@ -18,8 +18,8 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from ortmmap cimport c_dlpack_abi as dl
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_dlpack_abi as dl
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._types cimport dtype_of, element_type_name
 
 cnp.import_array()

@@ -5,7 +5,7 @@ import os
 
 from cpython.buffer cimport PyBuffer_FillInfo
 
-from ortmmap cimport c_mapping as cm
+cimport ortmmap.c_mapping as cm
 from ortmmap._runtime cimport native_path
 
 from ortmmap import errors

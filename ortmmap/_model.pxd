@@ -1,6 +1,6 @@
 """Model: the file or the buffer that a session is created from."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._mapping cimport Mapping
 from ortmmap._prepack cimport Recording
 from ortmmap.c_model_guard cimport ortmmap_guard

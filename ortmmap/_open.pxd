@@ -1,6 +1,6 @@
 """OpenSession: ONNX Runtime's session and the model's bytes that it may point into."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._model cimport Model
 from ortmmap.c_model_guard cimport ortmmap_guard
 
@@ -27,6 +27,9 @@ cdef class OpenSession:
     cdef int forks               # of the process that opened it, which alone may use it
     # The model's; its `users` counts calls of ONNX Runtime under way. NULL until open.
     cdef ortmmap_guard *guard
+    # Handles of the C API, which close() refuses to pull this from under. Guarded by the
+    # interpreter lock.
+    cdef Py_ssize_t handles
 
     cdef int describe(self) except -1
     cdef Use use(self) noexcept nogil

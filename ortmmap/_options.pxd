@@ -1,6 +1,6 @@
 """ONNX Runtime's own options: a session's, made from a SessionOptions, and a run's."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 
 cdef class NativeOptions:
     # Set once, by make_session_options; released by release() or with the object.

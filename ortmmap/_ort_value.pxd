@@ -1,6 +1,6 @@
 """OrtValue: a value that users hold."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._values cimport Value
 
 cdef class OrtValue(Value):

@@ -4,7 +4,7 @@ cimport cython
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t
 
-from ortmmap cimport c_dlpack_abi as dl
+cimport ortmmap.c_dlpack_abi as dl
 from ortmmap._dlpack cimport array_from_dlpack, dlpack_capsule
 from ortmmap._metadata cimport take_type_name
 from ortmmap._runtime cimport allocator, api, check, load

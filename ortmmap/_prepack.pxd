@@ -1,7 +1,7 @@
 """Recorded creations of sessions, and the pages that their blocks are shared with."""
 
-from ortmmap cimport c_ort_abi as ort
-from ortmmap cimport c_shared_pages as csp
+cimport ortmmap.c_ort_abi as ort
+cimport ortmmap.c_shared_pages as csp
 
 cdef class Pages:
     # All set once, when it is made. `_view` keeps the mapping that `store.data` lies in.

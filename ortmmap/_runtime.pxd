@@ -1,6 +1,6 @@
 """ONNX Runtime's shared library: its table of functions and the process's one environment."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 
 # Set once by load(), under its lock, and constant from then on: read freely, without the
 # interpreter lock too, by whoever has called load().

@@ -1,6 +1,6 @@
 """SparseTensor: the values of a tensor that are not zero, and where they are."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._values cimport Value
 
 cdef class SparseTensor(Value):

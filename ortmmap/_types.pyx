@@ -6,7 +6,7 @@ it, and is imported when the first of them is met.
 
 from libc.stdint cimport uint8_t
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 
 import numpy as np
 
@@ -118,7 +118,7 @@ cdef int numpy_number(int element_type) noexcept:
     return _numpy_type[element_type] if 0 <= element_type < ELEMENT_TYPES else -1
 
 
-cdef int bits_of(int element_type) noexcept:
+cdef int bits_of(int element_type) noexcept nogil:
     """Give how many bits an element takes in a tensor; 0 for strings and unknown types."""
     return _bits[element_type] if 0 <= element_type < ELEMENT_TYPES else 0
 

@@ -1,6 +1,6 @@
 """Value: owns one value of ONNX Runtime."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 
 cdef class Value:
     # All set once, when the object is made, and released with it, the value first.

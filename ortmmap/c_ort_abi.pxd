@@ -104,6 +104,9 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
     ctypedef enum OrtErrorCode:
         ORT_OK
         ORT_FAIL
+        ORT_INVALID_ARGUMENT
+        ORT_NO_SUCHFILE
+        ORT_NOT_IMPLEMENTED
 
     ctypedef enum OrtLoggingLevel:
         ORT_LOGGING_LEVEL_WARNING
