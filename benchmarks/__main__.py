@@ -212,6 +212,22 @@ def counts_(json_file: Path | None, update: bool) -> None:
             raise click.ClickException(f"a count is over its bound in {counts.FILE}")
 
 
+@cli.command("capi")
+@STORE
+@click.option("--rounds", type=click.IntRange(1), default=2000, show_default=True)
+def capi_(store: Store, rounds: int) -> None:
+    """Measure what one call costs from C: ONNX Runtime's own C API against ortmmap's."""
+    from benchmarks.native_calls import measure
+
+    with plain_errors():
+        pairs = measure(store.onnx("one_node"), BUILD, rounds)
+    for pair in pairs:
+        click.echo(
+            f"{pair.ours}: {pair.our_ns:.0f} ns, {pair.ratio:.2f}x of {pair.theirs}: "
+            f"{pair.their_ns:.0f} ns"
+        )
+
+
 @cli.command("demo")
 @STORE
 @click.option("--plot", type=FILE, default=BUILD / "demo.png", help="[default: build/demo.png]")

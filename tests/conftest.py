@@ -14,6 +14,8 @@ sys.path.append(str(Path(__file__).parent.parent))  # benchmarks
 import models
 from support import to_ort
 
+pytest_plugins = ["installed"]
+
 
 @pytest.fixture(scope="session")
 def affine() -> bytes:

@@ -48,7 +48,8 @@ static int ort_run(void) {
       failed(api->Run(ort_session, run_options, names, (const OrtValue *const *)&x, 1, names + 1, 1,
                       &y)) ||
       failed(api->GetTensorMutableData(y, (void **)&data)) ||
-      failed(api->GetTensorTypeAndShape(y, &info)) || failed(api->GetTensorElementType(info, &type)) ||
+      failed(api->GetTensorTypeAndShape(y, &info)) ||
+      failed(api->GetTensorElementType(info, &type)) ||
       failed(api->GetDimensionsCount(info, &rank)) || failed(api->GetDimensions(info, sizes, rank)))
     return 1;
   sink = data[sizes[1] - 1];
@@ -125,15 +126,18 @@ static int our_prepared_run(void) {
 }
 
 static int (*const rivals[])(void) = {
-    ort_run,       ort_run_known,  our_run,         ort_run_into,
-    our_run_into,  ort_run_values, ort_run_binding, our_prepared_run,
+    ort_run,      ort_run_known,  our_run,         ort_run_into,
+    our_run_into, ort_run_values, ort_run_binding, our_prepared_run,
 };
 enum { RIVALS = sizeof(rivals) / sizeof(rivals[0]) };
 
-static int set_up(void) {
+static int set_up(const char *path) {
+  ortmmap_session_options options = {.struct_size = sizeof(options), .intra_op_num_threads = 1};
   ortmmap_input x = {"x", input, sizeof(input), shape, 2, ORTMMAP_FLOAT, 0};
   ortmmap_output y = {"y", output, sizeof(output), shape, 2, ORTMMAP_FLOAT, 0, NULL};
   ortmmap_error error;
+  if (table->session_open(path, &options, &session, &error) != ORTMMAP_OK)
+    return fprintf(stderr, "%s\n", error.message);
   api = table->session_ort_api(session);
   ort_session = table->session_ort(session);
   if (failed(api->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &cpu)) ||
@@ -154,6 +158,7 @@ static void tear_down(void) {
   api->ReleaseValue(bound_values[0]);
   api->ReleaseRunOptions(run_options);
   api->ReleaseMemoryInfo(cpu);
+  table->session_release(session);
 }
 
 static double now(void) {
@@ -162,13 +167,12 @@ static double now(void) {
   return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
-/* Writes the nanoseconds of a call, `rounds` of them for each rival, of blocks of `calls` calls that
- * alternate. Returns 0, or what failed is on standard error. */
-int measure(const ortmmap_capi *functions, ortmmap_session *measured, size_t rounds, size_t calls,
+/* Writes the nanoseconds of a call of the model at `path`, `rounds` of them for each rival, of
+ * blocks of `calls` calls that alternate. Returns 0; else what failed is on standard error. */
+int measure(const ortmmap_capi *functions, const char *path, size_t rounds, size_t calls,
             double *nanoseconds) {
   table = functions;
-  session = measured;
-  if (set_up())
+  if (set_up(path))
     return 1;
   for (size_t round = 0; round < rounds; round++) {
     for (size_t rival = 0; rival < RIVALS; rival++) {
