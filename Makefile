@@ -23,8 +23,9 @@ test: $(VENV)/installed
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint ortmmap
-	$(BIN)/clang-format --dry-run -Werror include/ortmmap/*.h ortmmap/*.h tests/native/*.[ch]
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint ortmmap examples
+	$(BIN)/clang-format --dry-run -Werror include/ortmmap/*.h ortmmap/*.h tests/native/*.[ch] \
+		benchmarks/*.c examples/*/*.c examples/*/*.cpp
 
 # ORT_HEADERS names the folder of the official C header, for the comparison with ours.
 native: $(VENV)/installed

@@ -22,7 +22,7 @@ from ortmmap._runtime import (
 from ortmmap.options import ExecutionMode, ExecutionOrder, GraphOptimizationLevel, SessionOptions
 
 if TYPE_CHECKING:
-    from ortmmap import _capi, capi, errors
+    from ortmmap import capi, errors
     from ortmmap._binding import IOBinding
     from ortmmap._capi import get_capi
     from ortmmap._environment import (

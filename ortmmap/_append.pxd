@@ -1,6 +1,6 @@
 """Execution providers, added to ONNX Runtime's session options."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 
 cdef int append_providers(
     ort.OrtSessionOptions *native, object options, list providers

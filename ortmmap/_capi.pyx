@@ -17,10 +17,10 @@ from ortmmap._capi_errors cimport fail, fail_exception, raise_error, succeed
 from ortmmap._capi_run cimport (
     Handle,
     check,
-    prepare,
+    prepare as prepare_run,
     prepared_run,
     release_outputs,
-    run,
+    run as run_session,
     unprepare,
 )
 from ortmmap._core cimport Session
@@ -38,7 +38,6 @@ from ortmmap.c_capi cimport (
     ORTMMAP_INVALID_ARGUMENT,
     ORTMMAP_LOG_DEFAULT,
     ORTMMAP_LOG_FATAL,
-    ORTMMAP_OK,
     ORTMMAP_OPTIMIZE_ALL,
     ORTMMAP_OPTIMIZE_DEFAULT,
     ortmmap_capi,
@@ -129,7 +128,7 @@ cdef class LentMemory:
 
 cdef ortmmap_session *new_handle(Session session) except NULL:
     """Make a handle, which the caller releases."""
-    cdef OpenSession open_ = session._open
+    cdef OpenSession open_ = session._here()
     cdef Description description
     cdef Handle *handle
     open_.check_open()
@@ -439,13 +438,17 @@ cdef ort.OrtSession *session_ort(const ortmmap_session *session) noexcept nogil:
 
 
 cdef const ort.OrtApi *session_ort_api(const ortmmap_session *session) noexcept nogil:
-    return NULL if session == NULL else api
+    if session == NULL:
+        return NULL
+    return api
 
 
 cdef const void *session_mapping(const ortmmap_session *session, size_t *size) noexcept nogil:
     if size != NULL:
         size[0] = 0 if session == NULL else (<const Handle *>session).mapping_size
-    return NULL if session == NULL else (<const Handle *>session).mapping
+    if session == NULL:
+        return NULL
+    return (<const Handle *>session).mapping
 
 
 # --- for Cython ---
@@ -475,7 +478,7 @@ cdef class SessionHandle:
         size_t output_count,
     ) except -1 nogil:
         cdef ortmmap_error error
-        run(self.session, inputs, input_count, outputs, output_count, NULL, &error)
+        run_session(self.session, inputs, input_count, outputs, output_count, NULL, &error)
         return raise_error(&error)
 
     cdef PreparedRun prepare(
@@ -487,7 +490,7 @@ cdef class SessionHandle:
     ):
         cdef PreparedRun made = PreparedRun.__new__(PreparedRun)
         cdef ortmmap_error error
-        prepare(
+        prepare_run(
             self.session, inputs, input_count, outputs, output_count, &made.prepared, &error
         )
         raise_error(&error)
@@ -532,9 +535,9 @@ _functions.session_ort = session_ort
 _functions.session_ort_api = session_ort_api
 _functions.session_mapping = session_mapping
 _functions.session_check = check
-_functions.run = run
+_functions.run = run_session
 _functions.release_outputs = release_outputs
-_functions.prepare = prepare
+_functions.prepare = prepare_run
 _functions.prepared_run = prepared_run
 _functions.prepared_release = prepared_release
 

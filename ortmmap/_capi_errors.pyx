@@ -142,7 +142,7 @@ cdef int raise_error(const ortmmap_error *error) except -1 nogil:
     if error.code == ORTMMAP_OK:
         return 0
     with gil:
-        text = error.message.decode("utf-8", "replace")
+        text = (<char *>error.message).decode("utf-8", "replace")
         if error.ort_code:
             raise errors.from_status(error.ort_code, text)
         raise _exceptions.get(error.code, errors.OrtError)(text)

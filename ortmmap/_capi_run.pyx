@@ -8,13 +8,17 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, strcmp
 
 from ortmmap._capi_errors cimport fail, fail_argument, fail_status, succeed
-from ortmmap._runtime cimport allocator, api, api_24, cpu_memory, default_run_options
+from ortmmap._open cimport CHANGED, FORKED, USABLE, OpenSession, Use
+from ortmmap._runtime cimport allocator, api, api_24, cpu_memory, default_run_options, forks
 from ortmmap._types cimport bits_of
 from ortmmap.c_atomic_count cimport ortmmap_count_add, ortmmap_count_set
 from ortmmap.c_capi cimport (
     ORTMMAP_BUSY,
+    ORTMMAP_CLOSED,
+    ORTMMAP_FORKED,
     ORTMMAP_INVALID_ARGUMENT,
     ORTMMAP_KIND_TENSOR,
+    ORTMMAP_MODEL_CHANGED,
     ORTMMAP_NOT_SUPPORTED,
     ORTMMAP_OK,
     ORTMMAP_OUT_OF_MEMORY,
@@ -59,12 +63,28 @@ cdef struct Tensor:
 
 cdef inline int enter(const Handle *handle, ortmmap_error *error) noexcept nogil:
     """Begin to use ONNX Runtime's session."""
-    return ORTMMAP_OK
+    cdef Use use = (<OpenSession>handle.open).enter()
+    return ORTMMAP_OK if use == USABLE else fail_use(error, use)
 
 
 cdef inline int leave(const Handle *handle, ortmmap_error *error) noexcept nogil:
     """End to use ONNX Runtime's session."""
-    return ORTMMAP_OK
+    cdef Use use = (<OpenSession>handle.open).leave()
+    return ORTMMAP_OK if use == USABLE else fail_use(error, use)
+
+
+cdef int fail_use(ortmmap_error *error, Use use) noexcept nogil:
+    """Say why a session may not be used."""
+    if use == FORKED:
+        return fail(
+            error, ORTMMAP_FORKED,
+            b"the handle was made before a fork, and belongs to the parent process",
+        )
+    if use == CHANGED:
+        return fail(
+            error, ORTMMAP_MODEL_CHANGED, b"a file of the model was truncated while it was in use"
+        )
+    return fail(error, ORTMMAP_CLOSED, b"the session is closed")
 
 
 cdef int check(const ortmmap_session *session, ortmmap_error *error) noexcept nogil:
@@ -388,7 +408,7 @@ cdef int give(
     if code != ORTMMAP_OK:
         forget_shape(&made)
         return code
-    made.owner = value[0]
+    made.owner, made.process = value[0], forks
     value[0] = NULL
     output[0] = made
     return ORTMMAP_OK
@@ -400,7 +420,6 @@ cdef int describe(
     """Say where a tensor's elements are, and how many; the shape is the value's own, or owned."""
     cdef ort.ONNXTensorElementDataType element_type = ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED
     cdef ort.OrtStatus *status
-    cdef int code
     output.shape, output.rank = NULL, 0
     if api_24 != NULL:
         status = api_24.GetTensorElementTypeAndShapeDataReference(
@@ -491,8 +510,9 @@ cdef void release_outputs(ortmmap_output *outputs, size_t count) noexcept nogil:
     for index in range(count):
         if outputs[index].owner == NULL:
             continue
-        forget_shape(&outputs[index])
-        api.ReleaseValue(<ort.OrtValue *>outputs[index].owner)
+        if outputs[index].process == forks:
+            forget_shape(&outputs[index])
+            api.ReleaseValue(<ort.OrtValue *>outputs[index].owner)
         outputs[index].owner = outputs[index].data = NULL
         outputs[index].size = outputs[index].rank = 0
 
@@ -554,7 +574,8 @@ cdef int make_binding(Prepared *made, const Call *call, ortmmap_error *error) no
 
 
 cdef void release_prepared(Prepared *prepared) noexcept nogil:
-    if prepared.binding != NULL:
+    """Free what was bound, but for the parent's in the child of a fork, whose locks may be held."""
+    if prepared.binding != NULL and (<OpenSession>prepared.handle.open).forks == forks:
         api.ReleaseIoBinding(prepared.binding)
     free(prepared)
 
@@ -566,14 +587,17 @@ cdef int prepared_run(
     cdef int code
     if bound == NULL:
         return fail(error, ORTMMAP_INVALID_ARGUMENT, b"prepared is NULL")
-    if ortmmap_count_set(&bound.busy, 1):
-        return fail(error, ORTMMAP_BUSY, b"another thread is running this; threads need one each")
     code = enter(bound.handle, error)
-    if code == ORTMMAP_OK:
-        code = finish(bound.handle, api.RunWithBinding(
-            bound.handle.session, default_run_options if options == NULL else options,
-            bound.binding,
-        ), error)
+    if code != ORTMMAP_OK:
+        return code
+    if ortmmap_count_set(&bound.busy, 1):
+        leave(bound.handle, NULL)
+        return fail(error, ORTMMAP_BUSY, b"another thread is running this; threads need one each")
+    code = finish(bound.handle, api.RunWithBinding(
+        bound.handle.session,
+        default_run_options if options == NULL else options,
+        bound.binding,
+    ), error)
     ortmmap_count_set(&bound.busy, 0)
     return succeed(error) if code == ORTMMAP_OK else code
 

@@ -7,7 +7,7 @@ writes it: ``seq(map(int64,tensor(float)))``.
 cimport numpy as cnp
 from libc.stdlib cimport free, malloc
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._runtime cimport api, check, env, hold_forks, let_forks
 from ortmmap._sparse cimport SparseTensor
 from ortmmap._tensors cimport (

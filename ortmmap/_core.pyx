@@ -6,7 +6,7 @@ What ONNX Runtime has of a session, and the bytes that it points into, is an `Op
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._async cimport in_callback_of, run_for_loop, run_with_callback
 from ortmmap._binding cimport IOBinding
 from ortmmap._creation cimport create_session
@@ -535,11 +535,6 @@ cdef class Session:
                 if self._open.forks != forks and self._open.session != NULL:
                     self._use(self._create(self._open.model, self._providers), self._providers)
         return self._open
-
-    cdef ort.OrtSession *native(self) except NULL:
-        """Lend ONNX Runtime's session, which lives until the Session is closed or goes."""
-        self._open.check_open()
-        return self._open.session
 
     cdef OpenSession _create(self, object source, list providers):
         """Open the model, or one more session of a `Model`."""

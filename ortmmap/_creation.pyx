@@ -14,7 +14,7 @@ from ortmmap._model cimport stamp
 from ortmmap._onnx cimport Skeleton, scan_onnx
 from ortmmap._prepack cimport Pages, Recording, start
 from ortmmap._runtime cimport ProcessLock, api
-from ortmmap.c_model_guard cimport ortmmap_count_add, ortmmap_count_get
+from ortmmap.c_atomic_count cimport ortmmap_count_add, ortmmap_count_get
 
 import os
 from collections import namedtuple

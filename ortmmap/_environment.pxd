@@ -1,6 +1,6 @@
 """What is set, or asked, for the whole process."""
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 
 cdef object ep_device(const ort.OrtEpDevice *device)
 cdef const ort.OrtEpDevice *native_ep_device(object device) except NULL

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._strings cimport StringTensor
 
 cdef class NodeArg:

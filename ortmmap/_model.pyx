@@ -10,7 +10,7 @@ from libc.string cimport memcmp
 from ortmmap._mapping cimport give_guard, identity_of, take_guard
 from ortmmap._options cimport NativeOptions, make_session_options
 from ortmmap._runtime cimport api, env, hold_forks, let_forks, native_path, raise_status
-from ortmmap.c_model_guard cimport ortmmap_count_get
+from ortmmap.c_atomic_count cimport ortmmap_count_get
 
 import os
 from collections import namedtuple

@@ -9,7 +9,7 @@ from ortmmap._metadata cimport NodeArg, inputs_of, outputs_of, overridable_initi
 from cpython.ref cimport Py_INCREF
 
 from ortmmap._runtime cimport api, check, forks
-from ortmmap.c_model_guard cimport ortmmap_count_add, ortmmap_count_get
+from ortmmap.c_atomic_count cimport ortmmap_count_add, ortmmap_count_get
 
 
 @cython.final

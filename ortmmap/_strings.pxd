@@ -2,7 +2,7 @@
 
 cimport numpy as cnp
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._values cimport Value
 
 cdef struct Strings:

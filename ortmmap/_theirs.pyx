@@ -6,7 +6,7 @@ onnxruntime is never imported here: its class is known by its methods.
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-from ortmmap cimport c_ort_abi as ort
+cimport ortmmap.c_ort_abi as ort
 from ortmmap._runtime cimport api, check, cpu_memory
 from ortmmap._tensors cimport tensor_from_array
 from ortmmap._types cimport element_type_from

@@ -15,7 +15,7 @@ static inline long ortmmap_count_set(ortmmap_count *count, long value) {
   return _InterlockedExchange(count, value);
 }
 
-static inline long ortmmap_count_get(ortmmap_count *count) { return ortmmap_count_add(count, 0); }
+static inline long ortmmap_count_get(const ortmmap_count *count) { return *count; }
 
 #else
 
@@ -31,7 +31,7 @@ static inline long ortmmap_count_set(ortmmap_count *count, long value) {
   return __atomic_exchange_n(count, value, __ATOMIC_SEQ_CST);
 }
 
-static inline long ortmmap_count_get(ortmmap_count *count) {
+static inline long ortmmap_count_get(const ortmmap_count *count) {
   return __atomic_load_n(count, __ATOMIC_SEQ_CST);
 }
 

@@ -138,7 +138,7 @@ cdef extern from "ortmmap/capi.h" nogil:
         const int64_t *shape
         size_t rank
         int32_t element_type
-        int32_t reserved
+        int32_t process
         void *owner
 
     ctypedef struct ortmmap_capi:

@@ -1,11 +1,8 @@
 """What uses a model's files, and whether one of them was found truncated meanwhile."""
 
+from ortmmap.c_atomic_count cimport ortmmap_count
+
 cdef extern from "model_guard.h" nogil:
-    ctypedef long ortmmap_count   # atomic: only the functions below touch it
-
-    long ortmmap_count_get(const ortmmap_count *count)
-    void ortmmap_count_add(ortmmap_count *count, long value)
-
     ctypedef struct ortmmap_guard:
         ortmmap_count users
         ortmmap_count changed

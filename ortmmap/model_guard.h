@@ -6,40 +6,9 @@
 #ifndef ORTMMAP_MODEL_GUARD_H
 #define ORTMMAP_MODEL_GUARD_H
 
+#include "atomic_count.h"
+
 #include <stddef.h>
-
-#ifdef _WIN32
-
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
-#endif
-#include <windows.h>
-
-typedef volatile LONG ortmmap_count;
-
-static inline long ortmmap_count_get(const ortmmap_count *count) { return *count; }
-static inline void ortmmap_count_set(ortmmap_count *count, long value) {
-  InterlockedExchange(count, value);
-}
-static inline void ortmmap_count_add(ortmmap_count *count, long value) {
-  InterlockedExchangeAdd(count, value);
-}
-
-#else
-
-#include <stdatomic.h>
-
-typedef atomic_long ortmmap_count;
-
-static inline long ortmmap_count_get(const ortmmap_count *count) { return atomic_load(count); }
-static inline void ortmmap_count_set(ortmmap_count *count, long value) {
-  atomic_store(count, value);
-}
-static inline void ortmmap_count_add(ortmmap_count *count, long value) {
-  atomic_fetch_add(count, value);
-}
-
-#endif
 
 /* All but the counts changes under the interpreter lock, and not while another thread is a user. */
 typedef struct ortmmap_guard {

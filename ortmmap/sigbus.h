@@ -47,6 +47,7 @@ static inline int ortmmap_sigbus_install(void) { return 0; }
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -5,7 +5,6 @@ import gc
 import itertools
 import os
 import subprocess
-import sys
 import sysconfig
 import threading
 from pathlib import Path
@@ -29,7 +28,7 @@ from capi_table import (
     run,
     table,
 )
-from support import assert_flat, maps, ortmmap_session, run_python, to_ort
+from support import assert_flat, maps, ortmmap_session, run_python
 
 import ortmmap
 from ortmmap import _capi
@@ -127,11 +126,9 @@ def test_layouts_that_callers_are_compiled_with_stay_as_they_are():
 
 
 def compile_library(source: Path, target: Path, *flags: str) -> Path:
-    subprocess.run(
-        ["cc", "-std=gnu99", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-        + [f"-I{ortmmap.get_include()}", *flags, str(source), "-o", str(target), "-pthread"],
-        check=True,
-    )
+    command = ["cc", "-std=gnu99", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    command += [f"-I{ortmmap.get_include()}", *flags, str(source), "-o", str(target), "-pthread"]
+    subprocess.run(command, check=True)
     return target
 
 
@@ -419,7 +416,7 @@ def test_files_that_cannot_be_opened_say_why(tmp_path, path, code, ort_code, tex
     assert text in caught.value.text
 
 
-def test_a_long_text_is_cut_between_characters(tmp_path):
+def test_a_long_text_is_cut_between_characters():
     for length in (3000, 3001, 3002):
         with pytest.raises(CapiError) as caught:
             open_path("x" * (length - 3000) + "€" * 1000)
@@ -438,7 +435,7 @@ def test_nothing_is_said_where_nobody_listens(tmp_path):
 
 def test_only_a_session_that_is_open_gets_a_handle(onnx_file):
     for wrong in (object(), None, 3, ortmmap.Session):
-        with pytest.raises(CapiError, match="expected an ortmmap.Session, found"):
+        with pytest.raises(CapiError, match=r"expected an ortmmap\.Session, found"):
             open_python(wrong)
     session = ortmmap_session(onnx_file)
     session.close()
@@ -446,7 +443,7 @@ def test_only_a_session_that_is_open_gets_a_handle(onnx_file):
         open_python(session)
 
 
-def test_an_exception_that_is_set_is_left_alone(handle, session):
+def test_an_exception_that_is_set_is_left_alone(session):
     """As in a destructor that runs while an exception is on its way."""
 
     class Dropped:
@@ -553,7 +550,9 @@ def test_scalars_and_tensors_of_nothing(shape):
 
 def test_packed_elements_are_counted_in_bits():
     cast = models.build(
-        [models.node("Cast", "x", "y", to=2)], [models.tensor("x", 21)], [models.tensor("y", 2)],
+        [models.node("Cast", "x", "y", to=2)],
+        [models.tensor("x", 21)],
+        [models.tensor("y", 2)],
         opset=21,
     )
     handle = model_handle(cast)
@@ -594,12 +593,12 @@ BAD_INPUTS = {
     "huge": (lambda: with_(inputs(X), shape=HUGE), "or the shape is too large"),
     "rank": (lambda: inputs(X[0]), "x"),
     "width": (lambda: with_(inputs(X), shape=OTHER_WIDTH), "x"),
-    "none": (lambda: inputs(), "x"),
+    "none": (inputs, "x"),
 }
 BAD_OUTPUTS = {
     "unknown": (lambda: outputs(None, names=["x"]), "output 0 (x): the model has no such one"),
     "too many": (lambda: outputs(None, None), "more outputs than the model has"),
-    "none": (lambda: outputs(), "expected an output or more"),
+    "none": (outputs, "expected an output or more"),
     "type": (lambda: outputs(np.zeros((2, 4), "i4")), "output 0 (y): expected element type 1"),
     "size": (lambda: with_(outputs(np.zeros((2, 4), "f4")), size=31), "expected 32 bytes"),
     "small": (lambda: outputs(np.zeros((1, 4), "f4")), "y"),
@@ -631,16 +630,17 @@ def test_wrong_outputs_are_refused(handle, expected, what, how):
 
 def refused(handle, given, wanted, text, how) -> None:
     with pytest.raises(CapiError) as caught:
-        if how == "run":
-            run(handle, given, wanted)
-        else:
-            prepared = prepare(handle, given, wanted)
-            try:
-                call(table.prepared_run, prepared, ffi.NULL)
-            finally:
-                table.prepared_release(prepared)
+        {"run": run, "prepare": prepare_and_run}[how](handle, given, wanted)
     assert caught.value.code in ("INVALID_ARGUMENT", "ORT_ERROR")
     assert text in caught.value.text
+
+
+def prepare_and_run(handle, given, wanted) -> None:
+    prepared = prepare(handle, given, wanted)
+    try:
+        call(table.prepared_run, prepared, ffi.NULL)
+    finally:
+        table.prepared_release(prepared)
 
 
 def test_a_prepared_run_needs_memory_for_its_outputs(handle):

@@ -143,7 +143,8 @@ def sanitized(python, sdist, tmp_path_factory, build_environment) -> Path:
     shutil.unpack_archive(sdist, source)
     (source,) = source.iterdir()
     (source / "capi.py").write_text(
-        "import numpy\nfrom Cython.Build import cythonize\nfrom setuptools import Extension, setup\n"
+        "import numpy\nfrom Cython.Build import cythonize\n"
+        "from setuptools import Extension, setup\n"
         "names = ['_capi', '_capi_run', '_capi_errors']\n"
         "include = ['include', 'ortmmap', numpy.get_include()]\n"
         "setup(packages=[], ext_modules=cythonize([Extension(f'ortmmap.{name}',"

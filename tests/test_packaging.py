@@ -15,6 +15,8 @@ pytestmark = pytest.mark.slow
 
 HEADERS = sorted(path.name for path in (REPOSITORY / "include" / "ortmmap").glob("*.h"))
 MODULES = sorted(path.stem for path in (REPOSITORY / "ortmmap").glob("*.pyx"))
+
+
 @pytest.fixture(scope="module")
 def contents(wheel) -> list[str]:
     with zipfile.ZipFile(wheel) as archive:
@@ -166,13 +168,18 @@ def test_the_headers_of_this_install_compile(tmp_path):
     compile_headers(ortmmap.get_include(), tmp_path, "cc")
 
 
-def test_a_cython_module_may_cimport_the_installed_package(python, tmp_path, build_environment):
+def test_a_cython_module_may_cimport_the_installed_package(
+    python, ort_file, tmp_path, build_environment
+):
     """The .pxd files are shipped for this."""
     (tmp_path / "user.pyx").write_text(
-        "from ortmmap._mapping cimport Mapping\n"
+        "from ortmmap cimport Mapping, Session\n"
         "def size(path):\n"
         "    cdef Mapping mapping = Mapping(path)\n"
-        "    return mapping._mapping.size\n"
+        "    cdef const unsigned char[::1] view = mapping\n"
+        "    return view.shape[0]\n"
+        "def is_open(Session session not None):\n"
+        "    return 'open' in repr(session)\n"
     )
     (tmp_path / "setup.py").write_text(
         "import numpy, ortmmap\nfrom Cython.Build import cythonize\n"
@@ -182,6 +189,17 @@ def test_a_cython_module_may_cimport_the_installed_package(python, tmp_path, bui
         " language_level=3))\n"
     )
     run(python, "setup.py", "build_ext", "--inplace", cwd=tmp_path, env=build_environment)
-    code = "import user; print(user.size('user.pyx'))"
-    printed = run(python, "-c", code, cwd=tmp_path, env=clean_environment())
-    assert int(printed) == (tmp_path / "user.pyx").stat().st_size
+    code = (
+        "import sys, ortmmap, user\n"
+        "print(user.size('user.pyx'))\n"
+        "print(user.is_open(ortmmap.Session(sys.argv[1])))\n"
+        "try:\n"
+        "    user.is_open(3)\n"
+        "except TypeError as error:\n"
+        "    print(error)\n"
+    )
+    printed = run(python, "-c", code, ort_file, cwd=tmp_path, env=clean_environment())
+    size, is_open, refused = printed.splitlines()
+    assert int(size) == (tmp_path / "user.pyx").stat().st_size
+    assert is_open == "True"
+    assert "expected ortmmap._core.Session, got int" in refused

@@ -9,12 +9,13 @@ from ortmmap cimport PreparedRun, Session, SessionHandle
 from ortmmap.c_capi cimport (
     ORTMMAP_FLOAT,
     ORTMMAP_OK,
+    ortmmap_capi,
+    ortmmap_capi_import,
     ortmmap_error,
     ortmmap_input,
     ortmmap_output,
     ortmmap_prepared,
 )
-from ortmmap.c_capi cimport ortmmap_capi, ortmmap_capi_import
 
 import numpy as np
 
@@ -32,13 +33,8 @@ cdef PreparedRun prepare_row(SessionHandle handle, float[::1] x, float[::1] y):
     cdef ortmmap_output bound_output
     x_shape[:] = [1, x.shape[0]]
     y_shape[:] = [1, y.shape[0]]
-    bound_input = ortmmap_input(
-        name=NULL, data=&x[0], size=x.nbytes, shape=x_shape, rank=2, element_type=ORTMMAP_FLOAT
-    )
-    bound_output = ortmmap_output(
-        name=NULL, data=&y[0], size=y.nbytes, shape=y_shape, rank=2, element_type=ORTMMAP_FLOAT,
-        owner=NULL,
-    )
+    bound_input = ortmmap_input(NULL, &x[0], x.nbytes, x_shape, 2, ORTMMAP_FLOAT, 0)
+    bound_output = ortmmap_output(NULL, &y[0], y.nbytes, y_shape, 2, ORTMMAP_FLOAT, 0, NULL)
     return handle.prepare(&bound_input, 1, &bound_output, 1)
 
 

@@ -31,8 +31,11 @@
  * Python raises RuntimeError. What a function gives out "borrowed" lives as long as the handle.
  * Once the interpreter ends (after its atexit functions), what needs the interpreter lock fails
  * with ORTMMAP_INTERPRETER_ENDED, and releasing does nothing: the memory goes with the process.
- * Running still works then. A process that was forked must not use the handles of its parent: runs
- * fail with ORTMMAP_FORKED, releasing is allowed. */
+ * Running still works then.
+ *
+ * FORKS. In the child of a fork, runs by handles of its parent fail with ORTMMAP_FORKED. Releasing
+ * them is allowed, and what they held goes with the process. A Python session opens itself again
+ * there: session_from_python() gives a handle of that. */
 #ifndef ORTMMAP_CAPI_H
 #define ORTMMAP_CAPI_H
 
@@ -206,7 +209,7 @@ typedef struct ortmmap_output {
   const int64_t *shape; /* `rank` sizes */
   size_t rank;
   int32_t element_type; /* enum ortmmap_element_type */
-  int32_t reserved;     /* 0 */
+  int32_t process;      /* the run's: in which process `owner` was made */
   void *owner;          /* NULL before the run; what release_outputs() releases */
 } ortmmap_output;
 
