@@ -5,6 +5,7 @@ import gc
 import itertools
 import os
 import subprocess
+import sys
 import sysconfig
 import threading
 from pathlib import Path
@@ -909,3 +910,109 @@ def test_handles_may_be_left_at_exit(onnx_file):
         "call(table.prepared_run, prepared, ffi.NULL)\n"
     )
     assert run_python(code, onnx_file).stderr == ""
+
+
+# --- forks, and files that are truncated ---
+
+FORKED = """
+import gc, os, sys
+from capi_table import *
+
+options_ = ortmmap.SessionOptions()
+options_.intra_op_num_threads = 2
+session = ortmmap.Session(sys.argv[1], options_)
+x = np.ones((1, 8), "f4")
+y = np.empty((1, 4), "f4")
+given, into, wanted = inputs(x), outputs(y), outputs(None)
+expected = session.run(None, {"x": x})[0].tobytes()
+handle, own = open_python(session), open_path(sys.argv[1])
+prepared = prepare(handle, given, into)
+run(handle, given, wanted)
+
+def code_of(function, *args):
+    try:
+        function(*args)
+    except CapiError as error:
+        return error.code
+    return "OK"
+
+def in_child():
+    found = [
+        code_of(call, table.session_check, handle),
+        code_of(run, handle, given, outputs(None)),
+        code_of(run, own, given, into),
+        code_of(call, table.prepared_run, prepared, ffi.NULL),
+        code_of(prepare, handle, given, into),
+    ]
+    assert found == ["FORKED"] * 5, found
+    table.release_outputs(wanted.structs, 1)
+    table.prepared_release(prepared)
+    table.session_release(handle)
+    table.session_release(own)
+    mine = open_python(session)   # which opens itself again
+    y.fill(0)
+    bound = prepare(mine, given, into)
+    call(table.prepared_run, bound, ffi.NULL)
+    assert y.tobytes() == expected
+    table.prepared_release(bound)
+    table.session_release(mine)
+    session.close()
+    gc.collect()
+
+def in_parent():
+    run(handle, given, into)
+    assert y.tobytes() == expected
+    call(table.prepared_run, prepared, ffi.NULL)
+    assert array_of(wanted[0]).tobytes() == expected
+
+child = os.fork()
+if child == 0:
+    in_child()
+    sys.exit(0)   # the end of an interpreter that was forked
+_, status = os.waitpid(child, 0)
+assert status == 0, os.waitstatus_to_exitcode(status)
+in_parent()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_child_of_a_fork_is_told_and_gets_handles_of_its_own(ort_file):
+    assert run_python(FORKED, ort_file, timeout=120).stderr == ""
+
+
+TRUNCATED = """
+import os, sys
+from capi_table import *
+
+base = ortmmap.SessionOptions()
+base.add_session_config_entry("session.disable_prepacking", "1")   # runs read the file itself
+handle = open_path(sys.argv[1], options(python_options=ffi.cast("void *", id(base)), cache=2))
+width = table.session_input(handle, 0).shape[1]
+x, y = np.ones((1, width), "f4"), np.empty((1, width), "f4")
+given, into = inputs(x), outputs(y)
+prepared = prepare(handle, given, into)
+call(table.prepared_run, prepared, ffi.NULL)
+os.truncate(sys.argv[1], 4096)
+found = []
+for attempt in (
+    lambda: run(handle, given, outputs(None)),
+    lambda: run(handle, given, into),
+    lambda: call(table.prepared_run, prepared, ffi.NULL),
+    lambda: call(table.session_check, handle),
+):
+    try:
+        attempt()
+    except CapiError as error:
+        found.append(error.code)
+assert found == ["MODEL_CHANGED"] * 4, found
+table.prepared_release(prepared)
+table.session_release(handle)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="SIGBUS is answered on Linux")
+def test_a_truncated_model_file_is_a_code_and_no_crash(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(models.weights(4, 256))
+    run_python(TRUNCATED, path)
