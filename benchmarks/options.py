@@ -131,5 +131,5 @@ def plain_errors() -> Iterator[None]:
     """Turn what may go wrong with a model or a rival into a message without traceback."""
     try:
         yield
-    except (ChildError, WorkerError, LookupError, OSError, ValueError) as error:
+    except (ChildError, WorkerError, LookupError, OSError, RuntimeError, ValueError) as error:
         raise click.ClickException(str(error)) from error
