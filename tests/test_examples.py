@@ -126,6 +126,13 @@ for wrong in (lambda: caller.Session(path + ".missing"), lambda: opened.run(x[:,
         raise AssertionError("took what is wrong")
 """
 
+# Without these the sanitizer would find nothing, whatever there is.
+SANITIZED = """
+assert "libasan" in open("/proc/self/maps").read()
+from ortmmap import _capi_run
+assert b"__asan_" in open(_capi_run.__file__, "rb").read()
+"""
+
 Runner = Callable[..., None]
 
 
@@ -161,7 +168,7 @@ def sanitized(python, sdist, tmp_path_factory, build_environment) -> Path:
         env={**build_environment, **flags},
     )
     code = "import ortmmap; print(ortmmap.__path__[0])"
-    installed = run(python, "-c", code, cwd=source, env=clean_environment()).strip()
+    installed = run(python, "-c", code, cwd=python.parent, env=clean_environment()).strip()
     target = source / "with_sanitizer" / "ortmmap"
     shutil.copytree(installed, target)
     for module in (source / "built" / "ortmmap").glob("*.so"):
@@ -194,6 +201,7 @@ def run_example(request, python, model, flags, tmp_path) -> Runner:
             folder = request.getfixturevalue("sanitized")
             environment |= sanitizer_environment()
             environment["PYTHONPATH"] = os.pathsep.join([str(folder), str(tmp_path)])
+            code = SANITIZED + code
         done = subprocess.run(
             [str(python), "-W", "error", "-c", COMPARE + code, str(model), *map(str, args)],
             capture_output=True,

@@ -1,8 +1,8 @@
-// A C++ library that is given ortmmap's table of functions and needs nothing but its header.
+// A C++ library that is given ortmmap's table of functions and needs nothing but its header. Build:
 //
-//   c++ -std=c++11 -shared -fPIC -I"$(python -c 'import ortmmap; print(ortmmap.get_include())')" \
-//       embed.cpp -o libembed.so -pthread
+//   c++ -std=c++11 -shared -fPIC -pthread -I"$INCLUDE" embed.cpp -o libembed.so
 //
+// with INCLUDE=$(python -c 'import ortmmap; print(ortmmap.get_include())').
 // It opens the model itself and runs it on threads of its own, which Python knows nothing of.
 #include <ortmmap/capi.h>
 

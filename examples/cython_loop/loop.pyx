@@ -33,8 +33,8 @@ cdef PreparedRun prepare_row(SessionHandle handle, float[::1] x, float[::1] y):
     cdef ortmmap_output bound_output
     x_shape[:] = [1, x.shape[0]]
     y_shape[:] = [1, y.shape[0]]
-    bound_input = ortmmap_input(NULL, &x[0], x.nbytes, x_shape, 2, ORTMMAP_FLOAT, 0)
-    bound_output = ortmmap_output(NULL, &y[0], y.nbytes, y_shape, 2, ORTMMAP_FLOAT, 0, NULL)
+    bound_input = ortmmap_input(NULL, &x[0], x.nbytes, &x_shape[0], 2, ORTMMAP_FLOAT, 0)
+    bound_output = ortmmap_output(NULL, &y[0], y.nbytes, &y_shape[0], 2, ORTMMAP_FLOAT, 0, NULL)
     return handle.prepare(&bound_input, 1, &bound_output, 1)
 
 
