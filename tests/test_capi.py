@@ -592,9 +592,9 @@ BAD_INPUTS = {
     "size": (lambda: with_(inputs(X), size=63), "expected 64 bytes of data, found 63"),
     "negative": (lambda: with_(inputs(X), shape=NEGATIVE), "in its shape is negative"),
     "huge": (lambda: with_(inputs(X), shape=HUGE), "or the shape is too large"),
-    "rank": (lambda: inputs(X[0]), "x"),
-    "width": (lambda: with_(inputs(X), shape=OTHER_WIDTH), "x"),
-    "none": (inputs, "x"),
+    "rank": (lambda: inputs(X[0]), "Invalid rank for input: x"),
+    "width": (lambda: with_(inputs(X), shape=OTHER_WIDTH), "invalid dimensions for input: x"),
+    "none": (inputs, "Missing Input: x"),
 }
 BAD_OUTPUTS = {
     "unknown": (lambda: outputs(None, names=["x"]), "output 0 (x): the model has no such one"),
@@ -602,9 +602,9 @@ BAD_OUTPUTS = {
     "none": (outputs, "expected an output or more"),
     "type": (lambda: outputs(np.zeros((2, 4), "i4")), "output 0 (y): expected element type 1"),
     "size": (lambda: with_(outputs(np.zeros((2, 4), "f4")), size=31), "expected 32 bytes"),
-    "small": (lambda: outputs(np.zeros((1, 4), "f4")), "y"),
-    "large": (lambda: outputs(np.zeros((3, 4), "f4")), "y"),
-    "rank": (lambda: outputs(np.zeros(8, "f4")), "y"),
+    "small": (lambda: outputs(np.zeros((1, 4), "f4")), "{2,4}"),
+    "large": (lambda: outputs(np.zeros((3, 4), "f4")), "{2,4}"),
+    "rank": (lambda: outputs(np.zeros(8, "f4")), "rank for output: y"),
     "taken": (lambda: with_(outputs(None), owner=ffi.cast("void *", 8)), "release_outputs() first"),
 }
 
