@@ -39,9 +39,8 @@ if TYPE_CHECKING:
     from ortmmap.cache_folder import CacheWarning
     from ortmmap.convert import convert
     from ortmmap.copying import copy_tensors
-    from ortmmap.devices import (
-        OrtDevice,
-        OrtDeviceVendorId,
+    from ortmmap.devices import OrtDevice, OrtDeviceVendorId
+    from ortmmap.ep_devices import (
         OrtEpDevice,
         OrtExecutionProviderDevicePolicy,
         OrtHardwareDevice,
@@ -78,9 +77,8 @@ _LATER = {
     "cache_folder": ("CacheWarning",),
     "convert": ("convert",),
     "copying": ("copy_tensors",),
-    "devices": (
-        "OrtDevice",
-        "OrtDeviceVendorId",
+    "devices": ("OrtDevice", "OrtDeviceVendorId"),
+    "ep_devices": (
         "OrtEpDevice",
         "OrtExecutionProviderDevicePolicy",
         "OrtHardwareDevice",

@@ -1,6 +1,6 @@
 import os
 
-from ortmmap.devices import OrtEpDevice
+from ortmmap.ep_devices import OrtEpDevice
 
 def set_default_logger_severity(severity: int) -> None: ...
 def enable_telemetry_events() -> None: ...

@@ -6,7 +6,6 @@ opened at the first of them if no session was created before.
 
 from ortmmap._runtime cimport api, check, env, load, native_path
 
-from ortmmap.devices import OrtEpDevice, OrtHardwareDevice, OrtHardwareDeviceType
 from ortmmap.errors import InvalidArgument
 
 
@@ -81,7 +80,7 @@ def unregister_execution_provider_library(registration_name) -> None:
         check(api.UnregisterExecutionProviderLibrary(env, key))
 
 
-def get_ep_devices() -> list[OrtEpDevice]:
+def get_ep_devices() -> list:
     """Return the devices that execution providers, built in and plugged in, can use."""
     cdef const ort.OrtEpDevice *const *devices = NULL
     cdef size_t count = 0
@@ -104,6 +103,8 @@ cdef const ort.OrtEpDevice *native_ep_device(object device) except NULL:
 
 
 cdef object ep_device(const ort.OrtEpDevice *device):
+    from ortmmap.ep_devices import OrtEpDevice
+
     return OrtEpDevice(
         ep_name=_text(api.EpDevice_EpName(device)),
         ep_vendor=_text(api.EpDevice_EpVendor(device)),
@@ -114,6 +115,8 @@ cdef object ep_device(const ort.OrtEpDevice *device):
 
 
 cdef object _hardware_device(const ort.OrtHardwareDevice *device):
+    from ortmmap.ep_devices import OrtHardwareDevice, OrtHardwareDeviceType
+
     return OrtHardwareDevice(
         type=OrtHardwareDeviceType(<int>api.HardwareDevice_Type(device)),
         vendor=_text(api.HardwareDevice_Vendor(device)),

@@ -1,41 +1,12 @@
-"""Devices: what an execution provider runs on, and where a value's memory lies."""
+"""Devices: where a value's memory lies."""
 
 from enum import IntEnum
-from typing import NamedTuple
 
-__all__ = [
-    "OrtDevice",
-    "OrtDeviceVendorId",
-    "OrtEpDevice",
-    "OrtExecutionProviderDevicePolicy",
-    "OrtHardwareDevice",
-    "OrtHardwareDeviceType",
-    "check_cpu",
-]
+__all__ = ["OrtDevice", "OrtDeviceVendorId", "check_cpu"]
 
 # onnxruntime's numbers for the names that OrtDevice.make takes, and the vendor that goes with one.
 DEVICE_TYPES = {"cpu": 0, "cuda": 1, "gpu": 1, "webgpu": 1, "dml": 1, "npu": 3, "cann": 3}
 DEFAULT_MEMORY = 0
-
-
-class OrtHardwareDeviceType(IntEnum):
-    """What kind of hardware a device is."""
-
-    CPU = 0
-    GPU = 1
-    NPU = 2
-
-
-class OrtExecutionProviderDevicePolicy(IntEnum):
-    """By what ONNX Runtime selects execution providers itself."""
-
-    DEFAULT = 0
-    PREFER_CPU = 1
-    PREFER_NPU = 2
-    PREFER_GPU = 3
-    MAX_PERFORMANCE = 4
-    MAX_EFFICIENCY = 5
-    MIN_OVERALL_POWER = 6
 
 
 class OrtDeviceVendorId(IntEnum):
@@ -56,54 +27,6 @@ VENDORS = {
     "cuda": OrtDeviceVendorId.NVIDIA,
     "dml": OrtDeviceVendorId.MICROSOFT,
 }
-
-
-class OrtHardwareDevice(NamedTuple):
-    """A device of the machine, as ONNX Runtime found it."""
-
-    type: OrtHardwareDeviceType
-    vendor: str
-    vendor_id: int
-    device_id: int
-    metadata: dict[str, str]
-
-
-class OrtEpDevice(NamedTuple):
-    """An execution provider together with a device that it can use."""
-
-    ep_name: str
-    ep_vendor: str
-    ep_metadata: dict[str, str]
-    ep_options: dict[str, str]
-    device: OrtHardwareDevice
-
-    @staticmethod
-    def of(device: object) -> "OrtEpDevice":
-        """Return `device` itself, or onnxruntime's as one of ours.
-
-        Raises
-        ------
-        TypeError
-            Where it is neither.
-        """
-        if isinstance(device, OrtEpDevice):
-            return device
-        hardware = getattr(device, "device", None)
-        if not hasattr(device, "ep_name") or not hasattr(hardware, "vendor_id"):
-            raise TypeError(f"expected an OrtEpDevice, not {device!r}")
-        return OrtEpDevice(
-            device.ep_name,
-            device.ep_vendor,
-            dict(device.ep_metadata),
-            dict(device.ep_options),
-            OrtHardwareDevice(
-                OrtHardwareDeviceType(int(hardware.type.value)),
-                hardware.vendor,
-                hardware.vendor_id,
-                hardware.device_id,
-                dict(hardware.metadata),
-            ),
-        )
 
 
 class OrtDevice:

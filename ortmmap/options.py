@@ -8,10 +8,13 @@ import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from ortmmap.devices import OrtEpDevice, OrtExecutionProviderDevicePolicy
 from ortmmap.errors import InvalidArgument, OrtError
 from ortmmap.providers import check_available
+
+if TYPE_CHECKING:
+    from ortmmap.ep_devices import OrtExecutionProviderDevicePolicy
 
 __all__ = ["ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "SessionOptions"]
 
@@ -290,6 +293,8 @@ class SessionOptions:
         TypeError
             Where an argument is something else.
         """
+        from ortmmap.ep_devices import OrtEpDevice
+
         if not isinstance(provider_options, Mapping):
             raise TypeError(f"expected a dict of options, not {provider_options!r}")
         devices = tuple(OrtEpDevice.of(device) for device in ep_devices)
@@ -306,8 +311,10 @@ class SessionOptions:
         self._providers.append((name, settings))
         self._provider_devices[name] = devices
 
-    def set_provider_selection_policy(self, policy: OrtExecutionProviderDevicePolicy) -> None:
+    def set_provider_selection_policy(self, policy: "OrtExecutionProviderDevicePolicy") -> None:
         """Have ONNX Runtime select execution providers where none are named."""
+        from ortmmap.ep_devices import OrtExecutionProviderDevicePolicy
+
         self._selection_policy = _member(OrtExecutionProviderDevicePolicy)(policy)
         self._selection_delegate = None
 
