@@ -547,10 +547,11 @@ cdef Pages usable_pages(object store, object entry):
 cdef Pages open_pages(object entry):
     from mmap import MAP_PRIVATE, PROT_READ, mmap
 
-    from ortmmap.pages import read_table
+    from ortmmap.pages import read_ahead, read_table
 
     fd = entry.open(PAGES_FILE)
     try:
+        read_ahead(fd)   # the disk works while ONNX Runtime prepacks
         return Pages(fd, mmap(fd, 0, MAP_PRIVATE, PROT_READ), read_table(fd, entry.key), entry)
     except BaseException:
         os.close(fd)

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -80,6 +81,16 @@ def test_the_first_process_fills_the_cache_and_the_second_shares_it(model, folde
     assert memory["shared"] >= LAYERS * WIDTH * WIDTH * 4
     assert memory["private_blocks"] == 0
     assert private < memory["shared"] / 2
+
+
+def test_shared_pages_are_read_ahead_when_they_are_found(model, folder, monkeypatch):
+    ahead = []
+    monkeypatch.setattr("ortmmap.pages.read_ahead", lambda fd: ahead.append(os.fstat(fd).st_ino))
+    ortmmap.Session(model, cache=folder).close()
+    ahead.clear()
+    ortmmap.Session(model, cache=folder).close()
+    (file,) = folder.glob("pages-*/pages")
+    assert ahead == [file.stat().st_ino]
 
 
 def test_a_model_in_ort_format_shares_its_prepacked_weights(model, folder, expected, tmp_path):
