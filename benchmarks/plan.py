@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Section:
 
     name: str
     heading: str
-    command: Sequence[str]
+    command: Sequence[str] = ()
     figures: Sequence[str] = ()
     rivals: Sequence[str] = ()
     models: Sequence[str] = ()
@@ -59,76 +59,82 @@ def _each(option: str, values: Sequence[object]) -> tuple[str, ...]:
     return tuple(word for value in values for word in (option, str(value)))
 
 
-def _serve(seconds: int, repeat: int) -> Section:
-    return Section(
-        "serve",
-        "Behind a web server",
-        ("serve", f"--seconds={seconds}", f"--repeat={repeat}"),
-        judged=("requests", "p50", "p99", "total PSS", "until all answer"),
+_SECTIONS = {
+    section.name: section
+    for section in (
+        Section(
+            "open",
+            "Opening, files in the page cache",
+            figures=_OPENING[:-1],
+            ours=("ortmmap", "ortmmap-cold"),
+            judged=("import", "first run", *_OPENING),
+        ),
+        Section(
+            "cold",
+            "Opening, from disk",
+            figures=("open", "start to result"),
+            judged=("open", "start to result"),
+        ),
+        Section(
+            "memory",
+            "Memory of one process",
+            figures=("private, run", "RSS, ran", "PSS, ran"),
+            judged=("private, open", "private, run", "RSS, ran"),
+        ),
+        Section(
+            "workers",
+            "Memory of many processes",
+            figures=("all ready", "peak private", "total PSS"),
+            judged=("all ready", "private", "peak private", "total PSS"),
+        ),
+        Section(
+            "run",
+            "What a call costs",
+            judged=("run", "run_with_iobinding", "awaited", "1 thread", "8 threads"),
+        ),
+        Section(
+            "threads",
+            "Threads on a model that computes",
+            figures=("1 thread", "2 threads", "4 threads", "8 threads"),
+            judged=("run", "1 thread", "2 threads", "4 threads", "8 threads"),
+        ),
+        Section(
+            "scale",
+            "How it grows",
+            figures=("open", "private, open"),
+            judged=("open", "private, open"),
+        ),
+        Section(
+            "serve",
+            "Behind a web server",
+            judged=("requests", "p50", "p99", "total PSS", "until all answer"),
+        ),
     )
+}
+
+
+def _section(name: str, *command: str, **changes: Sequence[str]) -> Section:
+    return replace(_SECTIONS[name], command=command, **changes)
 
 
 FULL = (
-    Section(
+    _section(
         "open",
-        "Opening, files in the page cache",
-        ("open", *_each("--model", (*_ALL, "one_node.onnx")), "--repeat=3", "--seconds=0.3"),
-        figures=_OPENING[:-1],
+        *("open", *_each("--model", (*_ALL, "one_node.onnx")), "--repeat=3", "--seconds=0.3"),
         rivals=_DRAWN,
         models=("bert_base.onnx", "resnet50.onnx", "gpt2.onnx"),
-        ours=("ortmmap", "ortmmap-cold"),
-        judged=("import", "first run", *_OPENING),
     ),
-    Section(
+    _section(
         "cold",
-        "Opening, from disk",
-        (
-            "open",
-            "--cold-cache",
-            *_each("--model", _TWO),
-            *_each("--rival", _FROM_DISK),
-            "--repeat=4",
-            "--seconds=0",
-        ),
-        figures=("open", "start to result"),
-        judged=("open", "start to result"),
+        *("open", "--cold-cache", *_each("--model", _TWO), *_each("--rival", _FROM_DISK)),
+        *("--repeat=4", "--seconds=0"),
     ),
-    Section(
-        "memory",
-        "Memory of one process",
-        ("memory", *_each("--model", _TWO), "--repeat=2"),
-        figures=("private, run", "RSS, ran", "PSS, ran"),
-        rivals=_DRAWN,
-        judged=("private, open", "private, run", "RSS, ran"),
-    ),
-    Section(
-        "workers",
-        "Memory of many processes",
-        ("workers", *_each("--model", _TWO), *_each("--count", _COUNTS)),
-        figures=("all ready", "peak private", "total PSS"),
-        judged=("all ready", "private", "peak private", "total PSS"),
-    ),
-    Section(
-        "run",
-        "What a call costs",
-        ("run", "--repeat=7", "--seconds=0.2"),
-        judged=("run", "run_with_iobinding", "awaited", "1 thread", "8 threads"),
-    ),
-    Section(
-        "threads",
-        "Threads on a model that computes",
-        ("run", "--model", "resnet50.onnx", "--repeat=3", "--seconds=1"),
-        figures=("1 thread", "2 threads", "4 threads", "8 threads"),
-        judged=("run", "1 thread", "2 threads", "4 threads", "8 threads"),
-    ),
-    Section(
-        "scale",
-        "How it grows",
-        ("scale", "--repeat=3"),
-        figures=("open", "private, open"),
-        judged=("open", "private, open"),
-    ),
-    _serve(seconds=10, repeat=3),
+    _section("memory", "memory", *_each("--model", _TWO), "--repeat=2", rivals=_DRAWN),
+    _section("workers", "workers", *_each("--model", _TWO), *_each("--count", _COUNTS)),
+    _section("run", "run", "--repeat=7", "--seconds=0.2"),
+    _section("threads", "run", "--model", "resnet50.onnx", "--repeat=3", "--seconds=1"),
+    _section("scale", "scale", "--repeat=3"),
+    _section("serve", "serve", "--seconds=10", "--repeat=3"),
 )
 
 # Less: two models, the rivals that matter most, few repetitions.
@@ -145,125 +151,47 @@ _SHORT_RIVALS = (
 _SHORT_SERVED = ("ort", "ort-mmap", "ort-prepacked", "ortmmap-nocache", "ortmmap")
 
 SHORT = (
-    Section(
+    _section(
         "open",
-        "Opening, files in the page cache",
-        (
-            "open",
-            *_each("--model", _TWO),
-            *_each("--rival", _SHORT_RIVALS),
-            *("--repeat=3", "--seconds=0.2"),
-        ),
-        figures=_OPENING[:-1],
-        ours=("ortmmap", "ortmmap-cold"),
-        judged=("import", "first run", *_OPENING),
+        *("open", *_each("--model", _TWO), *_each("--rival", _SHORT_RIVALS)),
+        *("--repeat=3", "--seconds=0.2"),
     ),
-    Section(
+    _section(
         "cold",
-        "Opening, from disk",
-        (
-            *("open", "--cold-cache", "--model", "resnet50.onnx"),
-            *_each("--rival", _FROM_DISK),
-            *("--repeat=3", "--seconds=0"),
-        ),
-        figures=("open", "start to result"),
-        judged=("open", "start to result"),
+        *("open", "--cold-cache", "--model", "resnet50.onnx", *_each("--rival", _FROM_DISK)),
+        *("--repeat=3", "--seconds=0"),
     ),
-    Section(
+    _section(
         "memory",
-        "Memory of one process",
-        (
-            *("memory", "--model", "resnet50.onnx"),
-            *_each("--rival", _SHORT_SERVED),
-            "--repeat=2",
-        ),
-        figures=("private, run", "RSS, ran", "PSS, ran"),
-        judged=("private, open", "private, run", "RSS, ran"),
+        *("memory", "--model", "resnet50.onnx", *_each("--rival", _SHORT_SERVED), "--repeat=2"),
     ),
-    Section(
+    _section(
         "workers",
-        "Memory of many processes",
-        (
-            *("workers", "--model", "resnet50.onnx"),
-            *_each("--rival", _SHORT_SERVED),
-            *_each("--count", _COUNTS[:-1]),
-        ),
-        figures=("all ready", "peak private", "total PSS"),
-        judged=("all ready", "private", "peak private", "total PSS"),
+        *("workers", "--model", "resnet50.onnx", *_each("--rival", _SHORT_SERVED)),
+        *_each("--count", _COUNTS[:-1]),
     ),
-    Section(
-        "run",
-        "What a call costs",
-        ("run", "--repeat=4", "--seconds=0.1"),
-        judged=("run", "run_with_iobinding", "awaited", "1 thread", "8 threads"),
-    ),
-    Section(
-        "threads",
-        "Threads on a model that computes",
-        ("run", "--model", "resnet50.onnx", "--repeat=4", "--seconds=0.5"),
-        figures=("1 thread", "2 threads", "4 threads", "8 threads"),
-        judged=("run", "1 thread", "2 threads", "4 threads", "8 threads"),
-    ),
-    Section(
-        "scale",
-        "How it grows",
-        ("scale", "--repeat=2", "--largest=1000"),
-        figures=("open", "private, open"),
-        judged=("open", "private, open"),
-    ),
-    _serve(seconds=5, repeat=2),
+    _section("run", "run", "--repeat=4", "--seconds=0.1"),
+    _section("threads", "run", "--model", "resnet50.onnx", "--repeat=4", "--seconds=0.5"),
+    _section("scale", "scale", "--repeat=2", "--largest=1000"),
+    _section("serve", "serve", "--seconds=5", "--repeat=2"),
 )
 
 # Seconds instead of minutes: tries every command, and its figures say little.
 QUICK = (
-    Section(
+    _section(
         "open",
-        "Opening, files in the page cache",
-        ("open", "--model", "weights_16.onnx", "--repeat=2", "--seconds=0"),
-        figures=_OPENING[:-1],
-        ours=("ortmmap", "ortmmap-cold"),
+        *("open", "--model", "weights_16.onnx", "--repeat=2", "--seconds=0"),
         judged=_OPENING,
     ),
-    Section(
+    _section(
         "cold",
-        "Opening, from disk",
-        (
-            "open",
-            "--cold-cache",
-            *("--model", "weights_16.onnx"),
-            *_each("--rival", _FROM_DISK),
-            *("--repeat=2", "--seconds=0"),
-        ),
-        figures=("open", "start to result"),
-        judged=("open", "start to result"),
+        *("open", "--cold-cache", "--model", "weights_16.onnx", *_each("--rival", _FROM_DISK)),
+        *("--repeat=2", "--seconds=0"),
     ),
-    Section(
-        "memory",
-        "Memory of one process",
-        ("memory", "--model", "weights_16.onnx", "--repeat=1"),
-        figures=("private, run", "RSS, ran", "PSS, ran"),
-        judged=("private, open", "private, run", "RSS, ran"),
-    ),
-    Section(
-        "workers",
-        "Memory of many processes",
-        ("workers", "--model", "weights_16.onnx", *_each("--count", (1, 2, 3))),
-        figures=("all ready", "peak private", "total PSS"),
-        judged=("all ready", "private", "peak private", "total PSS"),
-    ),
-    Section(
-        "run",
-        "What a call costs",
-        ("run", "--model", "one_node.onnx", "--repeat=2", "--seconds=0.05"),
-        judged=("run", "run_with_iobinding", "awaited", "1 thread", "8 threads"),
-    ),
-    Section(
-        "scale",
-        "How it grows",
-        ("scale", "--repeat=1", "--largest=100"),
-        figures=("open", "private, open"),
-        judged=("open", "private, open"),
-    ),
+    _section("memory", "memory", "--model", "weights_16.onnx", "--repeat=1"),
+    _section("workers", "workers", "--model", "weights_16.onnx", *_each("--count", (1, 2, 3))),
+    _section("run", "run", "--model", "one_node.onnx", "--repeat=2", "--seconds=0.05"),
+    _section("scale", "scale", "--repeat=1", "--largest=100"),
 )
 
 PLANS = {"full": FULL, "short": SHORT, "quick": QUICK}
