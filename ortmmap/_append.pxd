@@ -2,6 +2,13 @@
 
 cimport ortmmap.c_ort_abi as ort
 
+cdef class Texts:
+    # Set once, when it is made.
+    cdef list _encoded
+    cdef size_t count
+    cdef const char **keys
+    cdef const char **values
+
 cdef int append_providers(
     ort.OrtSessionOptions *native, object options, list providers
 ) except -1

@@ -38,10 +38,6 @@ cdef int append_providers(
 
 cdef class Texts:
     """Keys and values as the C API takes them."""
-    cdef list _encoded
-    cdef size_t count
-    cdef const char **keys
-    cdef const char **values
 
     def __init__(self, dict settings):
         cdef size_t index

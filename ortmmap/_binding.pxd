@@ -16,6 +16,7 @@ cdef class IOBinding:
 
     cdef int run(self, const ort.OrtRunOptions *options) except -1
     cdef int _check_idle(self) except -1
+    cdef int _check_mine(self) except -1
     cdef int _bind_input(self, str name, object owner, ort.OrtValue *value) except -1
     cdef int _bind_output(self, str name, object owner, ort.OrtValue *value) except -1
     cdef list _values(self)

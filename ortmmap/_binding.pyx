@@ -6,17 +6,14 @@ memory is allocated by the first run and written again by each run after it.
 
 cimport cython
 cimport numpy as cnp
-from libc.stdint cimport int64_t
 
 from ortmmap._containers cimport from_python, to_python
 from ortmmap._metadata cimport NodeArg
 from ortmmap._ort_value cimport own_ort_value
 from ortmmap._runtime cimport allocator, api, check, cpu_memory, forks
+from ortmmap._tensors cimport tensor_at
 from ortmmap._theirs cimport as_value, as_writable_value
-from ortmmap._types cimport bits_of, element_type_from
-from ortmmap._values cimport Value, own
-
-import numpy as np
+from ortmmap._values cimport Value
 
 from ortmmap.devices import check_cpu
 from ortmmap.errors import InvalidArgument
@@ -41,7 +38,6 @@ cdef class IOBinding:
         if self.binding != NULL:
             raise RuntimeError("this binding is made already")
         self.open = session._opened()
-        self.open.check_open()
         self._bound_inputs, self._bound_outputs = {}, {}
         check(api.CreateIoBinding(self.open.session, &self.binding))
 
@@ -170,7 +166,7 @@ cdef class IOBinding:
         """Run the session, which the caller knows to be the one that the binding was made for."""
         cdef ort.OrtStatus *status
         cdef OpenSession open_ = self.open
-        self._check_idle()
+        self._check_mine()
         open_.begin()
         self.running += 1
         with nogil:
@@ -179,9 +175,13 @@ cdef class IOBinding:
         return open_.end(status)
 
     cdef int _check_idle(self) except -1:
+        self._check_mine()
+        return self.open.check_open()
+
+    cdef int _check_mine(self) except -1:
+        """Raise where the binding is not made, or another thread's."""
         if self.binding == NULL:
             raise ValueError("the binding was not made")
-        self.open.check_open()
         if self.running:
             raise RuntimeError("the binding is in use by another thread; threads need one each")
         return 0
@@ -227,27 +227,6 @@ cdef NodeArg find(dict args, str name, str kind):
             f"in the def list (the model's {kind}s are {list(args)})"
         )
     return found
-
-
-cdef Value tensor_at(size_t address, object element_type, object shape):
-    """Make a tensor over memory that nobody keeps for it."""
-    cdef cnp.ndarray sizes = np.array(shape, np.int64)
-    cdef int type_ = element_type_from(element_type)
-    cdef ort.OrtValue *value = NULL
-    if sizes.ndim != 1 or (<object>sizes).min(initial=0) < 0:
-        raise InvalidArgument(f"{shape} is not the shape of a tensor")
-    if bits_of(type_) == 0:
-        raise InvalidArgument("Only binding of non-string Tensors is currently supported")
-    check(api.CreateTensorWithDataAsOrtValue(
-        cpu_memory,
-        <void *>address,
-        (int((<object>sizes).prod()) * bits_of(type_) + 7) // 8,
-        <const int64_t *>cnp.PyArray_DATA(sizes),
-        cnp.PyArray_SIZE(sizes),
-        <ort.ONNXTensorElementDataType>type_,
-        &value,
-    ))
-    return own(value)
 
 
 cdef object copied(object result):

@@ -45,10 +45,10 @@ from ortmmap.c_capi cimport (
 )
 from ortmmap.c_interpreter_lock cimport (
     ortmmap_interpreter_end,
-    ortmmap_interpreter_forget_users,
     ortmmap_interpreter_lock,
     ortmmap_interpreter_lock_give,
     ortmmap_interpreter_lock_take,
+    ortmmap_interpreter_watch_forks,
 )
 
 import atexit
@@ -131,7 +131,6 @@ cdef ortmmap_session *new_handle(Session session) except NULL:
     cdef OpenSession open_ = session._here()
     cdef Description description
     cdef Handle *handle
-    open_.check_open()
     description = Description(open_.inputs + open_.outputs + open_.overridable)
     handle = <Handle *>calloc(1, sizeof(Handle))
     if handle == NULL:
@@ -555,14 +554,10 @@ def get_capi() -> int:
 
 def _end():
     """Have no thread of C code's wait for the interpreter lock from now on."""
-    while ortmmap_interpreter_end():
+    while ortmmap_interpreter_end() > 0:   # below: the thread that forked gave its lock back
         time.sleep(0.001)
 
 
-def _forget_users():
-    ortmmap_interpreter_forget_users()
-
-
 atexit.register(_end)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_users)
+if ortmmap_interpreter_watch_forks():
+    raise MemoryError("a handler of forks")

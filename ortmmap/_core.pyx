@@ -4,9 +4,9 @@ What ONNX Runtime has of a session, and the bytes that it points into, is an `Op
 """
 
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport free, malloc
 
 cimport ortmmap.c_ort_abi as ort
+from ortmmap._append cimport Texts
 from ortmmap._async cimport in_callback_of, run_for_loop, run_with_callback
 from ortmmap._binding cimport IOBinding
 from ortmmap._creation cimport create_session
@@ -393,9 +393,7 @@ cdef class Session:
 
     def get_modelmeta(self):
         """Return the model's `ModelMetadata`."""
-        cdef OpenSession open_ = self._here()
-        open_.check_open()
-        return metadata_of(open_.session)
+        return metadata_of(self._here().session)
 
     def get_session_options(self):
         """Return the options that the session was created with."""
@@ -429,7 +427,7 @@ cdef class Session:
             Where the session was made from a buffer in ONNX format, which it does not keep.
         """
         self._check_idle("set the providers of")
-        self._here().check_open()
+        self._here()
         wanted = _providers_of(self._options, providers, provider_options)
         if wanted == self._providers:
             return
@@ -454,26 +452,11 @@ cdef class Session:
         options : dict of str to str
             Keys and values of ``kOrtEpDynamicOptions``.
         """
-        cdef list texts = [
-            text.encode() for pair in options.items() for text in pair
-        ]
-        cdef size_t count = len(options)
-        cdef size_t index
-        cdef const char **keys
+        cdef Texts texts = Texts(dict(options.items()))
         cdef OpenSession open_ = self._here()
-        open_.check_open()
-        if count == 0:
+        if texts.count == 0:
             return
-        keys = <const char **>malloc(2 * count * sizeof(char *))
-        if keys == NULL:
-            raise MemoryError()
-        try:
-            for index in range(count):
-                keys[index] = <bytes>texts[2 * index]
-                keys[count + index] = <bytes>texts[2 * index + 1]
-            check(api.SetEpDynamicOptions(open_.session, keys, keys + count, count))
-        finally:
-            free(keys)
+        check(api.SetEpDynamicOptions(open_.session, texts.keys, texts.values, texts.count))
 
     def get_tuning_results(self):
         """Raise: no provider of the C API tells them."""
@@ -507,7 +490,6 @@ cdef class Session:
         cdef OpenSession open_ = self._here()
         cdef ort.OrtStatus *status
         cdef char *name = NULL
-        open_.check_open()
         if not self._options.enable_profiling:
             return ""
         open_.begin()
@@ -519,9 +501,7 @@ cdef class Session:
     def get_profiling_start_time_ns(self) -> int:
         """Return when profiling began, in ns, on the clock of ``time.monotonic_ns()``."""
         cdef uint64_t start = 0
-        cdef OpenSession open_ = self._here()
-        open_.check_open()
-        check(api.SessionGetProfilingStartTimeNs(open_.session, &start))
+        check(api.SessionGetProfilingStartTimeNs(self._here().session, &start))
         return start
 
     def _opened(self):
@@ -529,11 +509,12 @@ cdef class Session:
         return self._here()
 
     cdef OpenSession _here(self):
-        """Give the `OpenSession`; after a fork, one of this process."""
+        """Give the `OpenSession`, which may be used; after a fork, one of this process."""
         if self._open.forks != forks:
             with _reopening.here():
                 if self._open.forks != forks and self._open.session != NULL:
                     self._use(self._create(self._open.model, self._providers), self._providers)
+        self._open.check_open()
         return self._open
 
     cdef OpenSession _create(self, object source, list providers):
@@ -583,7 +564,6 @@ cdef class Session:
         cdef Call call = Call.__new__(Call)
         cdef OpenSession open_ = self._here()
         cdef dict feed
-        open_.check_open()
         call.open = open_
         if not output_names:
             call.args = open_.outputs

@@ -169,9 +169,8 @@ cdef Skeleton scan(Model model):
 
 cdef int note_files(Model model, Skeleton skeleton) except -1:
     """Note what the model's files are now, and guard them: ONNX Runtime maps them by itself."""
-    folder = os.path.dirname(os.path.abspath(model.path))
-    files = [os.path.join(folder, os.fsdecode(name)) for name in skeleton.external_locations]
-    model.guard_files([model.path, *files])
+    files = external_files(os.path.dirname(os.path.abspath(model.path)), skeleton)
+    model.guard_files([model.real_path, *map(os.path.realpath, files)])
     if model.inherited:
         return 0   # noted when they were opened first
     for file in files:
@@ -180,6 +179,11 @@ cdef int note_files(Model model, Skeleton skeleton) except -1:
         except OSError:
             continue   # ONNX Runtime says what it misses
     return 0
+
+
+cdef list external_files(str folder, Skeleton skeleton):
+    """List the files of external data of a model in `folder`, in a fixed order."""
+    return [os.path.join(folder, os.fsdecode(name)) for name in sorted(skeleton.external_locations)]
 
 
 cdef list in_place(Model model, Skeleton skeleton, object options, dict config):
@@ -203,12 +207,12 @@ cdef bint is_usable(Model model, Skeleton skeleton, object options) except -1:
 
 
 cdef str folder_of(Model model):
-    return os.path.dirname(os.path.realpath(model.path))
+    return os.path.dirname(model.real_path)
 
 
 cdef bytes file_name(Model model):
     """Give what the file is called in `folder_of`."""
-    return os.fsencode(os.path.basename(os.path.realpath(model.path)))
+    return os.fsencode(os.path.basename(model.real_path))
 
 
 cdef bint is_in_one_folder(Model model, Skeleton skeleton) except -1:
@@ -221,8 +225,8 @@ cdef bint is_in_one_folder(Model model, Skeleton skeleton) except -1:
     folder = folder_of(model)
     if os.path.realpath(os.path.dirname(os.path.abspath(model.path))) != folder:
         return False
-    files = [os.path.join(folder, os.fsdecode(name)) for name in skeleton.external_locations]
-    return all(os.path.realpath(file).startswith(os.path.join(folder, "")) for file in files)
+    files = map(os.path.realpath, external_files(folder, skeleton))
+    return all(file.startswith(os.path.join(folder, "")) for file in files)
 
 
 cdef int check_unchanged(Model model, tuple identity) except -1:
@@ -255,10 +259,9 @@ cdef tuple cache_of(
     if store is None:
         return None, None
     sources = [Source(os.path.abspath(model.path), *model.mapping.identity)]
-    folder = os.path.dirname(os.path.abspath(model.path))
     if skeleton is not None:
-        for location in sorted(skeleton.external_locations):
-            sources.append(Source.of(os.path.join(folder, os.fsdecode(location))))
+        folder = os.path.dirname(os.path.abspath(model.path))
+        sources.extend(map(Source.of, external_files(folder, skeleton)))
     settings = {**options_signature(options), **runtime_signature(), "more": config}
     if not cpu_only:
         settings["providers"] = providers
@@ -301,9 +304,15 @@ cdef list optimized(Model model, Skeleton skeleton, object options, dict config,
             model.optimized = entry
     except OSError:   # whoever cleared the cache was quicker
         return []
-    model.entries.append(entry)
-    model.guard_files([entry.path(file.name) for file in entry.files])
+    use_entry(model, entry)
     return found
+
+
+cdef int use_entry(Model model, object entry) except -1:
+    """Keep an entry from being removed, and guard its files, while the model is in use."""
+    folder = os.path.realpath(entry.folder)
+    model.entries.append(entry)
+    return model.guard_files([os.path.join(folder, file.name) for file in entry.files])
 
 
 cdef list saved(Model model, Skeleton skeleton, object options, dict config, str folder):
@@ -494,8 +503,7 @@ cdef ort.OrtSession *create_recorded(
     ]
     model.recording = recording
     if pages is not None:
-        model.entries.append(pages.entry)
-        model.guard_files([pages.entry.path(PAGES_FILE)])
+        use_entry(model, pages.entry)
     with _recorded.here():
         recording.begin(pages)
         try:
@@ -574,8 +582,7 @@ cdef int save_pages(Model model, object store, object key) except -1:
             os.close(fd)
     pages = None if draft.entry is None else usable_pages(store, draft.entry)
     if pages is not None:
-        model.guard_files([draft.entry.path(PAGES_FILE)])
+        use_entry(model, draft.entry)
         model.recording.share(pages)
-        model.entries.append(draft.entry)
         drop_weights(model)
     return 0

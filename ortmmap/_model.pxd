@@ -7,6 +7,7 @@ from ortmmap.c_model_guard cimport ortmmap_guard
 
 cdef class Model:
     cdef readonly str path           # None for a buffer
+    cdef readonly str real_path      # where it led when the file was opened
     cdef readonly Mapping mapping    # None unless a file is mapped
     # An exported buffer of `mapping`, or of the object given: it can neither be unmapped nor
     # resized. `buf` is NULL once it is released.

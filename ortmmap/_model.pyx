@@ -48,6 +48,7 @@ cdef class Model:
         self.entries, self.sources = [], []
         if isinstance(source, (str, os.PathLike)):
             self.path = os.fsdecode(source)
+            self.real_path = os.path.realpath(self.path)
             self.map(self.path)
             self.sources.append(stamp(self.path, self.mapping.identity))
             return
@@ -83,7 +84,7 @@ cdef class Model:
         if self.bytes.buf != NULL and self.optimized is None:
             model = Model.__new__(Model)
             model.prefault, model.lock = self.prefault, self.lock
-            model.path, model.mapping = self.path, self.mapping
+            model.path, model.real_path, model.mapping = self.path, self.real_path, self.mapping
             model.store, model.key = self.store, self.key
             model.inherited = True
             model.entries, model.sources = list(self.entries), list(self.sources)
@@ -148,8 +149,8 @@ cdef class Model:
         return 0
 
     cdef int guard_files(self, list paths) except -1:
-        """Guard files that are mapped by somebody else too: ONNX Runtime, or as shared pages."""
-        cdef bytes names = b"".join(os.fsencode(os.path.realpath(path)) + b"\0" for path in paths)
+        """Guard files, by their real paths, that ONNX Runtime maps too or that are shared pages."""
+        cdef bytes names = b"".join(os.fsencode(path) + b"\0" for path in paths)
         if self.guard.files != NULL:
             names = <bytes>self._guarded[len(self._guarded) - 1] + names
         self._guarded.append(names)   # a bytes object ends with one more NUL

@@ -4,10 +4,9 @@ A `Session` has one, which its bindings and the runs that are under way hold too
 """
 
 cimport cython
-
-from ortmmap._metadata cimport NodeArg, inputs_of, outputs_of, overridable_initializers_of
 from cpython.ref cimport Py_INCREF
 
+from ortmmap._metadata cimport NodeArg, inputs_of, outputs_of, overridable_initializers_of
 from ortmmap._runtime cimport api, check, forks
 from ortmmap.c_atomic_count cimport ortmmap_count_add, ortmmap_count_get
 

@@ -15,12 +15,14 @@ from ortmmap._strings cimport string_array, string_tensor
 from ortmmap._types cimport (
     bits_of,
     dtype_of,
+    element_type_from,
     element_type_name,
     element_type_of,
     numpy_number,
     pack,
     unpack,
 )
+from ortmmap._values cimport own
 
 import numpy as np
 
@@ -100,6 +102,27 @@ cdef ort.OrtValue *tensor_from_array(cnp.ndarray array, int element_type) except
         &value,
     ))
     return value
+
+
+cdef Value tensor_at(size_t address, object element_type, object shape):
+    """Make a tensor over memory that nobody keeps for it."""
+    cdef cnp.ndarray sizes = np.array(shape, np.int64)
+    cdef int type_ = element_type_from(element_type)
+    cdef ort.OrtValue *value = NULL
+    if sizes.ndim != 1 or (<object>sizes).min(initial=0) < 0:
+        raise InvalidArgument(f"{shape} is not the shape of a tensor")
+    if bits_of(type_) == 0:
+        raise InvalidArgument("Only binding of non-string Tensors is currently supported")
+    check(api.CreateTensorWithDataAsOrtValue(
+        cpu_memory,
+        <void *>address,
+        (int((<object>sizes).prod()) * bits_of(type_) + 7) // 8,
+        <const int64_t *>cnp.PyArray_DATA(sizes),
+        cnp.PyArray_SIZE(sizes),
+        <ort.ONNXTensorElementDataType>type_,
+        &value,
+    ))
+    return own(value)
 
 
 cdef ort.OrtValue *_copied_tensor(cnp.ndarray array, int element_type) except NULL:

@@ -3,18 +3,9 @@
 onnxruntime is never imported here: its class is known by its methods.
 """
 
-cimport numpy as cnp
-from libc.stdint cimport int64_t
-
 cimport ortmmap.c_ort_abi as ort
-from ortmmap._runtime cimport api, check, cpu_memory
-from ortmmap._tensors cimport tensor_from_array
-from ortmmap._types cimport element_type_from
+from ortmmap._tensors cimport tensor_at, tensor_from_array
 from ortmmap._values cimport own
-
-import numpy as np
-
-cnp.import_array()
 
 METHODS = ("data_ptr", "device_name", "element_type", "is_tensor", "shape", "tensor_size_in_bytes")
 
@@ -55,18 +46,6 @@ cdef int _check(object data, str name) except -1:
 
 cdef Value _over(object data):
     """Make a tensor over the memory of onnxruntime's, which it keeps."""
-    cdef Value made = Value.__new__(Value)
-    cdef cnp.ndarray sizes = np.array(data.shape(), np.int64)
-    cdef size_t address = data.data_ptr()
-    cdef int element_type = element_type_from(data.element_type())
-    check(api.CreateTensorWithDataAsOrtValue(
-        cpu_memory,
-        <void *>address,
-        <size_t>data.tensor_size_in_bytes(),
-        <const int64_t *>cnp.PyArray_DATA(sizes),
-        cnp.PyArray_SIZE(sizes),
-        <ort.ONNXTensorElementDataType>element_type,
-        &made.value,
-    ))
+    cdef Value made = tensor_at(data.data_ptr(), data.element_type(), data.shape())
     made.memory = data
     return made

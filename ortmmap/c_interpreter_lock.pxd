@@ -6,4 +6,4 @@ cdef extern from "interpreter_lock.h" nogil:
     bint ortmmap_interpreter_lock_take(ortmmap_interpreter_lock *lock)
     void ortmmap_interpreter_lock_give(ortmmap_interpreter_lock *lock)
     long ortmmap_interpreter_end()
-    void ortmmap_interpreter_forget_users()
+    int ortmmap_interpreter_watch_forks()

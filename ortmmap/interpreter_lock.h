@@ -11,6 +11,10 @@
 
 #include "atomic_count.h"
 
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+
 typedef struct ortmmap_interpreter_lock {
   PyGILState_STATE state;
   int counted;
@@ -72,9 +76,19 @@ static long ortmmap_interpreter_end(void) {
   return ortmmap_count_get(&ortmmap_interpreter_users);
 }
 
-/* For the child of a fork, which has none of its parent's other threads. */
+/* In the child of a fork, which has none of its parent's other threads. */
 static void ortmmap_interpreter_forget_users(void) {
   ortmmap_count_set(&ortmmap_interpreter_users, 0);
+}
+
+/* Once in a process; returns 0 or an errno. */
+static int ortmmap_interpreter_watch_forks(void) {
+#ifdef _WIN32
+  (void)ortmmap_interpreter_forget_users;
+  return 0;
+#else
+  return pthread_atfork(NULL, NULL, ortmmap_interpreter_forget_users);
+#endif
 }
 
 #endif /* ORTMMAP_INTERPRETER_LOCK_H */
