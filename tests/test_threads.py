@@ -372,3 +372,78 @@ for _ in range(40):
     thread.join()
 """
     run_python(code, write(to_ort(model)))
+
+
+def test_sixteen_threads_run_open_and_close_without_a_leak(ort_file):
+    """Ten thousand runs each; every hundredth is of a session of the thread's own."""
+    code = """
+import sys, threading
+import numpy as np
+import ortmmap
+from support import assert_same, descriptors, maps, smaps_rollup
+
+path = sys.argv[1]
+options = ortmmap.SessionOptions()
+options.intra_op_num_threads = 1
+shared = ortmmap.Session(path, options)
+feed = {"x": np.ones((2, 8), "f4")}
+expected = shared.run(None, feed)
+errors = []
+
+def work(runs):
+    try:
+        for index in range(runs):
+            if index % 100:
+                shared.run(None, feed)
+                continue
+            with ortmmap.Session(path, options) as own:
+                assert_same(own.run(None, feed), expected)
+    except BaseException as error:
+        errors.append(error)
+
+def cycle(runs):
+    threads = [threading.Thread(target=work, args=[runs]) for _ in range(16)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    assert not errors, errors
+    return smaps_rollup()["Anonymous"], len(descriptors()), len(maps(path))
+
+cycle(2000)   # the heap of each thread's arena settles
+before = cycle(2000)
+after = cycle(6000)
+assert after[0] - before[0] < 4 << 20, (before, after)
+assert after[1:] == before[1:] and after[2] == 1, (before, after)
+assert_same(shared.run(None, feed), expected)
+"""
+    run_python(code, ort_file, timeout=300)
+
+
+def test_another_interpreter_of_the_process_is_refused():
+    """ONNX Runtime's library, the heap and the handlers are the process's, and there is one."""
+    code = """
+import importlib
+for name in ("_interpreters", "_xxsubinterpreters"):   # Python 3.13; before
+    try:
+        interpreters = importlib.import_module(name)
+        break
+    except ImportError:
+        continue
+import os, ortmmap
+other = interpreters.create()
+reader, writer = os.pipe()
+run = getattr(interpreters, "run_string", None) or interpreters.exec
+run(other, f'''
+import os, sys
+sys.path[:0] = {os.environ["PYTHONPATH"].split(os.pathsep)!r}
+try:
+    import ortmmap
+    text = "imported"
+except ImportError as error:
+    text = f"ImportError: {{error}}"
+os.write({writer}, text.encode())
+''')
+text = os.read(reader, 1000).decode()
+assert text.startswith("ImportError") and "one interpreter per process" in text, text
+interpreters.destroy(other)
+"""
+    run_python(code)
