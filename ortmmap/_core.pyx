@@ -433,7 +433,7 @@ cdef class Session:
             return
         if self._source is None:
             raise NotImplementedError(
-                "the session was made from bytes in ONNX format, which it does not keep: make "
+                "the session was made from a buffer in ONNX format, which it does not keep: make "
                 "another one with these providers"
             )
         self._use(self._create(self._source, wanted), wanted)
@@ -616,7 +616,7 @@ cdef list _providers_or_none(
     try:
         return _providers_of(options, providers, provider_options)
     except ValueError as error:
-        if not fallback:
+        if not fallback or isinstance(error, TypeError):
             raise
         warnings.warn(f"{error} The session is created on the CPU.", stacklevel=1)
         return []

@@ -128,6 +128,10 @@ def has_collective_ops() -> bool:
     return False
 
 
+class _NotIterable(TypeError, ValueError):  # noqa: N818
+    """`providers` that are nothing of the kind: onnxruntime 1.23 raises the one, 1.32 the other."""
+
+
 def _warn(text: str) -> None:
     warnings.warn(text, UserWarning, stacklevel=3)
 
@@ -138,7 +142,7 @@ def _pairs(providers: Sequence | None, provider_options: Sequence | None) -> lis
     if isinstance(providers, str):  # onnxruntime takes it for a sequence of letters
         raise ValueError("'providers' should be a sequence of names, not one name.")
     if not isinstance(providers, Iterable):
-        raise TypeError(f"'providers' should be a sequence, not {type(providers).__name__}.")
+        raise _NotIterable(f"'providers' should be a sequence, not {type(providers).__name__}.")
     if not isinstance(providers, Sequence):
         raise ValueError("'providers' should be a sequence.")
     if provider_options is None:

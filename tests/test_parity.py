@@ -106,12 +106,6 @@ DIFFERENCES = [
         "an unknown name or a wrong type is told when it is bound; by onnxruntime when it is run",
     ),
     (
-        r"set_providers\((provider_options=None)?\)",
-        "returns",
-        "NotImplementedError",
-        "ortmmap does not keep the bytes of a model in ONNX format",
-    ),
-    (
         r"RunOptions.logid\(value=null str\)",
         "returns",
         "returns",
