@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -55,11 +56,19 @@ def awaited(session: Any, feeds: dict[str, Any], seconds: float) -> float | None
     """
     if not hasattr(session, "run_async"):
         return None
-    run = getattr(session, "run_awaitable", None) or _awaitable(session)
-    return asyncio.run(_steady_awaits(run, feeds, seconds))
+    callers: set[int] = set()
+    run = getattr(session, "run_awaitable", None) or _awaitable(session, callers)
+    taken = asyncio.run(_steady_awaits(run, feeds, seconds))
+    # onnxruntime's session, when it goes, waits for its threads and keeps the interpreter lock:
+    # none may be on its way out of a callback.
+    while callers & sys._current_frames().keys():
+        time.sleep(0.001)
+    return taken
 
 
-def _awaitable(session: Any) -> Callable[[None, dict[str, Any]], Awaitable[Any]]:
+def _awaitable(session: Any, callers: set[int]) -> Callable[[None, dict[str, Any]], Awaitable[Any]]:
+    """Make an awaitable run of callbacks; `callers` gets the threads that call back."""
+
     def run(_names: None, feeds: dict[str, Any]) -> Awaitable[Any]:
         loop = asyncio.get_running_loop()
         future = loop.create_future()
@@ -71,6 +80,7 @@ def _awaitable(session: Any) -> Callable[[None, dict[str, Any]], Awaitable[Any]]
                 future.set_result(outputs)
 
         def called_back(outputs: Any, _data: Any, error: str) -> None:
+            callers.add(threading.get_ident())
             loop.call_soon_threadsafe(settle, outputs, error)
 
         session.run_async(None, feeds, called_back, None)
