@@ -3,6 +3,8 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t
 
+from ortmmap._capi_run cimport SourceFile
+from ortmmap._model cimport Model
 from ortmmap.c_capi cimport (
     ortmmap_error,
     ortmmap_input,
@@ -42,13 +44,18 @@ cdef class PreparedRun:
     cdef int try_run(self, ortmmap_error *error) noexcept nogil
 
 cdef class Description:
-    # What a session's inputs, outputs and overridable initializers are: constant.
+    # What a session's inputs, outputs, overridable initializers and files are: constant.
     cdef ortmmap_value_info *infos
     cdef int64_t *sizes
     cdef const char **symbols
-    cdef list kept                # the bytes objects that names, types and symbols point into
+    cdef SourceFile *files
+    cdef size_t file_count
+    cdef const char *model        # its name for texts
+    cdef list kept                # the bytes objects that names, types, symbols and paths point into
 
     cdef int describe(self, ortmmap_value_info *info, object arg, size_t *used) except -1
+    cdef int describe_files(self, Model model) except -1
+    cdef const char *keep(self, bytes value) except NULL
     cdef const char *text(self, str value) except NULL
 
 ctypedef void (*ReleaseMemory)(void *context) noexcept nogil

@@ -16,6 +16,7 @@ cimport ortmmap.c_ort_abi as ort
 from ortmmap._capi_errors cimport fail, fail_exception, raise_error, succeed
 from ortmmap._capi_run cimport (
     Handle,
+    SourceFile,
     check,
     prepare as prepare_run,
     prepared_run,
@@ -25,8 +26,9 @@ from ortmmap._capi_run cimport (
 )
 from ortmmap._core cimport Session
 from ortmmap._metadata cimport NodeArg
+from ortmmap._model cimport Model
 from ortmmap._open cimport OpenSession
-from ortmmap._runtime cimport api
+from ortmmap._runtime cimport api, native_path
 from ortmmap.c_atomic_count cimport ortmmap_count_add
 from ortmmap.c_capi cimport (
     ORTMMAP_CACHE_DEFAULT,
@@ -50,6 +52,7 @@ from ortmmap.c_interpreter_lock cimport (
     ortmmap_interpreter_lock_take,
     ortmmap_interpreter_watch_forks,
 )
+from ortmmap.c_mapping cimport ortmmap_path_char
 
 import atexit
 import os
@@ -69,9 +72,9 @@ cdef tuple _levels = tuple(sorted(GraphOptimizationLevel))
 @cython.final
 @cython.no_gc
 cdef class Description:
-    """The inputs, outputs and overridable initializers of a session, as C structs."""
+    """The inputs, outputs, overridable initializers and files of a session, as C structs."""
 
-    def __init__(self, list args):
+    def __init__(self, list args, Model model):
         cdef size_t rank = sum(len((<NodeArg>arg)._shape) for arg in args)
         cdef size_t used = 0
         cdef size_t index
@@ -83,11 +86,13 @@ cdef class Description:
             raise MemoryError()
         for index, arg in enumerate(args):
             self.describe(&self.infos[index], arg, &used)
+        self.describe_files(model)
 
     def __dealloc__(self):
         free(self.infos)
         free(self.sizes)
         free(self.symbols)
+        free(self.files)
 
     cdef int describe(self, ortmmap_value_info *info, object arg, size_t *used) except -1:
         cdef NodeArg described = <NodeArg?>arg
@@ -102,10 +107,25 @@ cdef class Description:
             used[0] += 1
         return 0
 
+    cdef int describe_files(self, Model model) except -1:
+        cdef SourceFile *file
+        self.model = self.text(model.path or "a buffer")
+        self.files = <SourceFile *>calloc(len(model.sources) + 1, sizeof(SourceFile))
+        if self.files == NULL:
+            raise MemoryError()
+        for path, size, _ in model.sources:
+            file = &self.files[self.file_count]
+            file.path = <const ortmmap_path_char *>self.keep(native_path(path))
+            file.name, file.size = self.text(path), size
+            self.file_count += 1
+        return 0
+
     cdef const char *text(self, str value) except NULL:
-        cdef bytes encoded = value.encode("utf-8", "replace")
-        self.kept.append(encoded)
-        return encoded
+        return self.keep(value.encode("utf-8", "replace"))
+
+    cdef const char *keep(self, bytes value) except NULL:
+        self.kept.append(value)
+        return value
 
 
 @cython.final
@@ -131,7 +151,7 @@ cdef ortmmap_session *new_handle(Session session) except NULL:
     cdef OpenSession open_ = session._here()
     cdef Description description
     cdef Handle *handle
-    description = Description(open_.inputs + open_.outputs + open_.overridable)
+    description = Description(open_.inputs + open_.outputs + open_.overridable, open_.model)
     handle = <Handle *>calloc(1, sizeof(Handle))
     if handle == NULL:
         raise MemoryError()
@@ -142,6 +162,8 @@ cdef ortmmap_session *new_handle(Session session) except NULL:
     handle.outputs = handle.inputs + handle.input_count
     handle.initializer_count = len(open_.overridable)
     handle.initializers = handle.outputs + handle.output_count
+    handle.files, handle.file_count = description.files, description.file_count
+    handle.model = description.model
     if open_.model.mapping is not None:
         handle.mapping = open_.model.mapping._mapping.data
         handle.mapping_size = open_.model.mapping._mapping.size

@@ -17,6 +17,14 @@ cdef int fail_argument(
     long long expected,
     long long found,
 ) noexcept nogil
+cdef int fail_file(
+    ortmmap_error *error,
+    int code,
+    const char *name,
+    const char *text,
+    unsigned long long expected,
+    unsigned long long found,
+) noexcept nogil
 cdef int fail_status(ortmmap_error *error, ort.OrtStatus *status) noexcept nogil
 cdef int fail_exception(ortmmap_error *error, object exception) except -1
 cdef int raise_error(const ortmmap_error *error) except -1 nogil

@@ -75,6 +75,22 @@ cdef int fail_argument(
     return fail(error, code, whole)
 
 
+cdef int fail_file(
+    ortmmap_error *error,
+    int code,
+    const char *name,
+    const char *text,
+    unsigned long long expected,
+    unsigned long long found,
+) noexcept nogil:
+    """Write the error of a file; `text` has the two numbers in it."""
+    cdef char reason[256]
+    cdef char whole[2048]
+    snprintf(reason, sizeof(reason), text, expected, found)
+    snprintf(whole, sizeof(whole), b"%s: %s", name, reason)
+    return fail(error, code, whole)
+
+
 cdef int fail_status(ortmmap_error *error, ort.OrtStatus *status) noexcept nogil:
     """Write what a status says, and release it."""
     cdef int ort_code = api.GetErrorCode(status)

@@ -2,6 +2,7 @@
 
 from cpython.object cimport PyObject
 from libc.stddef cimport size_t
+from libc.stdint cimport uint64_t
 
 cimport ortmmap.c_ort_abi as ort
 from ortmmap.c_atomic_count cimport ortmmap_count
@@ -13,18 +14,28 @@ from ortmmap.c_capi cimport (
     ortmmap_session,
     ortmmap_value_info,
 )
+from ortmmap.c_mapping cimport ortmmap_path_char
+
+cdef struct SourceFile:
+    # A file of the model, as it was when it was opened.
+    const ortmmap_path_char *path
+    const char *name          # the same, in UTF-8
+    uint64_t size
 
 cdef struct Handle:
     # What an ortmmap_session is. All but `count` is constant; the objects are owned.
     ortmmap_count count
     PyObject *open            # an OpenSession, which has counted this handle
     PyObject *python          # its Session
-    PyObject *description     # whose memory the inputs, outputs and initializers are
+    PyObject *description     # whose memory everything below is, but for the mapping
     ort.OrtSession *session
     const ortmmap_value_info *inputs
     const ortmmap_value_info *outputs
     const ortmmap_value_info *initializers    # overridable ones
     size_t input_count, output_count, initializer_count
+    const SourceFile *files   # of the model; none where it was opened from memory
+    size_t file_count
+    const char *model         # its name for texts
     const void *mapping
     size_t mapping_size
 

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, strcmp
 
-from ortmmap._capi_errors cimport fail, fail_argument, fail_status, succeed
+from ortmmap._capi_errors cimport fail, fail_argument, fail_file, fail_status, succeed
 from ortmmap._open cimport CHANGED, FORKED, USABLE, OpenSession, Use
 from ortmmap._runtime cimport allocator, api, api_24, cpu_memory, default_run_options, forks
 from ortmmap._types cimport bits_of
@@ -23,6 +23,12 @@ from ortmmap.c_capi cimport (
     ORTMMAP_OK,
     ORTMMAP_OUT_OF_MEMORY,
     ORTMMAP_STRING,
+)
+from ortmmap.c_mapping cimport (
+    ORTMMAP_MAPPING_OK,
+    ortmmap_file_identity,
+    ortmmap_file_identity_get,
+    ortmmap_mapping_error,
 )
 
 cdef enum:
@@ -64,16 +70,16 @@ cdef struct Tensor:
 cdef inline int enter(const Handle *handle, ortmmap_error *error) noexcept nogil:
     """Begin to use ONNX Runtime's session."""
     cdef Use use = (<OpenSession>handle.open).enter()
-    return ORTMMAP_OK if use == USABLE else fail_use(error, use)
+    return ORTMMAP_OK if use == USABLE else fail_use(handle, use, error)
 
 
 cdef inline int leave(const Handle *handle, ortmmap_error *error) noexcept nogil:
     """End to use ONNX Runtime's session."""
     cdef Use use = (<OpenSession>handle.open).leave()
-    return ORTMMAP_OK if use == USABLE else fail_use(error, use)
+    return ORTMMAP_OK if use == USABLE else fail_use(handle, use, error)
 
 
-cdef int fail_use(ortmmap_error *error, Use use) noexcept nogil:
+cdef int fail_use(const Handle *handle, Use use, ortmmap_error *error) noexcept nogil:
     """Say why a session may not be used."""
     if use == FORKED:
         return fail(
@@ -81,10 +87,30 @@ cdef int fail_use(ortmmap_error *error, Use use) noexcept nogil:
             b"the handle was made before a fork, and belongs to the parent process",
         )
     if use == CHANGED:
-        return fail(
-            error, ORTMMAP_MODEL_CHANGED, b"a file of the model was truncated while it was in use"
-        )
+        return fail_changed(handle, error)
     return fail(error, ORTMMAP_CLOSED, b"the session is closed")
+
+
+cdef int fail_changed(const Handle *handle, ortmmap_error *error) noexcept nogil:
+    """Name the file that is shorter than it was, as Model.gone() does."""
+    cdef const SourceFile *file
+    cdef ortmmap_file_identity now
+    cdef ortmmap_mapping_error ignored
+    cdef size_t index
+    for index in range(handle.file_count):
+        file = &handle.files[index]
+        if ortmmap_file_identity_get(file.path, &now, &ignored) != ORTMMAP_MAPPING_OK:
+            continue
+        if now.size < file.size:
+            return fail_file(
+                error, ORTMMAP_MODEL_CHANGED, file.name,
+                b"was truncated while it was in use: expected %llu bytes, found %llu",
+                file.size, now.size,
+            )
+    return fail_file(
+        error, ORTMMAP_MODEL_CHANGED, handle.model,
+        b"it, or what the cache keeps of it, could not be read while it was in use", 0, 0,
+    )
 
 
 cdef int check(const ortmmap_session *session, ortmmap_error *error) noexcept nogil:

@@ -29,7 +29,7 @@ from capi_table import (
     run,
     table,
 )
-from support import assert_flat, maps, ortmmap_session, run_python
+from support import assert_flat, maps, ortmmap_session, run_python, to_ort
 
 import ortmmap
 from ortmmap import _capi
@@ -755,6 +755,30 @@ def test_a_session_is_not_closed_under_a_handle(session):
     session.close()
 
 
+def test_a_handle_stays_with_the_providers_that_it_was_made_with(ort_file, expected):
+    """It keeps that session open, and the file mapped, whatever becomes of the Python object."""
+    session = ortmmap_session(ort_file)
+    before = open_python(session)
+    given, into = inputs(X), outputs(np.empty_like(expected))
+    prepared = prepare(before, given, into)
+    session.set_providers(["AzureExecutionProvider", "CPUExecutionProvider"])
+    after = open_python(session)
+    assert table.session_ort(before) != table.session_ort(after)
+    with pytest.raises(RuntimeError, match="1 handles"):
+        session.close()
+    run(after, given, into)
+    assert into.arrays[0].tobytes() == expected.tobytes()
+    table.session_release(after)
+    session.close()
+    into.arrays[0].fill(0)
+    call(table.prepared_run, prepared, ffi.NULL)
+    assert into.arrays[0].tobytes() == expected.tobytes()
+    assert maps(ort_file)
+    table.prepared_release(prepared)
+    table.session_release(before)
+    assert not maps(ort_file)
+
+
 def test_python_gets_the_session_that_c_opened(onnx_file, expected):
     handle = open_path(onnx_file)
     python = as_python(handle)
@@ -993,7 +1017,8 @@ x, y = np.ones((1, width), "f4"), np.empty((1, width), "f4")
 given, into = inputs(x), outputs(y)
 prepared = prepare(handle, given, into)
 call(table.prepared_run, prepared, ffi.NULL)
-os.truncate(sys.argv[1], 4096)
+size = os.path.getsize(sys.argv[2])
+os.truncate(sys.argv[2], 4096)
 found = []
 for attempt in (
     lambda: run(handle, given, outputs(None)),
@@ -1004,15 +1029,55 @@ for attempt in (
     try:
         attempt()
     except CapiError as error:
-        found.append(error.code)
-assert found == ["MODEL_CHANGED"] * 4, found
+        found.append((error.code, error.text))
+truncated = f"was truncated while it was in use: expected {size} bytes, found 4096"
+assert found == [("MODEL_CHANGED", f"{sys.argv[2]}: {truncated}")] * 4, found
 table.prepared_release(prepared)
 table.session_release(handle)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="SIGBUS is answered on Linux")
-def test_a_truncated_model_file_is_a_code_and_no_crash(tmp_path):
-    path = tmp_path / "model.onnx"
+linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="SIGBUS is answered on Linux"
+)
+
+
+@linux
+def test_a_truncated_model_file_is_named_and_no_crash(tmp_path):
+    path = tmp_path / "modèle.onnx"
     path.write_bytes(models.weights(4, 256))
-    run_python(TRUNCATED, path)
+    run_python(TRUNCATED, path, path)
+
+
+@linux
+def test_truncated_external_data_is_named_and_no_crash(tmp_path):
+    run_python(TRUNCATED, *models.external(tmp_path, 4, 256))
+
+
+@linux
+def test_the_text_of_a_truncated_file_is_cut_between_characters(tmp_path):
+    folder = tmp_path.joinpath(*["é" * 120] * 9)
+    folder.mkdir(parents=True)
+    path = folder / "model.ort"
+    path.write_bytes(to_ort(models.weights(4, 256)))
+    code = TRUNCATED.replace('f"{sys.argv[2]}: {truncated}"', "cut")
+    cut = os.fsencode(path)[:2039].decode(errors="ignore")
+    run_python(f"cut = {cut!r}\n{code}", path, path)
+
+
+@linux
+def test_a_truncated_model_in_memory_is_called_a_buffer(tmp_path):
+    path = tmp_path / "model.ort"
+    path.write_bytes(to_ort(models.weights(4, 256)))
+    mapped = """
+import mmap
+with open(sys.argv[1], "rb") as file:
+    source = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+handle = open_python(ortmmap.Session(source, base))
+"""
+    opening = next(line for line in TRUNCATED.splitlines() if line.startswith("handle ="))
+    code = TRUNCATED.replace(opening, mapped).replace(
+        "{sys.argv[2]}: {truncated}",
+        "a buffer: it, or what the cache keeps of it, could not be read while it was in use",
+    )
+    run_python(code, path, path)

@@ -28,7 +28,8 @@
  *
  * LIFETIMES. A struct ortmmap_session is counted: who opens or retains it releases it. It keeps
  * the model mapped and ONNX Runtime's session alive, and while there is one, Session.close() in
- * Python raises RuntimeError. What a function gives out "borrowed" lives as long as the handle.
+ * Python raises RuntimeError. Session.set_providers() leaves it with the session of before, which
+ * close() then does not count. What a function gives out "borrowed" lives as long as the handle.
  * Once the interpreter ends (after its atexit functions), what needs the interpreter lock fails
  * with ORTMMAP_INTERPRETER_ENDED, and releasing does nothing: the memory goes with the process.
  * Running still works then.
