@@ -51,7 +51,7 @@ cdef class Description:
     cdef SourceFile *files
     cdef size_t file_count
     cdef const char *model        # its name for texts
-    cdef list kept                # the bytes objects that names, types, symbols and paths point into
+    cdef list kept                # the bytes objects that names, types and paths point into
 
     cdef int describe(self, ortmmap_value_info *info, object arg, size_t *used) except -1
     cdef int describe_files(self, Model model) except -1
