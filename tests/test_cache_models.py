@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import large_models
 import models
 import numpy as np
 import onnx_zoo
 import pytest
-from support import assert_same, configured
+from support import assert_same, configured, onnxruntime_session
 
 import ortmmap
 import ortmmap._creation
@@ -78,6 +79,22 @@ def test_models_with_weights_in_every_place(name, copied, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(case.content)
     assert_kept(check(path, case.feeds, tmp_path / "cache"), name, copied)
+
+
+@pytest.mark.parametrize("name", large_models.CASES)
+def test_kernels_share_the_weights_that_they_keep_in_a_form_of_their_own(name, tmp_path):
+    content, feeds = large_models.CASES[name]()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    expected = onnxruntime_session(path).run(None, feeds)
+    assert any(output.any() for output in expected)
+    for _ in range(2):
+        session = opened(path, tmp_path / "cache")
+        assert_same(session.run(None, feeds), expected)
+        memory = session.memory()
+        assert memory.shared_blocks > 0
+        assert memory.shared >= 1 << 17
+        assert memory.private_blocks == 0
 
 
 @pytest.mark.parametrize("name", REFUSED)
