@@ -102,6 +102,27 @@ def test_a_model_in_ort_format_shares_its_prepacked_weights(model, folder, expec
     assert (memory["shared_blocks"], memory["private_blocks"]) == (LAYERS, 0)
 
 
+def test_weights_that_prepacking_has_consumed_leave_the_process(model, folder, tmp_path):
+    """Those of ORT format are mapped by ortmmap, which drops them; the page cache keeps them."""
+    ort = ortmmap.convert(model, tmp_path / "model.ort")
+    for _ in range(2):
+        session = ortmmap_session_at(ort, folder)
+        session.run(None, {"h0": feed()})
+        assert session.memory().mapped >= LAYERS * WIDTH * WIDTH * 4
+        assert resident_of(ort) < 4 << 20
+
+
+def resident_of(path: Path) -> int:
+    """Return how much of its mappings of a file this process has, in bytes."""
+    resident, named = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split()[0]:
+            named = line.endswith(f" {path}")
+        elif named and line.startswith("Rss:"):
+            resident += int(line.split()[1]) << 10
+    return resident
+
+
 def test_parallel_prepacking_shares_too(model, folder, expected):
     config = {"session.prepack.enable_parallel": "1"}
     opened(model, folder)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from support import ask_python, ortmmap_session, run_python
 import ortmmap
 from ortmmap import cache, cache_folder
 from ortmmap.cache import Store
+from ortmmap.cache_lock import longest_wait
 
 WIDTH = 512
 FEED = {"h0": np.linspace(-1, 1, WIDTH, dtype="f4").reshape(1, WIDTH)}
@@ -186,3 +188,35 @@ def test_a_clock_that_goes_back_or_ahead_changes_nothing(model, folder, expected
     assert ask_python(OPEN + shifted + RUN, model, folder) == found
     assert ask_python(OPEN + RUN, model, folder) == found
     assert entries(folder) == made
+
+
+def test_who_has_waited_long_enough_for_a_builder_goes_on_without(
+    model, folder, expected, monkeypatch
+):
+    code = """
+import sys
+from pathlib import Path
+from filelock import FileLock
+locks = [FileLock(path) for path in Path(sys.argv[1], "locks").iterdir()]
+for lock in locks:
+    lock.acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+    opened(model, folder).close()
+    store = Store(str(folder))
+    store.clear()
+    builder = subprocess.Popen(
+        [sys.executable, "-c", code, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert builder.stdout.readline() == b"held\n"
+        monkeypatch.setenv("ORTMMAP_CACHE_WAIT", "0.2")
+        assert longest_wait() == 0.2
+        assert opened(model, folder).run(None, FEED)[0].tobytes() == expected
+        assert kinds(folder) == []
+    finally:
+        builder.kill()
+        builder.communicate()
+    opened(model, folder).close()
+    assert kinds(folder) == ["model", "pages"]
