@@ -9,6 +9,7 @@ from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -44,6 +45,7 @@ from ortmmap.c_capi cimport (
     ORTMMAP_OPTIMIZE_DEFAULT,
     ortmmap_capi,
     ortmmap_session_options,
+    ortmmap_value_info,
 )
 from ortmmap.c_interpreter_lock cimport (
     ortmmap_interpreter_end,
@@ -73,6 +75,15 @@ cdef tuple _levels = tuple(sorted(GraphOptimizationLevel))
 @cython.no_gc
 cdef class Description:
     """The inputs, outputs, overridable initializers and files of a session, as C structs."""
+
+    # Constant once made.
+    cdef ortmmap_value_info *infos
+    cdef int64_t *sizes
+    cdef const char **symbols
+    cdef SourceFile *files
+    cdef size_t file_count
+    cdef const char *model        # its name for texts
+    cdef list kept                # the bytes objects that names, types and paths point into
 
     def __init__(self, list args, Model model):
         cdef size_t rank = sum(len((<NodeArg>arg)._shape) for arg in args)
