@@ -7,6 +7,7 @@ and word their text the same way, so that code which reads either keeps working.
 import errno
 import os
 import sys
+import threading
 
 __all__ = [
     "EPFail",
@@ -33,6 +34,15 @@ __all__ = [
 
 ONNXRUNTIME = "onnxruntime.capi.onnxruntime_pybind11_state"  # the module of its exceptions
 
+# Guards the bases of the classes: of two threads that add the same one, the second would fail.
+_joining = threading.RLock()  # one that the garbage collector may take again
+if hasattr(os, "register_at_fork"):  # no child is forked while another thread holds it
+    os.register_at_fork(
+        before=_joining.acquire,
+        after_in_parent=_joining.release,
+        after_in_child=_joining.release,
+    )
+
 
 def _join_theirs() -> None:
     """Derive each class from onnxruntime's of its name too, once that is imported.
@@ -42,10 +52,11 @@ def _join_theirs() -> None:
     theirs = sys.modules.get(ONNXRUNTIME)
     if theirs is None:
         return
-    for cls in BY_CODE.values():
-        base = getattr(theirs, cls.__name__, None)
-        if base is not None and not issubclass(cls, base):
-            cls.__bases__ += (base,)
+    with _joining:
+        for cls in BY_CODE.values():
+            base = getattr(theirs, cls.__name__, None)
+            if base is not None and not issubclass(cls, base):
+                cls.__bases__ += (base,)
 
 
 class OrtError(RuntimeError):

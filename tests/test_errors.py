@@ -173,6 +173,38 @@ def test_an_error_carries_onnxruntimes_code_and_message(both):
     assert str(theirs) in str(ours)
 
 
+def test_threads_that_fail_first_join_onnxruntimes_classes_once():
+    run_python("""
+import sys, threading
+import onnxruntime
+from ortmmap import errors
+sys.setswitchinterval(1e-6)
+classes = list(errors.BY_CODE.values())
+ours = [cls.__bases__ for cls in classes]
+raised = []
+
+def fail():
+    start.wait()
+    try:
+        errors.Fail("text")
+    except BaseException as error:
+        raised.append(error)
+
+for _ in range(200):
+    for cls, bases in zip(classes, ours):
+        cls.__bases__ = bases
+    start = threading.Barrier(4)
+    threads = [threading.Thread(target=fail) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+assert not raised, raised[0]
+for cls, bases in zip(classes, ours):
+    assert len(cls.__bases__) <= len(bases) + 1, cls.__bases__
+""")
+
+
 @pytest.mark.parametrize(
     "cls",
     [
