@@ -24,7 +24,14 @@ from benchmarks.survey import Survey
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 _FILES = ("resnet50.onnx", "bert_base.onnx")
-_SMALL = ("one_node", "inputs_4x4", "inputs_16x4", "inputs_1x65536", "inputs_16x65536")
+_SMALL = (
+    "one_node",
+    "inputs_4x4",
+    "inputs_16x4",
+    "inputs_1x65536",
+    "inputs_16x65536",
+    "strings_100000",
+)
 _SERVED = ("ort", "ort-mmap", "ort-mmap-noprepack", "ort-prepacked", "ortmmap-nocache", "ortmmap")
 _COUNTS = (1, 2, 4, 8, 16)
 
@@ -157,6 +164,26 @@ def run_(repeat: int, **options: Any) -> None:
         columns=(columns.CALL, columns.BOUND, columns.AWAITED, *columns.PER_SECOND),
         repeat=repeat,
         calls=True,
+    )
+    run(survey, options)
+
+
+@cli.command("fork")
+@common(_FILES, ("ort", "ortmmap-nocache", "ortmmap"), seconds=0.0)
+@repeat("Cold processes of each rival.", default=5)
+def fork_(repeat: int, **options: Any) -> None:
+    """Measure the first run in a child that a process with an open session forks."""
+    survey = Survey(
+        title="After a fork",
+        caption=(
+            "Medians and quartiles of cold processes that alternate: each opens a session, runs "
+            "it, and forks; the child runs it too. ortmmap's child opens a session of its own. "
+            "onnxruntime's child has the parent's, without the parent's threads: it may hang, and "
+            "then has no figure."
+        ),
+        columns=(columns.OPEN, columns.FIRST_RUN, columns.RUN, columns.FORKED_RUN),
+        repeat=repeat,
+        fork=True,
     )
     run(survey, options)
 

@@ -103,6 +103,7 @@ IMPORT = _figure("import", "ms", "import_ms")
 OPEN = _figure("open", "ms", "session_ms")
 FIRST_RUN = _figure("first run", "ms", "first_ms")
 RUN = _figure("run", "ms", "run_ms")
+FORKED_RUN = _figure("first run in a forked child", "ms", "forked_ms")
 START_TO_RESULT = _figure("start to result", "ms", "answer_ms")
 FAULTS = _figure("page faults, open", "thousand", "faults", 1e3)
 

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from benchmarks import page_cache
+from benchmarks import arrays, page_cache
 from benchmarks.forms import data_of, form_of
 from benchmarks.memory import Memory, PeakPrivate, PeakPss, memory
 from benchmarks.models import Case
@@ -105,6 +105,8 @@ class Harness:
         How long a worker waits for the others at each step, at most.
     calls : bool
         Time every way to call a session.
+    fork : bool
+        Time a run in a forked child.
     together : bool
         The workers of a group open at once; else each when the one before is ready and idle, so
         that none disturbs another's times.
@@ -118,6 +120,7 @@ class Harness:
     starting: Callable[[Rival], None]
     hold_ms: int = 600_000
     calls: bool = False
+    fork: bool = False
     together: bool = False
     cold_cache: bool = False
 
@@ -209,12 +212,13 @@ class Harness:
             "hold-ms": self.hold_ms,
             "started": time.monotonic(),
         }
-        flags = {"--lockstep": self.together, "--calls": self.calls}
+        flags = {"--lockstep": self.together, "--calls": self.calls, "--fork": self.fork}
         self.case.openvino_cache.mkdir(parents=True, exist_ok=True)
         return _Command(
             [
                 *(sys.executable, "-m", "benchmarks.worker"),
                 *(f"--{name}={value}" for name, value in options.items()),
+                *(f"--config={key}={value}" for key, value in rival.entries.items()),
                 *(flag for flag, wanted in flags.items() if wanted),
             ],
             {
@@ -228,7 +232,7 @@ class Harness:
         """Write the inputs to a temporary file."""
         with TemporaryDirectory() as folder:
             path = Path(folder, "feeds.npz")
-            np.savez(path, **self.case.feeds)
+            arrays.save(path, self.case.feeds)
             yield path
 
 
@@ -339,9 +343,7 @@ class _Worker:
 
     def record(self, held: Memory, group: Group) -> Record:
         """Return this and what it measured and put out itself."""
-        with np.load(self._outputs) as saved:
-            outputs = dict(saved)
-        return Record(self._figures, outputs, held, group)
+        return Record(self._figures, arrays.load(self._outputs), held, group)
 
     def close(self) -> None:
         """Let it go, and wait until it has gone."""

@@ -42,7 +42,7 @@ class Input:
     shape : tuple of int, str or None
         Its dimensions; a name or None stands for a size chosen when the model is run.
     low, high : int
-        Integers are drawn from ``[low, high)``.
+        Integers, and those that strings are of, are drawn from ``[low, high)``.
     """
 
     name: str
@@ -66,8 +66,14 @@ class Input:
         return cls(arg.name, _DTYPES[element], tuple(arg.shape))
 
     def values(self, sizes: Mapping[str, int], rng: np.random.Generator) -> np.ndarray:
-        """Return random values: normal floats, integers in range, masks of ones."""
+        """Return random values: normal floats, integers in range, masks of ones.
+
+        Strings are objects, as those of pandas, as long as the largest.
+        """
         shape = [size(dimension, sizes) for dimension in self.shape]
+        if self.dtype == "str":
+            numbers = rng.integers(self.low, self.high, shape).astype(str)
+            return np.char.zfill(numbers, len(str(self.high - 1))).astype(object)
         dtype = np.dtype(self.dtype)
         if "mask" in self.name:
             return np.ones(shape, dtype)

@@ -58,8 +58,8 @@ MODELS: dict[str, Model] = {
 }
 
 # Models of any size, named after it, such as weights_64, nodes_1000, inputs_4x1024.
-FAMILIES = "weights_MEBIBYTES, nodes_COUNT, inputs_COUNT or inputs_COUNTxELEMENTS"
-_FAMILY = re.compile(r"(weights|nodes|inputs)_([1-9]\d*)(?:x([1-9]\d*))?")
+FAMILIES = "weights_MEBIBYTES, nodes_COUNT, strings_COUNT, inputs_COUNT or inputs_COUNTxELEMENTS"
+_FAMILY = re.compile(r"(weights|nodes|strings|inputs)_([1-9]\d*)(?:x([1-9]\d*))?")
 
 
 def generated(name: str) -> Model | None:
@@ -76,6 +76,8 @@ def generated(name: str) -> Model | None:
         return Model(build, architectures.weights_inputs(size), megabytes=large)
     if kind == "nodes":
         return Model(partial(architectures.nodes, size), architectures.NODES_INPUTS)
+    if kind == "strings":
+        return Model(partial(architectures.strings, size), architectures.strings_inputs(size))
     build = partial(architectures.many_inputs, size, elements)
     return Model(build, architectures.many_inputs_inputs(size, elements))
 

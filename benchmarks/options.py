@@ -44,6 +44,20 @@ class _Sizes(click.ParamType):
         return name, int(size)
 
 
+class _Entry(click.ParamType):
+    """``KEY=VALUE``."""
+
+    name = "KEY=VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        key, equals, text = value.partition("=")
+        if not (key and equals):
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key, text
+
+
 STORE = click.option(
     "--models",
     "store",
@@ -92,6 +106,12 @@ def common(
         ),
         click.option("--threads", type=click.IntRange(1), default=1, show_default=True),
         click.option(
+            "--config",
+            multiple=True,
+            type=_Entry(),
+            help="Config entry of every session of ONNX Runtime, over the rival's own.",
+        ),
+        click.option(
             "--seconds", default=seconds, show_default=True, help="Of steady runs, each worker."
         ),
         click.option("--json", type=FILE, help="Also write every figure here."),
@@ -120,6 +140,7 @@ def run(survey: Measures, options: dict[str, Any]) -> None:
         models=options.pop("model", ()),
         rivals=options.pop("rival"),
         sizes=dict(options.pop("dim")),
+        entries=dict(options.pop("config")),
         **options,
     )
     with plain_errors():

@@ -7,9 +7,10 @@ import importlib
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 _PROVIDERS = ["CPUExecutionProvider"]
 
@@ -79,6 +80,10 @@ class Rival:
             least = ".".join(map(str, self.onnxruntime))
             return f"needs onnxruntime {least}, this is {version}"
         return None
+
+    def with_entries(self, entries: Mapping[str, str]) -> Self:
+        """Return the same with more config entries; what does not know them ignores them."""
+        return replace(self, entries=self.entries | entries)
 
     def load(self) -> None:
         """Import what it needs."""

@@ -47,6 +47,8 @@ class Request:
         Sizes of symbolic dimensions.
     threads : int
         Threads of each session.
+    entries : mapping of str to str
+        Config entries of every session of ONNX Runtime.
     seconds : float
         Of steady runs in each worker.
     hold_ms : int
@@ -64,12 +66,19 @@ class Request:
     rivals: Sequence[str]
     sizes: Mapping[str, int] = field(default_factory=dict)
     threads: int = 1
+    entries: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 1.0
     hold_ms: int = 600_000
     cold_cache: bool = False
     json: Path | None = None
     plot: Path | None = None
     markdown: bool = False
+
+    @property
+    def sessions(self) -> str:
+        """What all sessions have in common, in words."""
+        entries = "".join(f"; {key}={value}" for key, value in self.entries.items())
+        return f"Threads of each session: {self.threads}{entries}."
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,8 @@ class Survey:
         Workers of a group open at once.
     calls : bool
         Time every way to call.
+    fork : bool
+        Time a run in a forked child.
     bare : bool
         Also measure workers that open nothing, as many.
     points : sequence of Point
@@ -126,6 +137,7 @@ class Survey:
     workers: Sequence[int] = (1,)
     together: bool = False
     calls: bool = False
+    fork: bool = False
     bare: bool = False
     points: Sequence[Point] = ()
 
@@ -155,7 +167,7 @@ class Survey:
                 rows += added
                 left_out += reasons
         units = {column.name: column.unit for column in self.columns}
-        caption = f"{self.caption} Threads of each session: {request.threads}."
+        caption = f"{self.caption} {request.sessions}"
         more = [column.name for column in self.columns if column.more_is_better]
         notes = list(dict.fromkeys(left_out))
         return Report(self.title, caption, units, rows, notes, machine(), more, nbytes)
@@ -178,7 +190,7 @@ class Survey:
         starting: Callable[[Rival, int], None],
     ) -> tuple[list[Row], list[str]]:
         """Return the rows of one model, and which rivals were left out of it."""
-        rivals, left_out = available(case, self._rivals(request))
+        rivals, left_out = available(case, self._rivals(request), request.entries)
         workers = sum(point.workers for point in points)
         harness = Harness(
             case,
@@ -187,6 +199,7 @@ class Survey:
             lambda rival: starting(rival, (1 + self.repeat * workers) * len(rivals)),
             hold_ms=request.hold_ms,
             calls=self.calls,
+            fork=self.fork,
             together=self.together,
             cold_cache=request.cold_cache,
         )
@@ -241,11 +254,13 @@ def show(report: Report, request: Request) -> None:
         plot(report, request.plot)
 
 
-def available(case: Case, names: Sequence[str]) -> tuple[list[Rival], list[str]]:
-    """Return the rivals that can open the model, and why others can't."""
+def available(
+    case: Case, names: Sequence[str], entries: Mapping[str, str]
+) -> tuple[list[Rival], list[str]]:
+    """Return the rivals that can open the model, given config entries, and why others can't."""
     reasons = {name: RIVALS[name].unavailable(case.path) for name in names}
     left_out = [_left_out(case, RIVALS[name], text) for name, text in reasons.items() if text]
-    rivals = [RIVALS[name] for name, reason in reasons.items() if not reason]
+    rivals = [RIVALS[name].with_entries(entries) for name, reason in reasons.items() if not reason]
     if not rivals:
         raise LookupError(f"nothing can open {case.name}. {' '.join(left_out)}")
     return rivals, left_out

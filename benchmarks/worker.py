@@ -21,9 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks import calls
+from benchmarks import arrays, calls, forked
 from benchmarks.memory import PeakPrivate, memory, page_faults
 from benchmarks.rivals import RIVALS, Rival
 
@@ -39,14 +37,17 @@ def main() -> None:
     steps = _Steps(options.lockstep, options.hold_ms)
     figures, feeds = _import(rival, options.feeds)
     steps.reached(IMPORTED, figures)
+    rival = rival.with_entries(dict(entry.split("=", 1) for entry in options.config))
     opened, session = _open(rival, options.model, options.threads)
     steps.reached(READY, opened)
     ran, outputs = _run(session, feeds, options) if session else ({}, {})
     ran["ran"] = _memory()
+    if options.fork and session:
+        ran["forked_ms"] = forked.first_run(lambda: session.run(None, feeds))
     if options.calls and session:
         ran |= _calls(rival, session, feeds, options)
     if options.outputs:
-        np.savez(options.outputs, **outputs)
+        arrays.save(options.outputs, outputs)
     steps.reached(RAN, ran)
     steps.hold()
 
@@ -58,8 +59,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--feeds", type=Path, required=True, help="inputs, an .npz")
     parser.add_argument("--outputs", type=Path, help="where to save the outputs, an .npz")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--config", action="append", default=[], help="KEY=VALUE of the session")
     parser.add_argument("--seconds", type=float, default=1.0, help="of steady runs")
     parser.add_argument("--calls", action="store_true", help="time every way to call")
+    parser.add_argument("--fork", action="store_true", help="time a run in a forked child")
     parser.add_argument("--lockstep", action="store_true", help="wait for a line at each step")
     parser.add_argument("--hold-ms", type=int, default=0, help="at most; stdin's end ends it")
     parser.add_argument("--started", type=float, help="time.monotonic() when it was started")
@@ -91,8 +94,7 @@ class _Steps:
 def _import(rival: Rival, feeds: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Import, and open the library; return times in milliseconds, memory, and the inputs."""
     import_ms, _ = _timed(rival.load)
-    with np.load(feeds) as saved:
-        arrays = dict(saved)
+    inputs = arrays.load(feeds)
     imported = _memory()
     library_ms, _ = _timed(rival.open_library)
     figures = {
@@ -103,7 +105,7 @@ def _import(rival: Rival, feeds: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         "imported": imported,
         "library": _memory(),
     }
-    return figures, arrays
+    return figures, inputs
 
 
 def _open(rival: Rival, model: Path, threads: int) -> tuple[dict[str, Any], Any]:

@@ -83,7 +83,13 @@ def test_sizes_of_dimensions(module):
 
 @pytest.mark.parametrize(
     ("name", "inputs", "nodes"),
-    [("weights_1", 1, 16), ("nodes_10", 1, 10), ("inputs_4", 4, 1), ("inputs_3x7", 3, 1)],
+    [
+        ("weights_1", 1, 16),
+        ("nodes_10", 1, 10),
+        ("inputs_4", 4, 1),
+        ("inputs_3x7", 3, 1),
+        ("strings_3", 1, 1),
+    ],
 )
 def test_models_of_any_size(store, name, inputs, nodes):
     onnx = pytest.importorskip("onnx", reason="the bench extra is not installed")
@@ -91,6 +97,10 @@ def test_models_of_any_size(store, name, inputs, nodes):
     model = onnx.load(case.path)
     assert (len(model.graph.input), len(model.graph.node)) == (inputs, nodes)
     [output] = onnxruntime_session(case.path).run(None, case.feeds)
+    if name == "strings_3":
+        assert output.tolist() == case.feeds["x"].tolist()
+        assert set(map(len, output)) == {18}
+        return
     assert np.isfinite(output).all()
     if name == "weights_1":
         assert 2**20 <= case.nbytes < 1.01 * 2**20
@@ -569,6 +579,40 @@ def test_run(command, tmp_path):
         found = figures(path, model)
         assert all(found[name]["median"] > 0 for name in ("run", "run_with_iobinding", "awaited"))
         assert all(found[f"{n} threads"]["median"] > 0 for n in (2, 4, 8))
+
+
+def test_run_of_strings_which_onnxruntime_does_not_bind(command, tmp_path):
+    file = tmp_path / "figures.json"
+    command("run", "--model=strings_3", "--repeat=1", "--seconds=0", f"--json={file}")
+    ort, ours = json.loads(file.read_text())["rows"]
+    assert ort["figures"]["run_with_iobinding"] is None
+    assert ours["figures"]["run_with_iobinding"]["median"] > 0
+    assert ours["difference"] == {"largest": 0, "bit_equal": True}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_fork(command, tmp_path):
+    file = tmp_path / "figures.json"
+    options = ("--threads=2", "--config=session.disable_prepacking=1")
+    said = command("fork", "--model=one_node", "--repeat=1", *options, f"--json={file}")
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["figures"]["first run in a forked child"]["median"] > 0 for row in rows[1:]]
+    assert "2; session.disable_prepacking=1." in said
+
+
+def test_a_child_that_hangs_or_ends_has_no_figure(module, monkeypatch):
+    forked = module("forked")
+    assert forked.first_run(lambda: time.sleep(0.01)) >= 10
+    assert forked.first_run(lambda: os._exit(3)) is None
+    monkeypatch.setattr(forked, "_LONGEST_SECONDS", 0.05)
+    assert forked.first_run(lambda: time.sleep(WAIT_SECONDS)) is None
+
+
+def test_config_entries_reach_every_session(module, command):
+    said = command("open", "--model=one_node", "--config=session.no_such_key", fails=True)
+    assert "is not KEY=VALUE" in said
+    rival = module("rivals").RIVALS["ort-mmap-noprepack"].with_entries({"k": "v"})
+    assert rival.entries.items() > {("k", "v"), ("session.disable_prepacking", "1")}
 
 
 def test_scale(command, tmp_path):

@@ -12,7 +12,8 @@ import pytest
 from benchmarks.harness import WorkerError
 from benchmarks.models import Case, Store
 from benchmarks.rivals import RIVALS
-from benchmarks.serve import PACKAGES, arrays
+from benchmarks import arrays
+from benchmarks.serve import PACKAGES
 from benchmarks.serve.running import loaded, served
 
 WORKERS = 2
@@ -40,11 +41,16 @@ def children() -> set[int]:
 
 
 def test_arrays_are_read_as_they_were_written():
-    named = {"x": np.arange(6, dtype="f4").reshape(2, 3), "of 0": np.zeros((0, 2), "i8")}
-    found = arrays.load(arrays.dump(named))
+    named = {
+        "x": np.arange(6, dtype="f4").reshape(2, 3),
+        "of 0": np.zeros((0, 2), "i8"),
+        "words": np.array(["één", ""], object),
+    }
+    found = arrays.parse(arrays.dump(named))
     assert found.keys() == named.keys()
     assert all(np.array_equal(found[name], one) for name, one in named.items())
     assert found["x"].dtype == np.float32
+    assert found["words"].dtype == object
 
 
 def test_a_load_ends_after_so_many_requests_and_the_server_after_it(case, body, tmp_path):
@@ -62,7 +68,7 @@ def test_a_load_ends_after_so_many_requests_and_the_server_after_it(case, body, 
     assert figures["requests"] == 20
     assert 0 < figures["p50_ms"] <= figures["p99_ms"]
     assert figures["per_second"] > 0
-    (y,) = arrays.load(answer.read_bytes()).values()
+    (y,) = arrays.parse(answer.read_bytes()).values()
     assert np.array_equal(y, np.maximum(case.feeds["x"], 0))
     assert children() <= before
 

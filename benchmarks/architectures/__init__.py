@@ -10,6 +10,8 @@ from benchmarks.architectures.scaled import (
     many_inputs,
     many_inputs_inputs,
     nodes,
+    strings,
+    strings_inputs,
     weights,
     weights_inputs,
 )
@@ -31,6 +33,8 @@ __all__ = [
     "nodes",
     "one_node",
     "resnet50",
+    "strings",
+    "strings_inputs",
     "vit_b16",
     "weights",
     "weights_inputs",

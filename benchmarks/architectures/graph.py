@@ -85,13 +85,15 @@ class Graph:
         self._initializers.append(tensor)
         return name
 
-    def model(self, inputs: Iterable[Input], outputs: Mapping[str, Shape]) -> ModelProto:
-        """Return the model; its outputs are float32 of the shapes given."""
+    def model(
+        self, inputs: Iterable[Input], outputs: Mapping[str, Shape], dtype: str = "float32"
+    ) -> ModelProto:
+        """Return the model; its outputs are of one dtype, and of the shapes given."""
         graph = helper.make_graph(
             self._nodes,
             self._name,
             [_value_info(one.name, one.dtype, one.shape) for one in inputs],
-            [_value_info(name, "float32", shape) for name, shape in outputs.items()],
+            [_value_info(name, dtype, shape) for name, shape in outputs.items()],
             self._initializers,
         )
         opset = helper.make_opsetid("", OPSET)
@@ -101,5 +103,6 @@ class Graph:
 
 
 def _value_info(name: str, dtype: str, shape: Shape) -> ValueInfoProto:
-    element = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    strings = dtype == "str"
+    element = TensorProto.STRING if strings else helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     return helper.make_tensor_value_info(name, element, list(shape))

@@ -1,4 +1,4 @@
-"""Models of any size in one respect: bytes of weights, nodes, or inputs."""
+"""Models of any size in one respect: bytes of weights, nodes, inputs, or strings."""
 
 from __future__ import annotations
 
@@ -59,3 +59,15 @@ def many_inputs(count: int, elements: int) -> ModelProto:
     inputs = many_inputs_inputs(count, elements)
     graph.node("Sum", *(one.name for one in inputs), output="y")
     return graph.model(inputs, {"y": (1, elements)})
+
+
+def strings_inputs(count: int) -> tuple[Input, ...]:
+    """Return the input of `strings`."""
+    return (Input("x", "str", (count,), high=10**18),)
+
+
+def strings(count: int) -> ModelProto:
+    """Return the identity of so many strings."""
+    graph = Graph("strings")
+    graph.node("Identity", "x", output="y")
+    return graph.model(strings_inputs(count), {"y": (count,)}, "str")

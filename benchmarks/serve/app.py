@@ -13,8 +13,9 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
+from benchmarks import arrays
 from benchmarks.rivals import RIVALS
-from benchmarks.serve import SERVER_VARIABLE, SETTINGS_VARIABLE, arrays
+from benchmarks.serve import SERVER_VARIABLE, SETTINGS_VARIABLE
 
 # So long a worker answers nobody else, so that one that is free answers the next.
 _READY_SECONDS = 0.005
@@ -45,13 +46,14 @@ def make_app() -> FastAPI:
     @app.post("/run")
     async def run(request: Request) -> Response:
         session = request.app.state.session
-        outputs = session.run(None, arrays.load(await request.body()))
+        outputs = session.run(None, arrays.parse(await request.body()))
         names = [output.name for output in session.get_outputs()]
         return Response(arrays.dump(dict(zip(names, outputs, strict=True))))
 
     return app
 
 
-def _open(rival: str, model: str, threads: int) -> Any:
-    RIVALS[rival].load()
-    return RIVALS[rival].open(Path(model), threads)
+def _open(rival: str, model: str, threads: int, entries: dict[str, str]) -> Any:
+    chosen = RIVALS[rival].with_entries(entries)
+    chosen.load()
+    return chosen.open(Path(model), threads)

@@ -64,7 +64,12 @@ def served(case: Case, rival: Rival, workers: int, threads: int) -> Iterator[Ser
         The server ended, or not every worker answered in time.
     """
     model = form_of(rival.form, case.path.resolve(), case.folder)
-    settings = {"rival": rival.name, "model": str(model), "threads": threads}
+    settings = {
+        "rival": rival.name,
+        "model": str(model),
+        "threads": threads,
+        "entries": rival.entries,
+    }
     case.openvino_cache.mkdir(parents=True, exist_ok=True)
     environment = {
         SETTINGS_VARIABLE: json.dumps(settings),

@@ -11,12 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+from benchmarks import arrays
 from benchmarks.difference import difference
 from benchmarks.machine import machine
 from benchmarks.models import Case
 from benchmarks.report import Report, Row
 from benchmarks.rivals import Rival
-from benchmarks.serve import arrays
 from benchmarks.serve.running import loaded, served
 from benchmarks.spread import Spread
 from benchmarks.survey import Request, available
@@ -74,7 +74,7 @@ class Serving:
             for model in request.models:
                 task = progress.add_task(f"{model}: preparing", total=None)
                 case = request.store.case(model, request.sizes)
-                rivals, reasons = available(case, request.rivals)
+                rivals, reasons = available(case, request.rivals, request.entries)
                 progress.update(task, total=(self.repeat + 1) * len(rivals))
 
                 def starting(rival: Rival, task=task, case=case) -> None:
@@ -117,7 +117,7 @@ class Serving:
             body.write_bytes(arrays.dump(case.feeds))
             figures = loaded(f"{server.url}/run", body, answer, bounds)
             pss = server.total_pss()
-            outputs = arrays.load(answer.read_bytes())
+            outputs = arrays.parse(answer.read_bytes())
         shown = {
             "requests": figures["per_second"],
             "p50": figures["p50_ms"],
@@ -134,7 +134,7 @@ class Serving:
             f"{self.requests} requests or {request.seconds:g} s. total PSS: of the server's "
             "processes, having answered, pages they share counted once. until all answer: from "
             "the server's start until each worker had answered a request. Medians and quartiles of "
-            f"servers that alternate. Threads of each session: {request.threads}."
+            f"servers that alternate. {request.sessions}"
         )
 
 
