@@ -9,10 +9,10 @@ import numpy as np
 import psutil
 import pytest
 
+from benchmarks import arrays
 from benchmarks.harness import WorkerError
 from benchmarks.models import Case, Store
 from benchmarks.rivals import RIVALS
-from benchmarks import arrays
 from benchmarks.serve import PACKAGES
 from benchmarks.serve.running import loaded, served
 
