@@ -61,8 +61,30 @@ static size_t ortmmap_sigbus_page;
 typedef struct ortmmap_maps_line {
   uintptr_t first, end;
   int is_private;
-  char path[1024]; /* cut where it is longer, and then no guard's */
+  uint64_t path; /* its hash: a path may be longer than a signal's stack; 0 where there is none */
 } ortmmap_maps_line;
+
+/* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
+static inline uint64_t ortmmap_hash_byte(uint64_t hash, char byte) {
+  return (hash ^ (unsigned char)byte) * 0x100000001b3u;
+}
+
+#define ORTMMAP_HASH_OF_NOTHING 0xcbf29ce484222325u
+
+/* Hashes a path as /proc/self/maps writes it: a newline there is \012. */
+static inline uint64_t ortmmap_hash_path(const char *path) {
+  static const char newline[] = "\\012";
+  uint64_t hash = ORTMMAP_HASH_OF_NOTHING;
+  const char *escaped;
+  for (; *path != '\0'; path++) {
+    if (*path != '\n')
+      hash = ortmmap_hash_byte(hash, *path);
+    else
+      for (escaped = newline; *escaped != '\0'; escaped++)
+        hash = ortmmap_hash_byte(hash, *escaped);
+  }
+  return hash;
+}
 
 #ifdef __linux__
 
@@ -77,40 +99,55 @@ static inline const char *ortmmap_read_hex(const char *text, uintptr_t *number) 
   }
 }
 
-/* Reads "first-end rwxp offset device inode   path". */
+/* Reads "first-end rwxp offset device inode   ", what a line has before the path. */
 static inline void ortmmap_parse_maps_line(const char *text, ortmmap_maps_line *line) {
   const char *rest = ortmmap_read_hex(text, &line->first);
-  const char *path = strchr(text, '/');
   rest = ortmmap_read_hex(rest + (*rest == '-'), &line->end);
   line->is_private = strlen(rest) > 5 && rest[4] == 'p';
-  line->path[0] = '\0';
-  if (path != NULL)
-    strcpy(line->path, path); /* `text` is no longer than `path` has room */
+}
+
+/* Reads the lines of /proc/self/maps byte by byte. */
+typedef struct ortmmap_maps_reader {
+  char text[128]; /* of a line, before the path */
+  size_t length;
+  uint64_t path;
+} ortmmap_maps_reader;
+
+/* Takes a byte; 1 where it ends a line, which `line` then has. */
+static inline int ortmmap_maps_take(ortmmap_maps_reader *reader, char byte,
+                                    ortmmap_maps_line *line) {
+  if (byte == '\n') {
+    reader->text[reader->length] = '\0';
+    ortmmap_parse_maps_line(reader->text, line);
+    line->path = reader->path;
+    reader->length = 0;
+    reader->path = 0;
+    return 1;
+  }
+  if (byte == '/' && reader->path == 0)
+    reader->path = ORTMMAP_HASH_OF_NOTHING;
+  if (reader->path != 0)
+    reader->path = ortmmap_hash_byte(reader->path, byte);
+  else if (reader->length < sizeof reader->text - 1)
+    reader->text[reader->length++] = byte;
+  return 0;
 }
 
 /* Finds the mapping that an address lies in. Calls what a signal handler may, and no more. */
 static inline int ortmmap_find_mapping(uintptr_t address, ortmmap_maps_line *found) {
-  char chunk[512], text[sizeof found->path];
-  size_t length = 0;
+  ortmmap_maps_reader reader = {"", 0, 0};
+  char chunk[512];
   ssize_t count, index;
   int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
   if (file < 0)
     return 0;
   while ((count = read(file, chunk, sizeof chunk)) > 0)
-    for (index = 0; index < count; index++) {
-      if (chunk[index] != '\n') {
-        if (length < sizeof text - 1)
-          text[length++] = chunk[index];
-        continue;
-      }
-      text[length] = '\0';
-      length = 0;
-      ortmmap_parse_maps_line(text, found);
-      if (found->first <= address && address < found->end) {
+    for (index = 0; index < count; index++)
+      if (ortmmap_maps_take(&reader, chunk[index], found) && found->first <= address &&
+          address < found->end) {
         close(file);
         return 1;
       }
-    }
   close(file);
   return 0;
 }
@@ -124,12 +161,12 @@ static inline int ortmmap_find_mapping(uintptr_t address, ortmmap_maps_line *fou
 
 #endif
 
-static inline int ortmmap_guards_file(const ortmmap_guard *guard, const char *path) {
+static inline int ortmmap_guards_file(const ortmmap_guard *guard, uint64_t path) {
   const char *name = guard->files;
   if (name == NULL)
     return 0;
   for (; *name != '\0'; name += strlen(name) + 1)
-    if (strcmp(name, path) == 0)
+    if (ortmmap_hash_path(name) == path)
       return 1;
   return 0;
 }
@@ -152,7 +189,7 @@ static inline uintptr_t ortmmap_guarded_end(const ortmmap_guard *guard, uintptr_
 /* Marks whatever uses the file that an address is mapped from, and puts zeros there. */
 static inline int ortmmap_answer_fault(uintptr_t address) {
   ortmmap_guard *guard;
-  ortmmap_maps_line mapping = {0, 0, 0, ""};
+  ortmmap_maps_line mapping = {0, 0, 0, 0};
   uintptr_t end, longest = 0;
   int others = 0;
   if (!ortmmap_find_mapping(address, &mapping))
@@ -171,7 +208,7 @@ static inline int ortmmap_answer_fault(uintptr_t address) {
   if (longest != 0)
     return ortmmap_put_zeros(address, longest);
   /* No file any more: another thread was quicker to put zeros there. */
-  return others && mapping.is_private && mapping.path[0] == '\0';
+  return others && mapping.is_private && mapping.path == 0;
 }
 
 /* Does what would have been done without us. */

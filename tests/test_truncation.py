@@ -65,6 +65,19 @@ session.close()
     run(code, path)
 
 
+@pytest.mark.parametrize("folder", ["/".join(["f" * 250] * 8), "first\nsecond"])
+def test_a_file_of_a_long_path_or_with_a_newline_in_it_is_guarded_too(tmp_path, folder):
+    path = tmp_path / folder / "model.onnx"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(models.weights(4, 512))
+    code = f"""
+{OPEN}
+os.truncate(path, 4096)
+assert_changed(caught(session.run, None, feed))
+"""
+    run(code, path)
+
+
 def test_a_session_is_opened_anew_once_the_file_is_whole_again(path):
     code = f"""
 content = open(path, "rb").read()

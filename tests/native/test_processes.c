@@ -124,17 +124,34 @@ static void a_guard_is_taken_again(void) {
   ortmmap_guard_give(guard);
 }
 
+/* Reads a line of /proc/self/maps, and returns how many lines that was. */
+static int read_line(const char *text, ortmmap_maps_line *line) {
+  static ortmmap_maps_reader reader;
+  int lines = 0;
+  for (; *text != '\0'; text++)
+    lines += ortmmap_maps_take(&reader, *text, line);
+  return lines;
+}
+
 static void lines_of_maps_are_read(void) {
+  static char longest[5000];
   ortmmap_maps_line line;
-  ortmmap_parse_maps_line("7f00a000-7f00b000 r--p 00000000 08:02 17   /a folder/b (c)", &line);
+  CHECK(read_line("7f00a000-7f00b000 r--p 00000000 08:02 17   /a folder/b (c)\n", &line) == 1);
   CHECK(line.first == 0x7f00a000 && line.end == 0x7f00b000 && line.is_private);
-  CHECK(strcmp(line.path, "/a folder/b (c)") == 0);
-  ortmmap_parse_maps_line("7f00a000-7f00b000 rw-s 00000000 08:02 17   /b", &line);
-  CHECK(!line.is_private);
-  ortmmap_parse_maps_line("7f00a000-7f00b000 rw-p 00000000 00:00 0 ", &line);
-  CHECK(line.is_private && line.path[0] == '\0');
-  ortmmap_parse_maps_line("", &line);
-  CHECK(line.end == 0 && !line.is_private);
+  CHECK(line.path == ortmmap_hash_path("/a folder/b (c)"));
+  CHECK(line.path != ortmmap_hash_path("/a folder/b (d)"));
+  CHECK(read_line("7f00a000-7f00b000 rw-s 00000000 08:02 17   /b\\012c\n", &line) == 1);
+  CHECK(!line.is_private && line.path == ortmmap_hash_path("/b\nc"));
+  CHECK(read_line("7f00a000-7f00b000 rw-p 00000000 00:00 0 \n", &line) == 1);
+  CHECK(line.is_private && line.path == 0);
+  CHECK(read_line("\n", &line) == 1 && line.end == 0 && !line.is_private);
+  memset(longest, 'x', sizeof longest - 1);
+  longest[0] = '/';
+  CHECK(read_line("1000-2000 r--p 00000000 08:02 17   ", &line) == 0);
+  CHECK(read_line(longest, &line) == 0 && read_line("\n", &line) == 1);
+  CHECK(line.first == 0x1000 && line.is_private && line.path == ortmmap_hash_path(longest));
+  CHECK(read_line(longest + 1, &line) == 0 && read_line("\n", &line) == 1); /* no line at all */
+  CHECK(line.end == 0 && line.path == 0);
 }
 
 static int forks, locked, most_locked;
