@@ -20,7 +20,7 @@ from ortmmap._tensors cimport (
     tensor_from_array,
 )
 from ortmmap._types cimport element_type_named
-from ortmmap._values cimport Value, elements_of, has_value, kind_of, own, share
+from ortmmap._values cimport Value, check_made, elements_of, has_value, kind_of, own, share
 
 from ortmmap.errors import InvalidArgument, NotImplemented
 
@@ -53,7 +53,7 @@ cdef object to_python(Value value):
 cdef Value from_python(object data, str type_, str name):
     """Make a value of `type_` for the input `name`; what its memory belongs to lives on in it."""
     if isinstance(data, Value):
-        return data
+        return check_made(data, name)
     outer, _, inner = type_.partition("(")
     inner = inner.removesuffix(")")
     if outer == "optional":

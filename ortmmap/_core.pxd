@@ -7,6 +7,7 @@ from ortmmap._options cimport RunOptions
 
 cdef class Session:
     cdef object __weakref__
+    cdef dict __dict__   # what users set
     # Never None. Replaced by set_providers(). Guarded by the interpreter lock.
     cdef OpenSession _open
     # What the model was opened from, and how; `_source` is None where nothing holds it any more.

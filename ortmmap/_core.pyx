@@ -42,7 +42,12 @@ cdef ProcessLock _reopening = ProcessLock()   # held where a session is opened a
 
 
 cdef class Session:
-    """An ONNX Runtime session whose weights stay in the mapped model file.
+    # The signature, for inspect.signature, ends as CPython's own do.
+    """Session(path_or_bytes, sess_options=None, providers=None, provider_options=None, *,
+    cache=None, prefault=False, lock=False, **kwargs)
+--
+
+    An ONNX Runtime session whose weights stay in the mapped model file.
 
     A drop-in for ``onnxruntime.InferenceSession``. It may be used from any number of threads.
 
@@ -109,8 +114,7 @@ cdef class Session:
         self._open.check_not_closed()
         made = type(self).__new__(type(self))
         made._restore(self._open.model, {**self._settings(), "sources": []})
-        if hasattr(self, "__dict__"):
-            vars(made).update(vars(self))
+        vars(made).update(vars(self))
         return made
 
     def __deepcopy__(self, memo):
@@ -268,12 +272,18 @@ cdef class Session:
         """
         cdef IOBinding binding = IOBinding(self)
         cdef RunOptions options = _run_options(run_options)
+        if not isinstance(fetches, list):
+            raise TypeError(f"fetches should be an OrtValueVector, not {type(fetches).__name__}")
         for device in fetch_devices or ():
             check_cpu(device)
+        if len(feeds) != len(feed_names):
+            raise InvalidArgument(f"{len(feeds)} values do not go with {len(feed_names)} inputs")
+        if fetches and len(fetches) != len(fetch_names):
+            raise InvalidArgument(
+                f"{len(fetches)} values do not go with {len(fetch_names)} outputs"
+            )
         for name, value in zip(feed_names, feeds, strict=True):
             binding.bind_ortvalue_input(name, value)
-        if fetches and len(fetches) != len(fetch_names):
-            raise ValueError(f"{len(fetches)} values do not go with {len(fetch_names)} outputs")
         for index, name in enumerate(fetch_names):
             if fetches:
                 binding.bind_ortvalue_output(name, fetches[index])

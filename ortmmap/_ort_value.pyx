@@ -30,6 +30,8 @@ from ortmmap._types cimport (
 )
 from ortmmap._values cimport has_value, kind_of, share
 
+import operator
+
 import numpy as np
 
 from ortmmap.devices import check_cpu
@@ -45,6 +47,9 @@ cdef class OrtValue(Value):
     Its memory is the CPU's. A tensor made from an array or by DLPack lies over their memory, and
     keeps it; numpy and DLPack get at a tensor's memory without a copy.
     """
+
+    def __init__(self, *args):
+        raise ValueError("an OrtValue is made by ortvalue_from_numpy, from_dlpack and the like")
 
     @classmethod
     def ortvalue_from_numpy(cls, numpy_obj, /, device_type="cpu", device_id=0, vendor_id=-1):
@@ -283,7 +288,8 @@ cdef class OrtValue(Value):
         cdef Layout layout
         if not cnp.PyArray_Check(data) and not isinstance(data, OrtValue):
             raise TypeError("data must be a numpy.ndarray or an OrtValue.")
-        self._expect_tensor()
+        if not self.is_tensor():
+            raise InvalidArgument(f"only a tensor is updated in place, not a {self.data_type()}")
         get_layout(self.value, &layout)
         if layout.element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
             raise NotImplementedError("a tensor of strings cannot be updated in place")
@@ -304,6 +310,8 @@ class OrtValueVector(list):
 
     def reserve(self, count) -> None:
         """Do nothing: a list grows by itself."""
+        if operator.index(count) < 0:
+            raise ValueError(f"cannot reserve room for {count} values")
 
     def shrink_to_fit(self) -> None:
         """Do nothing."""

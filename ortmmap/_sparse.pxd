@@ -6,4 +6,5 @@ from ortmmap._values cimport Value
 cdef class SparseTensor(Value):
     cdef object __weakref__
     cdef ort.OrtSparseFormat _format(self) except *
+    cdef int _check_made(self) except -1
     cdef int _expect(self, ort.OrtSparseFormat wanted) except -1

@@ -1,11 +1,12 @@
 from collections.abc import Sequence
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-class OrtSparseFormat(IntEnum):
+from ortmmap.options import Named
+
+class OrtSparseFormat(Named):
     ORT_SPARSE_UNDEFINED = 0
     ORT_SPARSE_COO = 1
     ORT_SPARSE_CSRC = 2

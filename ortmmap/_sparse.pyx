@@ -13,17 +13,16 @@ from ortmmap._strings cimport string_array
 from ortmmap._tensors cimport Layout, MOST_DIMENSIONS, array_over, get_layout
 from ortmmap._types cimport bits_of, element_type_name, element_type_of
 
-from enum import IntEnum
-
 import numpy as np
 
 from ortmmap.devices import check_cpu
 from ortmmap.errors import Fail, InvalidArgument, NotImplemented
+from ortmmap.options import Named
 
 cnp.import_array()
 
 
-class OrtSparseFormat(IntEnum):
+class OrtSparseFormat(Named):
     """How a sparse tensor says where its values are."""
 
     ORT_SPARSE_UNDEFINED = 0
@@ -39,6 +38,11 @@ cdef class SparseTensor(Value):
     Make one with `sparse_coo_from_numpy` or `sparse_csr_from_numpy`; a run takes it as an input.
     """
 
+    def __init__(self, *args):
+        raise ValueError(
+            "a SparseTensor is made by sparse_coo_from_numpy or sparse_csr_from_numpy"
+        )
+
     @classmethod
     def sparse_coo_from_numpy(cls, dense_shape, values, coo_indices, ort_device=None):
         """Make a sparse tensor in COO format.
@@ -50,7 +54,7 @@ cdef class SparseTensor(Value):
             The values that are not zero, of one dimension. Numbers are not copied.
         coo_indices : ndarray of int64
             Where each value is: its index in the flattened tensor, shape ``(n,)``; or, of a
-            matrix, its row and column, shape ``(n, 2)``. Not copied.
+            matrix, its row and column, shape ``(n, 2)``. Not copied; of smaller integers it is.
         ort_device : OrtDevice, optional
             The CPU.
 
@@ -61,7 +65,7 @@ cdef class SparseTensor(Value):
         """
         cdef cnp.ndarray shape = shape_array(dense_shape)
         cdef cnp.ndarray items = values_array(values)
-        cdef cnp.ndarray indices = index_array(coo_indices, "coo_indices")
+        cdef cnp.ndarray indices = integers(coo_indices, "coo_indices")
         check_cpu(ort_device)
         check_coo(shape, items, indices)
         return new_coo(shape, items, indices)
@@ -92,13 +96,15 @@ cdef class SparseTensor(Value):
         """
         cdef cnp.ndarray shape = shape_array(dense_shape)
         cdef cnp.ndarray items = values_array(values)
-        cdef cnp.ndarray inner = index_array(inner_indices, "inner_indices")
-        cdef cnp.ndarray outer = index_array(outer_indices, "outer_indices")
+        cdef cnp.ndarray inner = integers(inner_indices, "inner_indices")
+        cdef cnp.ndarray outer = integers(outer_indices, "outer_indices")
         check_cpu(ort_device)
         check_csr(shape, items, inner, outer)
         return new_csr(shape, items, inner, outer)
 
     def __repr__(self):
+        if self.value == NULL:
+            return "<ortmmap.SparseTensor, empty>"
         return f"<ortmmap.SparseTensor {self.data_type()}, dense shape {self.dense_shape()}>"
 
     def values(self):
@@ -106,6 +112,7 @@ cdef class SparseTensor(Value):
         cdef ort.OrtTensorTypeAndShapeInfo *info = NULL
         cdef Layout layout
         cdef const void *data = NULL
+        self._check_made()
         check(api.GetSparseTensorValuesTypeAndShape(self.value, &info))
         take_layout(info, &layout)
         if layout.element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
@@ -119,6 +126,7 @@ cdef class SparseTensor(Value):
     def dense_shape(self) -> list:
         """Return the shape of the tensor with its zeros."""
         cdef Layout layout
+        self._check_made()
         get_layout(self.value, &layout)
         return [layout.shape[index] for index in range(layout.rank)]
 
@@ -129,6 +137,7 @@ cdef class SparseTensor(Value):
     def data_type(self) -> str:
         """Return the type, such as ``sparse_tensor(float)``."""
         cdef Layout layout
+        self._check_made()
         get_layout(self.value, &layout)
         return f"sparse_tensor({element_type_name(layout.element_type)})"
 
@@ -157,8 +166,14 @@ cdef class SparseTensor(Value):
 
     cdef ort.OrtSparseFormat _format(self) except *:
         cdef ort.OrtSparseFormat format_ = ort.ORT_SPARSE_UNDEFINED
+        self._check_made()
         check(api.GetSparseTensorFormat(self.value, &format_))
         return format_
+
+    cdef int _check_made(self) except -1:
+        if self.value == NULL:
+            raise Fail("the sparse tensor was not made: it is empty")
+        return 0
 
     cdef int _expect(self, ort.OrtSparseFormat wanted) except -1:
         if self._format() != wanted:
@@ -240,7 +255,7 @@ cdef int take_layout(ort.OrtTensorTypeAndShapeInfo *info, Layout *layout) except
 
 
 cdef cnp.ndarray shape_array(object dense_shape):
-    cdef cnp.ndarray shape = np.ascontiguousarray(dense_shape, np.int64)
+    cdef cnp.ndarray shape = integers(dense_shape, "dense_shape")
     if shape.ndim != 1 or (<object>shape).min(initial=0) < 0:
         raise InvalidArgument(f"{dense_shape!r} is not the shape of a tensor")
     return shape
@@ -260,11 +275,12 @@ cdef cnp.ndarray values_array(object values):
     return cnp.PyArray_FROM_OF(array, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED)
 
 
-cdef cnp.ndarray index_array(object indices, str name):
-    array = np.asarray(indices)
-    if array.dtype != np.int64:
+cdef cnp.ndarray integers(object numbers, str name):
+    """Give integers as contiguous int64; no others, which numpy would cut to integers."""
+    array = np.asarray(numbers)
+    if array.size and not np.can_cast(array.dtype, np.int64):
         raise InvalidArgument(f"{name} should be int64, found {array.dtype}")
-    return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array, np.int64)
 
 
 cdef int check_coo(object shape, object values, object indices) except -1:

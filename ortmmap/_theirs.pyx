@@ -5,7 +5,7 @@ onnxruntime is never imported here: its class is known by its methods.
 
 cimport ortmmap.c_ort_abi as ort
 from ortmmap._tensors cimport tensor_at, tensor_from_array
-from ortmmap._values cimport own
+from ortmmap._values cimport check_made, own
 
 METHODS = ("data_ptr", "device_name", "element_type", "is_tensor", "shape", "tensor_size_in_bytes")
 
@@ -13,7 +13,7 @@ METHODS = ("data_ptr", "device_name", "element_type", "is_tensor", "shape", "ten
 cdef Value as_value(object data, str name):
     """Give a value of ours itself, or onnxruntime's `data` as one to read, for `name`."""
     if isinstance(data, Value):
-        return data
+        return check_made(data, name)
     _check(data, name)
     if data.element_type() == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
         return own(tensor_from_array(data.numpy(), ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING))
@@ -23,7 +23,7 @@ cdef Value as_value(object data, str name):
 cdef Value as_writable_value(object data, str name):
     """Do the same where the value is to be written to."""
     if isinstance(data, Value):
-        return data
+        return check_made(data, name)
     _check(data, name)
     if data.element_type() == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
         raise NotImplementedError(

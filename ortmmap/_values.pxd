@@ -13,4 +13,5 @@ cdef Value own(ort.OrtValue *value)
 cdef Value share(object cls, Value value)
 cdef ort.ONNXType kind_of(Value value) except *
 cdef bint has_value(Value value) except -1
+cdef Value check_made(Value value, str name)
 cdef list elements_of(Value value)

@@ -44,8 +44,17 @@ cdef ort.ONNXType kind_of(Value value) except *:
 cdef bint has_value(Value value) except -1:
     """Whether there is one: an optional may be empty."""
     cdef int answer = 0
+    if value.value == NULL:
+        return False
     check(api.HasValue(value.value, &answer))
     return answer
+
+
+cdef Value check_made(Value value, str name):
+    """Give `value`, for `name`; raise where nobody made one, as by ``OrtValue.__new__`` alone."""
+    if value.value == NULL:
+        raise TypeError(f"{name}: the {type(value).__name__} holds no value")
+    return value
 
 
 cdef list elements_of(Value value):

@@ -3,8 +3,9 @@
 Imported when first asked for: making these classes takes a tenth of importing ortmmap.
 """
 
-from enum import IntEnum
 from typing import NamedTuple
+
+from ortmmap.options import Named
 
 __all__ = [
     "OrtEpDevice",
@@ -14,7 +15,7 @@ __all__ = [
 ]
 
 
-class OrtHardwareDeviceType(IntEnum):
+class OrtHardwareDeviceType(Named):
     """What kind of hardware a device is."""
 
     CPU = 0
@@ -22,7 +23,7 @@ class OrtHardwareDeviceType(IntEnum):
     NPU = 2
 
 
-class OrtExecutionProviderDevicePolicy(IntEnum):
+class OrtExecutionProviderDevicePolicy(Named):
     """By what ONNX Runtime selects execution providers itself."""
 
     DEFAULT = 0

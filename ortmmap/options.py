@@ -7,7 +7,7 @@ created. Changing it afterwards changes no session.
 import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
 from ortmmap.errors import InvalidArgument, OrtError
@@ -23,7 +23,14 @@ LONGEST_KEY = 1024
 LONGEST_VALUE = 8192
 
 
-class GraphOptimizationLevel(IntEnum):
+class Named(IntEnum):
+    """An integer that is written by its name, as onnxruntime's enums are."""
+
+    __str__ = Enum.__str__
+    __format__ = Enum.__format__
+
+
+class GraphOptimizationLevel(Named):
     """How far the graph is rewritten when a session is created."""
 
     ORT_DISABLE_ALL = 0
@@ -33,14 +40,14 @@ class GraphOptimizationLevel(IntEnum):
     ORT_ENABLE_ALL = 99
 
 
-class ExecutionMode(IntEnum):
+class ExecutionMode(Named):
     """Whether nodes run one after another or independent ones at once."""
 
     ORT_SEQUENTIAL = 0
     ORT_PARALLEL = 1
 
 
-class ExecutionOrder(IntEnum):
+class ExecutionOrder(Named):
     """The order of nodes; the C API has the default only."""
 
     DEFAULT = 0
@@ -68,6 +75,8 @@ def _ort_value(value: object) -> object:
     from ortmmap._ort_value import OrtValue
 
     if isinstance(value, OrtValue):
+        if not value.has_value():
+            raise TypeError("the OrtValue holds no value")
         return value
     if not hasattr(value, "numpy"):
         raise TypeError(f"expected an OrtValue, not {type(value).__name__}")

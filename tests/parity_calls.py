@@ -3,18 +3,21 @@
     parity_calls.py MODULE [FIRST]      one line of JSON for each call, from the FIRST one on
 
 Each argument of each method in turn is replaced by each kind of value. A call is printed before it
-is made, since onnxruntime ends the process at some.
+is made, since onnxruntime may end the process at one.
 """
 
 import importlib
 import json
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from types import ModuleType, SimpleNamespace
 
 import models
 import numpy as np
+import parity_values
 
 MODEL = models.affine()
 X = np.ones((2, 8), "f4")
@@ -45,16 +48,31 @@ BAD = {
 }
 
 
+# Of these onnxruntime dies, or never calls back: they are not made with it. ortmmap must live.
+UNSAFE = re.compile(
+    r"add_(run|session)_config_entry\((key|value)=None\)"
+    r"|OrtValueVector\.push_back\(value=.*"
+    r"|run_async\(callback=None\)"
+    r"|run_with_ortvaluevector\(fetch_devices=empty list\)"
+)
+
+
 def make(module: ModuleType) -> SimpleNamespace:
     """Give what the methods are called on, and with."""
     options = module.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
     session = module.InferenceSession(MODEL, options, enable_fallback=0)
+    options.intra_op_num_threads = 2
+    threads = module.InferenceSession(MODEL, options, enable_fallback=0)
+    options.intra_op_num_threads = 1
     quiet = module.RunOptions()
     quiet.log_severity_level = 4
     return SimpleNamespace(
+        make=make,
         module=module,
         session=session,
+        threads=threads,
+        device=module.OrtDevice.make("cpu", 0),
         options=options,
         quiet=quiet,
         value=module.OrtValue.ortvalue_from_numpy(X),
@@ -120,6 +138,7 @@ def value_of(name: str) -> Callable:
 
 # What is called, and its arguments by name: good ones, made from what `make` gives.
 METHODS: dict[str, tuple[Callable, dict[str, Callable]]] = {
+    **parity_values.METHODS,
     "InferenceSession": (
         create,
         {
@@ -301,7 +320,7 @@ def calls() -> Iterator[tuple[str, Callable, list[Callable]]]:
         yield f"{name}(one more)", call, [*arguments.values(), lambda _: 5, *[lambda _: 5] * 4]
         for changed in arguments:
             for kind, bad in BAD.items():
-                made = {**arguments, changed: lambda _, bad=bad: bad}
+                made = {**arguments, changed: lambda _, bad=bad: deepcopy(bad)}
                 yield f"{name}({changed}={kind})", call, list(made.values())
 
 
@@ -309,6 +328,9 @@ def main(name: str, first: int = 0) -> None:
     """Make the calls from `first` on."""
     on = make(importlib.import_module(name))
     for call_name, call, arguments in list(calls())[first:]:
+        if name == "onnxruntime" and UNSAFE.fullmatch(call_name):
+            sys.stdout.write(json.dumps({"name": call_name, "aborts": "not made"}) + "\n")
+            continue
         sys.stdout.write(json.dumps({"name": call_name}) + "\n")
         sys.stdout.flush()
         found = outcome(call, on, [argument(on) for argument in arguments])

@@ -262,3 +262,30 @@ def test_the_view_of_another_format_raises():
         assert isinstance(caught(csr(module).as_coo_view), RuntimeError)
     with pytest.raises(NotImplementedError):
         csr(ortmmap).to_cuda(None)
+
+
+@pytest.mark.parametrize("cls", [ortmmap.SparseTensor, ortmmap.OrtValue])
+def test_a_value_that_nobody_made_harms_nothing(cls):
+    empty = cls.__new__(cls)
+    assert "empty" in repr(empty)
+    for method in ("data_type", "dense_shape", "values", "format", "as_coo_view", "shape"):
+        call = getattr(empty, method, None)
+        if call is not None and (cls, method) != (ortmmap.OrtValue, "data_type"):
+            assert isinstance(caught(call), RuntimeError)
+    session = ortmmap_session(models.affine())
+    assert isinstance(caught(session.run, None, {"x": empty}), (TypeError, ValueError))
+    if cls is ortmmap.OrtValue:
+        assert isinstance(caught(session.run_with_ort_values, None, {"x": empty}), TypeError)
+        assert isinstance(caught(session.io_binding().bind_ortvalue_input, "x", empty), TypeError)
+        assert isinstance(caught(session.io_binding().bind_ortvalue_output, "y", empty), TypeError)
+        assert isinstance(caught(ortmmap.SessionOptions().add_initializer, "w", empty), TypeError)
+    with pytest.raises(ValueError, match="is made by"):
+        cls(5)
+
+
+def test_indices_of_other_integers_are_taken_and_no_others():
+    make = ortmmap.SparseTensor.sparse_coo_from_numpy
+    tensor = make([3, 3], VALUES, np.array([1, 5, 6], "i4"))
+    assert tensor.as_coo_view().indices().tolist() == [1, 5, 6]
+    for shape, indices in (([3, 3], [1.5, 5, 6]), ([3.5, 3], [1, 5, 6]), (["3", "3"], [1, 5, 6])):
+        assert isinstance(caught(make, shape, VALUES, np.array(indices)), ValueError)

@@ -22,13 +22,13 @@ Outcome = dict[str, object]
 # ortmmap (``returns``, or the class raised); and why.
 DIFFERENCES = [
     (
-        r"(run|run_with_iobinding|bind_ortvalue_\w+)\(.*",
+        r"(run|bind_ortvalue_|sparse_|ort_value_from_)\w*(, an OrtValue)?\(.*",
         "AttributeError",
         "TypeError",
         "of an object of another kind onnxruntime looks up an attribute that it has not",
     ),
     (
-        r"(add|bind|get|ortvalue|register|run)\w*(, input)?\(.*",
+        r"(add|bind|get|ortvalue|register|run|OrtValueVector.to_dlpacks)\w*(, input)?\(.*",
         "RuntimeError|RuntimeException|Fail|InvalidArgument",
         "TypeError",
         "what cannot be a name, a type, or a value at all is a TypeError",
@@ -52,7 +52,7 @@ DIFFERENCES = [
         "a wrong form is a ValueError, an unknown name a warning; onnxruntime 1.32 iterates first",
     ),
     (
-        r"(bind|ortvalue|run|get_session|RunOptions|SessionOptions).*",
+        r"(bind|ortvalue|run|sparse|get_session|RunOptions|SessionOptions).*",
         "TypeError",
         "InvalidArgument|OrtError|OverflowError|ValueError",
         "pybind11 calls a value out of range, or a list of another kind, a TypeError",
@@ -104,6 +104,42 @@ DIFFERENCES = [
         "returns|RuntimeError",
         "InvalidArgument|OverflowError",
         "an unknown name or a wrong type is told when it is bound; by onnxruntime when it is run",
+    ),
+    (
+        r"run_async\(output_names=.*",
+        "returns",
+        "InvalidArgument",
+        "a wrong argument is told at once; onnxruntime tells the callback of an unknown output",
+    ),
+    (
+        r"run_with_ortvaluevector(, list of \w+)?\(.*",
+        "TypeError",
+        "returns",
+        "any list of values is taken, and a device need not be named",
+    ),
+    (
+        r"OrtValueVector\.(__getitem__|\w+_at|reserve)\(\w+=(-1|2\*\*70)\)",
+        "TypeError",
+        "IndexError|ValueError|returns",
+        "it is a list: an index counts from its end too, and none is too large to ask for",
+    ),
+    (
+        r"sparse_(coo|csr)_from_numpy(, .*)?\(.*",
+        "returns",
+        "InvalidArgument",
+        "shapes and indices are checked; onnxruntime's kernels would read outside the tensor",
+    ),
+    (
+        r"sparse_(coo|csr)_from_numpy(, (indices|values) .*)?\(.*",
+        "RuntimeError|TypeError|returns",
+        "returns",
+        "arrays are made contiguous and of native byte order, and bool and float16 may be sparse",
+    ),
+    (
+        r"sparse_(coo|csr)_from_numpy\(ort_device=.*",
+        "AttributeError",
+        "ValueError|returns",
+        "a device may be named, or left out",
     ),
     (
         r"RunOptions.logid\(value=null str\)",

@@ -1,5 +1,6 @@
 """What a session can do besides run, against onnxruntime's."""
 
+import inspect
 import threading
 import time
 
@@ -274,3 +275,42 @@ def test_an_adapter_that_is_none_raises(tmp_path):
     assert isinstance(caught(ortmmap.LoraAdapter.Load, tmp_path / "bad"), RuntimeError)
     with pytest.raises(TypeError):
         ortmmap.RunOptions().add_active_adapter(None)
+
+
+@pytest.mark.parametrize("make", [ortmmap_session, onnxruntime_session])
+def test_a_session_takes_attributes_of_its_users(make):
+    session = make(models.affine())
+    session.input_name = session.get_inputs()[0].name
+    assert session.input_name == "x"
+    with pytest.raises(AttributeError):
+        session.no_such_attribute  # noqa: B018
+
+
+def test_the_arguments_of_a_session_can_be_inspected():
+    ours, theirs = (inspect.signature(m.InferenceSession) for m in (ortmmap, onnxruntime))
+    first = list(ours.parameters.values())[:4]
+    assert [(p.name, p.default) for p in first] == [
+        (p.name, p.default) for p in list(theirs.parameters.values())[:4]
+    ]
+
+
+@pytest.mark.parametrize("name", ["ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel"])
+def test_enums_are_written_as_onnxruntimes(name):
+    theirs = getattr(onnxruntime, name, None)
+    if theirs is None:
+        pytest.skip(f"this onnxruntime has no {name}")
+    for member in getattr(ortmmap, name):
+        their_member = getattr(theirs, member.name)
+        assert (str(member), f"{member}", int(member)) == (
+            str(their_member),
+            f"{their_member}",
+            int(their_member),
+        )
+
+
+def test_the_state_module_has_classes_and_exceptions():
+    state = ortmmap.capi.onnxruntime_pybind11_state
+    assert state.OrtValueVector is ortmmap.OrtValueVector
+    assert state.InvalidArgument is ortmmap.errors.InvalidArgument
+    with pytest.raises(AttributeError):
+        state.nothing  # noqa: B018
