@@ -7,7 +7,7 @@ and word their text the same way, so that code which reads either keeps working.
 import errno
 import os
 import sys
-import threading
+from _thread import RLock  # threading would be imported for this alone
 
 __all__ = [
     "EPFail",
@@ -35,7 +35,7 @@ __all__ = [
 ONNXRUNTIME = "onnxruntime.capi.onnxruntime_pybind11_state"  # the module of its exceptions
 
 # Guards the bases of the classes: of two threads that add the same one, the second would fail.
-_joining = threading.RLock()  # one that the garbage collector may take again
+_joining = RLock()  # one that the garbage collector may take again
 if hasattr(os, "register_at_fork"):  # no child is forked while another thread holds it
     os.register_at_fork(
         before=_joining.acquire,
