@@ -36,7 +36,7 @@ class Section:
     judged: Sequence[str] = ()
 
 
-_ALL = ("bert_base.onnx", "resnet50.onnx", "vit_b16.onnx", "gpt2.onnx", "bert_base_int8.onnx")
+_MORE = ("vit_b16.onnx", "gpt2.onnx", "bert_base_int8.onnx", "one_node.onnx")
 _TWO = ("bert_base.onnx", "resnet50.onnx")
 _DRAWN = (
     "ort",
@@ -53,11 +53,28 @@ _DRAWN = (
 _OPENING = ("open", "run", "start to result", "peak while opening", "private, open")
 _FROM_DISK = ("ort", "ort-mmap", "ort-prepacked", "openvino-cached", "ortmmap", "ortmmap-nocache")
 _COUNTS = (1, 2, 4, 8, 16)
+# The rivals that matter most.
+_OFTEN = (
+    "ort",
+    "ort-mmap",
+    "ort-prepacked",
+    "openvino-cached",
+    "ortmmap",
+    "ortmmap-cold",
+    "ortmmap-nocache",
+    "ortmmap-noprepack",
+)
 
 
 def _each(option: str, values: Sequence[object]) -> tuple[str, ...]:
     return tuple(word for value in values for word in (option, str(value)))
 
+
+_PARALLEL = (
+    *("open", "--model", "bert_base.onnx", "--threads=2"),
+    "--config=session.prepack.enable_parallel=1",
+    *_each("--rival", ("ort", "ort-mmap", "ortmmap", "ortmmap-nocache")),
+)
 
 _SECTIONS = {
     section.name: section
@@ -68,6 +85,19 @@ _SECTIONS = {
             figures=_OPENING[:-1],
             ours=("ortmmap", "ortmmap-cold"),
             judged=("import", "first run", *_OPENING),
+        ),
+        Section(
+            "models",
+            "Opening other models",
+            figures=_OPENING[:-1],
+            models=("gpt2.onnx", "bert_base_int8.onnx"),
+            judged=("first run", *_OPENING),
+        ),
+        Section(
+            "parallel",
+            "Opening, two threads that prepack in parallel",
+            figures=("open", "start to result"),
+            judged=("open", "run", "start to result"),
         ),
         Section(
             "cold",
@@ -99,6 +129,12 @@ _SECTIONS = {
             judged=("run", "1 thread", "2 threads", "4 threads", "8 threads"),
         ),
         Section(
+            "fork",
+            "After a fork",
+            figures=("open", "first run in a forked child"),
+            judged=("first run in a forked child",),
+        ),
+        Section(
             "scale",
             "How it grows",
             figures=("open", "private, open"),
@@ -120,40 +156,40 @@ def _section(name: str, *command: str, **changes: Sequence[str]) -> Section:
 FULL = (
     _section(
         "open",
-        *("open", *_each("--model", (*_ALL, "one_node.onnx")), "--repeat=3", "--seconds=0.3"),
+        *("open", *_each("--model", _TWO), "--repeat=5", "--seconds=0.5"),
         rivals=_DRAWN,
-        models=("bert_base.onnx", "resnet50.onnx", "gpt2.onnx"),
     ),
+    _section(
+        "models",
+        *("open", *_each("--model", _MORE), *_each("--rival", _OFTEN)),
+        *("--repeat=3", "--seconds=0.3"),
+    ),
+    _section("parallel", *_PARALLEL, "--repeat=5", "--seconds=0.3"),
     _section(
         "cold",
         *("open", "--cold-cache", *_each("--model", _TWO), *_each("--rival", _FROM_DISK)),
         *("--repeat=4", "--seconds=0"),
     ),
-    _section("memory", "memory", *_each("--model", _TWO), "--repeat=2", rivals=_DRAWN),
+    _section(
+        "memory",
+        *("memory", *_each("--model", (*_TWO, "bert_base_int8.onnx")), "--repeat=2"),
+        rivals=_DRAWN,
+    ),
     _section("workers", "workers", *_each("--model", _TWO), *_each("--count", _COUNTS)),
-    _section("run", "run", "--repeat=7", "--seconds=0.2"),
-    _section("threads", "run", "--model", "resnet50.onnx", "--repeat=3", "--seconds=1"),
+    _section("run", "run", "--repeat=5", "--seconds=0.2"),
+    _section("threads", "run", "--model", "resnet50.onnx", "--repeat=5", "--seconds=1"),
+    _section("fork", "fork", "--repeat=5"),
     _section("scale", "scale", "--repeat=3"),
     _section("serve", "serve", "--seconds=10", "--repeat=3"),
 )
 
-# Less: two models, the rivals that matter most, few repetitions.
-_SHORT_RIVALS = (
-    "ort",
-    "ort-mmap",
-    "ort-prepacked",
-    "openvino-cached",
-    "ortmmap",
-    "ortmmap-cold",
-    "ortmmap-nocache",
-    "ortmmap-noprepack",
-)
-_SHORT_SERVED = ("ort", "ort-mmap", "ort-prepacked", "ortmmap-nocache", "ortmmap")
+# Less: two models, few rivals, few repetitions.
+_SERVED = ("ort", "ort-mmap", "ort-prepacked", "ortmmap-nocache", "ortmmap")
 
 SHORT = (
     _section(
         "open",
-        *("open", *_each("--model", _TWO), *_each("--rival", _SHORT_RIVALS)),
+        *("open", *_each("--model", _TWO), *_each("--rival", _OFTEN)),
         *("--repeat=3", "--seconds=0.2"),
     ),
     _section(
@@ -163,11 +199,11 @@ SHORT = (
     ),
     _section(
         "memory",
-        *("memory", "--model", "resnet50.onnx", *_each("--rival", _SHORT_SERVED), "--repeat=2"),
+        *("memory", "--model", "resnet50.onnx", *_each("--rival", _SERVED), "--repeat=2"),
     ),
     _section(
         "workers",
-        *("workers", "--model", "resnet50.onnx", *_each("--rival", _SHORT_SERVED)),
+        *("workers", "--model", "resnet50.onnx", *_each("--rival", _SERVED)),
         *_each("--count", _COUNTS[:-1]),
     ),
     _section("run", "run", "--repeat=4", "--seconds=0.1"),

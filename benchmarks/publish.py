@@ -27,7 +27,7 @@ _DOCUMENT = BUILD.parent / "docs" / "benchmarks.md"
     type=click.Choice(list(PLANS)),
     default="full",
     show_default=True,
-    help="full: every rival on six models. short: two models, ten minutes. quick: tiny models "
+    help="full: six models and every rival, an hour. short: two models, ten minutes. quick: tiny models "
     "whose figures say little, and the document goes to build/quick.",
 )
 @click.option(
