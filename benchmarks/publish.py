@@ -27,8 +27,9 @@ _DOCUMENT = BUILD.parent / "docs" / "benchmarks.md"
     type=click.Choice(list(PLANS)),
     default="full",
     show_default=True,
-    help="full: six models and every rival, an hour. short: two models, ten minutes. quick: tiny models "
-    "whose figures say little, and the document goes to build/quick.",
+    help="full: every rival on two models, and many on four more; an hour. short: two models, "
+    "fifteen minutes. quick: tiny models whose figures say little, and the document goes to "
+    "build/quick.",
 )
 @click.option(
     "--results",
