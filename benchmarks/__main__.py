@@ -196,7 +196,7 @@ def fork_(repeat: int, **options: Any) -> None:
 )
 @click.option("--largest", type=click.IntRange(1), help="Leave out what is larger.")
 @click.option(
-    "--most", is_flag=True, help="Also 4 GiB of weights (40 GB of disk) and 100,000 nodes."
+    "--most", is_flag=True, help="Also 1.9 and 4 GiB of weights (25 GB of disk) and 100,000 nodes."
 )
 def scale_(
     repeat: int, axis: tuple[str, ...], largest: int | None, most: bool, **options: Any

@@ -179,7 +179,7 @@ FULL = (
     _section("run", "run", "--repeat=5", "--seconds=0.2"),
     _section("threads", "run", "--model", "resnet50.onnx", "--repeat=5", "--seconds=1"),
     _section("fork", "fork", "--repeat=5"),
-    _section("scale", "scale", "--repeat=3"),
+    _section("scale", "scale", "--most", "--repeat=2"),
     _section("serve", "serve", "--seconds=10", "--repeat=3"),
 )
 
