@@ -33,6 +33,11 @@ if TYPE_CHECKING:
         set_default_logger_severity,
         unregister_execution_provider_library,
     )
+    from ortmmap._memory import (
+        OrtMemoryInfo,
+        create_and_register_allocator,
+        create_and_register_allocator_v2,
+    )
     from ortmmap._options import LoraAdapter
     from ortmmap._ort_value import OrtValue, OrtValueVector
     from ortmmap._sparse import OrtSparseFormat, SparseTensor
@@ -47,8 +52,20 @@ if TYPE_CHECKING:
         OrtHardwareDeviceType,
     )
     from ortmmap.inspect import ModelInfo, inspect
+    from ortmmap.memory import (
+        OrtAllocatorType,
+        OrtArenaCfg,
+        OrtDeviceMemoryType,
+        OrtMemoryInfoDeviceType,
+        OrtMemType,
+    )
+    from ortmmap.package import cuda_version as cuda_version
+    from ortmmap.package import package_name as package_name
+    from ortmmap.package import preload_dlls, print_debug_info
+    from ortmmap.package import version as version
     from ortmmap.patch import patch_onnxruntime
     from ortmmap.providers import get_all_providers, get_device, has_collective_ops
+    from ortmmap.session_binding import SessionIOBinding
     from ortmmap.unsupported import (
         set_default_logger_callback,
         set_default_logger_verbosity,
@@ -71,6 +88,11 @@ _LATER = {
         "set_default_logger_severity",
         "unregister_execution_provider_library",
     ),
+    "_memory": (
+        "OrtMemoryInfo",
+        "create_and_register_allocator",
+        "create_and_register_allocator_v2",
+    ),
     "_options": ("LoraAdapter",),
     "_ort_value": ("OrtValue", "OrtValueVector"),
     "_sparse": ("OrtSparseFormat", "SparseTensor"),
@@ -85,13 +107,23 @@ _LATER = {
         "OrtHardwareDeviceType",
     ),
     "inspect": ("ModelInfo", "inspect"),
+    "memory": (
+        "OrtAllocatorType",
+        "OrtArenaCfg",
+        "OrtDeviceMemoryType",
+        "OrtMemType",
+        "OrtMemoryInfoDeviceType",
+    ),
+    "package": ("cuda_version", "package_name", "preload_dlls", "print_debug_info", "version"),
     "patch": ("patch_onnxruntime",),
     "providers": ("get_all_providers", "get_device", "has_collective_ops"),
+    "session_binding": ("SessionIOBinding",),
     "unsupported": ("set_default_logger_callback", "set_default_logger_verbosity", "set_seed"),
 }
 _MODULE_OF = {name: module for module, names in _LATER.items() for name in names}
 _MODULES = ("_capi", "capi", "errors")
 
+# Without `version` and the like: whoever imports all names does not need the library for that.
 __all__ = [
     "CacheWarning",
     "ExecutionMode",
@@ -104,22 +136,31 @@ __all__ = [
     "ModelInfo",
     "ModelMetadata",
     "NodeArg",
+    "OrtAllocatorType",
+    "OrtArenaCfg",
     "OrtDevice",
+    "OrtDeviceMemoryType",
     "OrtDeviceVendorId",
     "OrtEpDevice",
     "OrtExecutionProviderDevicePolicy",
     "OrtHardwareDevice",
     "OrtHardwareDeviceType",
+    "OrtMemType",
+    "OrtMemoryInfo",
+    "OrtMemoryInfoDeviceType",
     "OrtSparseFormat",
     "OrtValue",
     "OrtValueVector",
     "RunOptions",
     "Session",
+    "SessionIOBinding",
     "SessionOptions",
     "SparseTensor",
     "capi",
     "convert",
     "copy_tensors",
+    "create_and_register_allocator",
+    "create_and_register_allocator_v2",
     "disable_telemetry_events",
     "enable_telemetry_events",
     "errors",
@@ -135,6 +176,8 @@ __all__ = [
     "has_collective_ops",
     "inspect",
     "patch_onnxruntime",
+    "preload_dlls",
+    "print_debug_info",
     "register_execution_provider_library",
     "set_default_logger_callback",
     "set_default_logger_severity",
@@ -156,7 +199,7 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULE_OF})
 
 
 def get_include() -> str:

@@ -22,7 +22,6 @@ from ortmmap._ort_value import OrtValueVector
 cnp.import_array()
 
 
-@cython.final
 @cython.no_gc_clear   # the collector must not take away what `binding` points into
 cdef class IOBinding:
     """Inputs and outputs of a session, bound for `Session.run_with_iobinding`.
@@ -37,6 +36,8 @@ cdef class IOBinding:
     def __init__(self, session):
         if self.binding != NULL:
             raise RuntimeError("this binding is made already")
+        if not hasattr(session, "_opened"):
+            raise TypeError(f"session should be a Session, not {type(session).__name__}")
         self.open = session._opened()
         self._bound_inputs, self._bound_outputs = {}, {}
         check(api.CreateIoBinding(self.open.session, &self.binding))

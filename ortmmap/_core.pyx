@@ -514,6 +514,11 @@ cdef class Session:
         check(api.SessionGetProfilingStartTimeNs(self._here().session, &start))
         return start
 
+    @property
+    def _sess(self):
+        """The session: onnxruntime's holds one of its C++ part by this name."""
+        return self
+
     def _opened(self):
         """Give the `OpenSession`, for a binding."""
         return self._here()

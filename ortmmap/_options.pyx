@@ -26,6 +26,9 @@ cdef class RunOptions:
         self._config = {}
         self._adapters = []
 
+    def __init__(self):
+        pass   # for the TypeError where there are arguments, which __cinit__ ignores
+
     def __dealloc__(self):
         if self.options != NULL:
             api.ReleaseRunOptions(self.options)

@@ -17,6 +17,7 @@ from ortmmap._tensors cimport (
     data_of,
     get_layout,
     nbytes_of,
+    shape_array,
     tensor_from_array,
 )
 from ortmmap._types cimport (
@@ -107,7 +108,7 @@ cdef class OrtValue(Value):
         if memory_info is not None:
             raise NotImplementedError("ortmmap allocates values in the CPU's memory only")
         check_cpu(device_type, device_id)
-        return allocated(cls, np.array(shape, np.int64), element_type_from(element_type))
+        return allocated(cls, shape_array(shape), element_type_from(element_type))
 
     @classmethod
     def ort_value_from_sparse_tensor(cls, SparseTensor sparse_tensor not None):
@@ -363,8 +364,6 @@ cdef OrtValue new_tensor(object cls, cnp.ndarray array, int element_type):
 
 cdef OrtValue allocated(object cls, cnp.ndarray shape, int element_type):
     cdef OrtValue made = cls.__new__(cls)
-    if shape.ndim != 1 or (<object>shape).min(initial=0) < 0:
-        raise InvalidArgument(f"{shape.tolist()} is not the shape of a tensor")
     load()
     check(api.CreateTensorAsOrtValue(
         allocator,

@@ -20,3 +20,4 @@ cdef class Recording:
     cdef list _table(self)
 
 cdef bint start() except -1
+cdef int give_way() except -1

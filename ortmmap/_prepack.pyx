@@ -40,6 +40,19 @@ cdef bint start() except -1:
     return _started
 
 
+cdef int give_way() except -1:
+    """Leave the environment to an allocator that the user registers; nothing is recorded then.
+
+    The sessions that record already keep ours.
+    """
+    global _tried, _started
+    with _starting.here():
+        if _started:
+            check(api.UnregisterAllocator(env, cpu_memory))
+        _tried, _started = True, False
+    return 0
+
+
 cdef bint _register() except -1:
     cdef ort.OrtAllocator *arena = _helper_arena()
     cdef ort.OrtAllocator *allocator = csp.ortmmap_heap_start(arena, cpu_memory)

@@ -19,6 +19,7 @@ cdef struct Layout:
 cdef cnp.ndarray array_of(object data, int element_type, str name)
 cdef cnp.ndarray as_tensor_array(object data, int element_type, str name)
 cdef ort.OrtValue *tensor_from_array(cnp.ndarray array, int element_type) except NULL
+cdef cnp.ndarray shape_array(object shape)
 cdef Value tensor_at(size_t address, object element_type, object shape)
 cdef cnp.ndarray array_from_tensor(Value tensor)
 cdef cnp.ndarray array_over(

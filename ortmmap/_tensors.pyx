@@ -24,6 +24,8 @@ from ortmmap._types cimport (
 )
 from ortmmap._values cimport own
 
+from operator import index as as_integer
+
 import numpy as np
 
 from ortmmap.errors import InvalidArgument, NotImplemented
@@ -106,11 +108,9 @@ cdef ort.OrtValue *tensor_from_array(cnp.ndarray array, int element_type) except
 
 cdef Value tensor_at(size_t address, object element_type, object shape):
     """Make a tensor over memory that nobody keeps for it."""
-    cdef cnp.ndarray sizes = np.array(shape, np.int64)
+    cdef cnp.ndarray sizes = shape_array(shape)
     cdef int type_ = element_type_from(element_type)
     cdef ort.OrtValue *value = NULL
-    if sizes.ndim != 1 or (<object>sizes).min(initial=0) < 0:
-        raise InvalidArgument(f"{shape} is not the shape of a tensor")
     if bits_of(type_) == 0:
         raise InvalidArgument("Only binding of non-string Tensors is currently supported")
     check(api.CreateTensorWithDataAsOrtValue(
@@ -123,6 +123,19 @@ cdef Value tensor_at(size_t address, object element_type, object shape):
         &value,
     ))
     return own(value)
+
+
+cdef cnp.ndarray shape_array(object shape):
+    """Give a shape as an array of int64; numbers that are no integers are not cut to some."""
+    try:
+        if isinstance(shape, (str, bytes, dict)):
+            raise TypeError()
+        sizes = [as_integer(size) for size in shape]
+    except TypeError:
+        raise TypeError(f"a shape should be a sequence of integers, not {shape!r}") from None
+    if min(sizes, default=0) < 0:
+        raise InvalidArgument(f"{sizes} is not the shape of a tensor")
+    return np.array(sizes, np.int64)
 
 
 cdef ort.OrtValue *_copied_tensor(cnp.ndarray array, int element_type) except NULL:

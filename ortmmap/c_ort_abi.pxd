@@ -1,6 +1,6 @@
 """The part of ONNX Runtime's C API that is called; the C names, types and order of arguments."""
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 cdef extern from "ortmmap/ort_abi.h" nogil:
     enum:
@@ -9,6 +9,8 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
     ctypedef char ORTCHAR_T
 
     ctypedef struct OrtAllocator:
+        pass
+    ctypedef struct OrtArenaCfg:
         pass
     ctypedef struct OrtEnv:
         pass
@@ -123,6 +125,12 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
 
     ctypedef enum OrtMemType:
         OrtMemTypeDefault
+
+    ctypedef enum OrtMemoryInfoDeviceType:
+        pass
+
+    ctypedef enum OrtDeviceMemoryType:
+        pass
 
     ctypedef void (*RunAsyncCallbackFn)(
         void *, OrtValue **, size_t, OrtStatus *
@@ -397,11 +405,37 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         OrtStatus *(*CreateCpuMemoryInfo)(
             OrtAllocatorType, OrtMemType, OrtMemoryInfo **
         ) noexcept nogil
+        OrtStatus *(*CreateMemoryInfo)(
+            const char *, OrtAllocatorType, int, OrtMemType, OrtMemoryInfo **
+        ) noexcept nogil
+        OrtStatus *(*CreateMemoryInfo_V2)(
+            const char *, OrtMemoryInfoDeviceType, uint32_t, int32_t, OrtDeviceMemoryType, size_t,
+            OrtAllocatorType, OrtMemoryInfo **
+        ) noexcept nogil
+        OrtStatus *(*MemoryInfoGetName)(const OrtMemoryInfo *, const char **) noexcept nogil
+        OrtStatus *(*MemoryInfoGetId)(const OrtMemoryInfo *, int *) noexcept nogil
+        OrtStatus *(*MemoryInfoGetMemType)(const OrtMemoryInfo *, OrtMemType *) noexcept nogil
+        OrtStatus *(*MemoryInfoGetType)(const OrtMemoryInfo *, OrtAllocatorType *) noexcept nogil
+        OrtDeviceMemoryType (*MemoryInfoGetDeviceMemType)(const OrtMemoryInfo *) noexcept nogil
+        uint32_t (*MemoryInfoGetVendorId)(const OrtMemoryInfo *) noexcept nogil
+        void (*ReleaseMemoryInfo)(OrtMemoryInfo *) noexcept nogil
         OrtStatus *(*GetAllocatorWithDefaultOptions)(OrtAllocator **) noexcept nogil
         OrtStatus *(*CreateAllocator)(
             const OrtSession *, const OrtMemoryInfo *, OrtAllocator **
         ) noexcept nogil
         OrtStatus *(*RegisterAllocator)(OrtEnv *, OrtAllocator *) noexcept nogil
+        OrtStatus *(*UnregisterAllocator)(OrtEnv *, const OrtMemoryInfo *) noexcept nogil
+        OrtStatus *(*CreateArenaCfgV2)(
+            const char *const *, const size_t *, size_t, OrtArenaCfg **
+        ) noexcept nogil
+        void (*ReleaseArenaCfg)(OrtArenaCfg *) noexcept nogil
+        OrtStatus *(*CreateAndRegisterAllocator)(
+            OrtEnv *, const OrtMemoryInfo *, const OrtArenaCfg *
+        ) noexcept nogil
+        OrtStatus *(*CreateAndRegisterAllocatorV2)(
+            OrtEnv *, const char *, const OrtMemoryInfo *, const OrtArenaCfg *,
+            const char *const *, const char *const *, size_t
+        ) noexcept nogil
         OrtStatus *(*AllocatorFree)(OrtAllocator *, void *) noexcept nogil
 
         OrtStatus *(*SessionGetModelMetadata)(

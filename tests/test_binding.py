@@ -229,3 +229,57 @@ def test_one_binding_serves_one_run_at_a_time():
 def test_what_is_no_binding_raises(session):
     for bad in (None, 3, X):
         assert isinstance(caught(session.run_with_iobinding, bad), (AttributeError, TypeError))
+
+
+def inner_binding(module: object, session: object) -> object:
+    return module.SessionIOBinding(session._sess)
+
+
+def test_the_inner_binding_works_as_onnxruntimes(both):
+    device = [module.OrtDevice.make("cpu", 0) for module in (ortmmap, onnxruntime)]
+    device[1] = device[1]._get_c_device()
+    for module, session, cpu in zip((ortmmap, onnxruntime), both, device, strict=True):
+        binding = inner_binding(module, session)
+        binding.bind_input("x", X)
+        binding.bind_output("y", cpu)
+        session._sess.run_with_iobinding(binding, None)
+        assert_same(binding.copy_outputs_to_cpu()[0], expected())
+        assert_same(binding.get_outputs()[0].numpy(), expected())
+
+        array, target = X + 1, np.zeros(expected().shape, "f4")
+        binding.clear_binding_inputs()
+        binding.clear_binding_outputs()
+        binding.bind_input("x", cpu, np.float32, array.shape, array.ctypes.data)
+        binding.bind_output("y", cpu, np.float32, target.shape, target.ctypes.data)
+        session._sess.run_with_iobinding(binding, None)
+        assert_same(target, expected(array))
+
+
+def test_the_inner_binding_takes_no_half_address(session):
+    binding = inner_binding(ortmmap, session)
+    cpu = ortmmap.OrtDevice.make("cpu", 0)
+    with pytest.raises(TypeError, match="address"):
+        binding.bind_input("x", cpu, np.float32)
+    with pytest.raises(TypeError, match="address"):
+        binding.bind_output("y", cpu, np.float32, (2, 8))
+
+
+@pytest.mark.parametrize("name", ["IOBinding", "SessionIOBinding"])
+@pytest.mark.parametrize("bad", [5, None, "session"])
+def test_a_binding_of_no_session_raises(name, bad):
+    with pytest.raises(TypeError, match="should be a Session"):
+        getattr(ortmmap, name)(bad)
+
+
+NO_SHAPES = [[2.5], [2.0, 8.0], ["2"], "28", b"28", [None], 5, None, [[2, 8]], {2: 8}]
+
+
+@pytest.mark.parametrize("shape", NO_SHAPES, ids=str)
+def test_a_shape_that_is_not_of_integers_raises_as_onnxruntimes(both, shape):
+    target = np.zeros((2, 8), "f4")
+    for session in both:
+        binding = session.io_binding()
+        arguments = ("cpu", 0, np.float32, shape, target.ctypes.data)
+        assert type(caught(binding.bind_input, "x", *arguments)) is TypeError
+        if shape is not None:  # what is None is not given
+            assert type(caught(binding.bind_output, "y", *arguments)) is TypeError

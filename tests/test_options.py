@@ -636,3 +636,11 @@ def test_a_run_that_is_terminated_already_fails_at_once(affine):
 def test_run_options_of_onnxruntimes_own_class_raise_a_type_error_or_work(affine):
     result = caught(ortmmap_session(affine).run, None, FEED, onnxruntime.RunOptions())
     assert result is None or isinstance(result, TypeError)
+
+
+@pytest.mark.parametrize("name", ["SessionOptions", "RunOptions"])
+@pytest.mark.parametrize(("arguments", "named"), [((5,), {}), ((None,), {}), ((), {"logid": "x"})])
+def test_options_are_made_of_nothing_as_onnxruntimes(name, arguments, named):
+    for module in (ortmmap, onnxruntime):
+        with pytest.raises(TypeError):
+            getattr(module, name)(*arguments, **named)

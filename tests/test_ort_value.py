@@ -198,3 +198,23 @@ def test_a_vector_is_a_list_of_values():
     np.testing.assert_array_equal(tensors[1].numpy(), X)
     assert len(vector.to_dlpacks(None)) == 2
     assert ortmmap.OrtValue.from_dlpack(vector.dlpack_at(1)).data_ptr() == X.ctypes.data
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [[2.5], [2.0], np.array([2.5]), ["2"], "22", b"22", "", [None], 5, None, [[2]], {}, {2: 3}],
+    ids=str,
+)
+def test_a_shape_that_is_not_of_integers_raises_as_onnxruntime(shape):
+    for module in (ortmmap, onnxruntime):
+        error = caught(module.OrtValue.ortvalue_from_shape_and_type, shape, np.float32)
+        assert type(error) is TypeError
+
+
+@pytest.mark.parametrize("shape", [[2, 3], (2, np.int8(3)), np.array([2, 3]), range(2, 4), [True]])
+def test_any_sequence_of_integers_is_a_shape(shape):
+    shapes = [
+        module.OrtValue.ortvalue_from_shape_and_type(shape, np.float32).shape()
+        for module in (ortmmap, onnxruntime)
+    ]
+    assert shapes[0] == shapes[1]

@@ -148,6 +148,19 @@ typedef enum OrtHardwareDeviceType {
   OrtHardwareDeviceType_NPU = 2
 } OrtHardwareDeviceType;
 
+typedef enum OrtMemoryInfoDeviceType {
+  OrtMemoryInfoDeviceType_CPU = 0,
+  OrtMemoryInfoDeviceType_GPU = 1,
+  OrtMemoryInfoDeviceType_FPGA = 2,
+  OrtMemoryInfoDeviceType_NPU = 3
+} OrtMemoryInfoDeviceType;
+
+typedef enum OrtDeviceMemoryType {
+  OrtDeviceMemoryType_DEFAULT = 0,
+  OrtDeviceMemoryType_HOST_ACCESSIBLE = 5
+} OrtDeviceMemoryType;
+
+typedef struct OrtArenaCfg OrtArenaCfg;
 typedef struct OrtCANNProviderOptions OrtCANNProviderOptions;
 typedef struct OrtCUDAProviderOptionsV2 OrtCUDAProviderOptionsV2;
 typedef struct OrtDnnlProviderOptions OrtDnnlProviderOptions;
@@ -320,7 +333,12 @@ struct OrtApi {
                                               OrtMemoryInfo **memory);
   OrtStatus *(ORT_API_CALL *CreateCpuMemoryInfo)(OrtAllocatorType type, OrtMemType memory_type,
                                                  OrtMemoryInfo **memory);
-  void *unused_70[6];
+  void *unused_70[1];
+  OrtStatus *(ORT_API_CALL *MemoryInfoGetName)(const OrtMemoryInfo *memory, const char **name);
+  OrtStatus *(ORT_API_CALL *MemoryInfoGetId)(const OrtMemoryInfo *memory, int *device_id);
+  OrtStatus *(ORT_API_CALL *MemoryInfoGetMemType)(const OrtMemoryInfo *memory, OrtMemType *type);
+  OrtStatus *(ORT_API_CALL *MemoryInfoGetType)(const OrtMemoryInfo *memory, OrtAllocatorType *type);
+  void *unused_75[1];
   OrtStatus *(ORT_API_CALL *AllocatorFree)(OrtAllocator *allocator, void *block);
   void *unused_77[1];
   OrtStatus *(ORT_API_CALL *GetAllocatorWithDefaultOptions)(OrtAllocator **allocator);
@@ -409,7 +427,10 @@ struct OrtApi {
                                                   size_t *count);
   void(ORT_API_CALL *ClearBoundInputs)(OrtIoBinding *binding);
   void(ORT_API_CALL *ClearBoundOutputs)(OrtIoBinding *binding);
-  void *unused_143[3];
+  void *unused_143[1];
+  OrtStatus *(ORT_API_CALL *CreateAndRegisterAllocator)(OrtEnv *env, const OrtMemoryInfo *memory,
+                                                        const OrtArenaCfg *arena);
+  void *unused_145[1];
   OrtStatus *(ORT_API_CALL *SessionGetProfilingStartTimeNs)(const OrtSession *session,
                                                             uint64_t *start);
   OrtStatus *(ORT_API_CALL *SetGlobalIntraOpNumThreads)(OrtThreadingOptions *threading, int count);
@@ -420,11 +441,14 @@ struct OrtApi {
   void *unused_151[2];
   OrtStatus *(ORT_API_CALL *SessionOptionsAppendExecutionProvider_ROCM)(
       OrtSessionOptions *options, const OrtROCMProviderOptions *made);
-  void *unused_154[4];
+  void *unused_154[3];
+  void(ORT_API_CALL *ReleaseArenaCfg)(OrtArenaCfg *arena);
   OrtStatus *(ORT_API_CALL *ModelMetadataGetGraphDescription)(const OrtModelMetadata *metadata,
                                                               OrtAllocator *allocator,
                                                               char **description);
-  void *unused_159[6];
+  void *unused_159[5];
+  OrtStatus *(ORT_API_CALL *CreateArenaCfgV2)(const char *const *keys, const size_t *values,
+                                              size_t count, OrtArenaCfg **arena);
   OrtStatus *(ORT_API_CALL *AddRunConfigEntry)(OrtRunOptions *options, const char *key,
                                                const char *value);
   void *unused_166[4];
@@ -539,7 +563,11 @@ struct OrtApi {
                                                        const char *const *values, size_t count);
   void *unused_257[1];
   void(ORT_API_CALL *ReleaseROCMProviderOptions)(OrtROCMProviderOptions *made);
-  void *unused_259[1];
+  OrtStatus *(ORT_API_CALL *CreateAndRegisterAllocatorV2)(OrtEnv *env, const char *provider,
+                                                          const OrtMemoryInfo *memory,
+                                                          const OrtArenaCfg *arena,
+                                                          const char *const *keys,
+                                                          const char *const *values, size_t count);
   OrtStatus *(ORT_API_CALL *RunAsync)(OrtSession *session, const OrtRunOptions *options,
                                       const char *const *input_names, const OrtValue *const *inputs,
                                       size_t input_count, const char *const *output_names,
@@ -590,7 +618,14 @@ struct OrtApi {
   const OrtKeyValuePairs *(ORT_API_CALL *EpDevice_EpMetadata)(const OrtEpDevice *device);
   const OrtKeyValuePairs *(ORT_API_CALL *EpDevice_EpOptions)(const OrtEpDevice *device);
   const OrtHardwareDevice *(ORT_API_CALL *EpDevice_Device)(const OrtEpDevice *device);
-  void *unused_317[56];
+  void *unused_317[3];
+  OrtStatus *(ORT_API_CALL *CreateMemoryInfo_V2)(
+      const char *name, enum OrtMemoryInfoDeviceType device_type, uint32_t vendor_id,
+      int32_t device_id, enum OrtDeviceMemoryType memory_type, size_t alignment,
+      enum OrtAllocatorType allocator_type, OrtMemoryInfo **memory);
+  OrtDeviceMemoryType(ORT_API_CALL *MemoryInfoGetDeviceMemType)(const OrtMemoryInfo *memory);
+  uint32_t(ORT_API_CALL *MemoryInfoGetVendorId)(const OrtMemoryInfo *memory);
+  void *unused_323[50];
   const char *(ORT_API_CALL *GetRunConfigEntry)(const OrtRunOptions *options, const char *key);
 };
 
