@@ -12,8 +12,8 @@ from ortmmap._mapping cimport identity_of
 from ortmmap._metadata cimport inputs_of, outputs_of, overridable_initializers_of
 from ortmmap._model cimport stamp
 from ortmmap._onnx cimport Skeleton, scan_onnx
-from ortmmap._prepack cimport Pages, Recording, start
-from ortmmap._runtime cimport ProcessLock, api
+from ortmmap._prepack cimport Pages, Recording, creating, start
+from ortmmap._runtime cimport api
 from ortmmap.c_atomic_count cimport ortmmap_count_add, ortmmap_count_get
 
 import os
@@ -46,9 +46,6 @@ MOST_REWRITTEN = 4 << 20      # bytes of weights that an optimized graph may hol
 SWITCH = "ORTMMAP_CACHE"
 LOG_ERRORS = 3
 INVALID_PROTOBUF = 7
-
-# Held while a creation is recorded: one at a time leaves memory and cores to one.
-cdef ProcessLock _recorded = ProcessLock()
 
 Attempt = namedtuple("Attempt", "options config data file", defaults=(None, None))
 Attempt.__doc__ = """What a session may be created from: `data`, else `file`, else the bytes held.
@@ -457,7 +454,7 @@ cdef ort.OrtSession *create_prepacked(
     with store.lock(key) as turn:
         pages = find_pages(store, key)
         session = create_recorded(model, attempts, providers, pages)
-        if pages is None and turn:
+        if pages is None and turn and model.recording is not None:
             try:
                 model.check_whole()
                 save_pages(model, store, key)
@@ -495,19 +492,24 @@ cdef ort.OrtSession *create_of(Model model, object attempt, list providers) exce
 cdef ort.OrtSession *create_recorded(
     Model model, list attempts, list providers, Pages pages
 ) except NULL:
-    """Create a session whose kernels' memory is recorded, and shared with `pages` where equal."""
+    """Create a session whose kernels' memory is recorded, and shared with `pages` where equal.
+
+    Nothing is recorded where another allocator has replaced ours meanwhile.
+    """
     cdef Recording recording = Recording()
-    attempts = [
+    recorded = [
         attempt._replace(config={ENVIRONMENT_ALLOCATORS: "1", **attempt.config})
         for attempt in attempts
     ]
-    model.recording = recording
-    if pages is not None:
-        use_entry(model, pages.entry)
-    with _recorded.here():
+    with creating.here():
+        if not start():
+            return create(model, attempts, providers)
+        model.recording = recording
+        if pages is not None:
+            use_entry(model, pages.entry)
         recording.begin(pages)
         try:
-            return create(model, attempts, providers)
+            return create(model, recorded, providers)
         finally:
             with nogil:
                 recording.end()

@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, uint32_t
 from libc.stdlib cimport free, malloc
 
-from ortmmap._prepack cimport give_way
+from ortmmap._prepack cimport creating, give_way, settle
 from ortmmap._runtime cimport api, check, env, load
 
 from collections.abc import Mapping as AbstractMapping
@@ -154,9 +154,15 @@ def create_and_register_allocator(mem_info, arena_cfg, /) -> None:
     """
     cdef ort.OrtMemoryInfo *memory = _memory_of(mem_info)
     cdef Arena arena = Arena(arena_cfg)
-    give_way()
-    with nogil:
-        check(api.CreateAndRegisterAllocator(env, memory, arena.arena))
+    cdef bint registered = False
+    with creating.here():
+        give_way()
+        try:
+            with nogil:
+                check(api.CreateAndRegisterAllocator(env, memory, arena.arena))
+            registered = True
+        finally:
+            settle(registered)
 
 
 def create_and_register_allocator_v2(provider_type, mem_info, provider_options, arena_cfg, /):
@@ -184,15 +190,21 @@ def create_and_register_allocator_v2(provider_type, mem_info, provider_options, 
     cdef Texts keys, values
     cdef Arena arena = Arena(arena_cfg)
     cdef const char *name = provider
+    cdef bint registered = False
     if not isinstance(provider_options, AbstractMapping):
         raise TypeError(f"provider_options should be a dict, not {provider_options!r}")
     keys = Texts([_text(key, "provider_options") for key in provider_options])
     values = Texts([_text(value, "provider_options") for value in provider_options.values()])
-    give_way()
-    with nogil:
-        check(api.CreateAndRegisterAllocatorV2(
-            env, name, memory, arena.arena, keys.pointers, values.pointers, keys.count
-        ))
+    with creating.here():
+        give_way()
+        try:
+            with nogil:
+                check(api.CreateAndRegisterAllocatorV2(
+                    env, name, memory, arena.arena, keys.pointers, values.pointers, keys.count
+                ))
+            registered = True
+        finally:
+            settle(registered)
 
 
 cdef class Texts:

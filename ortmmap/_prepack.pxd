@@ -3,6 +3,10 @@
 cimport ortmmap.c_ort_abi as ort
 cimport ortmmap.c_shared_pages as csp
 
+from ortmmap._runtime cimport ProcessLock
+
+cdef ProcessLock creating
+
 cdef class Pages:
     # All set once, when it is made. `_view` keeps the mapping that `store.data` lies in.
     cdef csp.ortmmap_store store
@@ -21,3 +25,4 @@ cdef class Recording:
 
 cdef bint start() except -1
 cdef int give_way() except -1
+cdef int settle(bint replaced) except -1

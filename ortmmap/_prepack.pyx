@@ -21,7 +21,12 @@ HELPER_MODEL = (
     b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
 )
 
+# Held while a creation is recorded, and while the allocator is replaced: one at a time leaves
+# memory and cores to one. Taken before `_starting`.
+creating = ProcessLock()
+
 cdef ProcessLock _starting = ProcessLock()   # guards what follows
+cdef ort.OrtAllocator *_allocator = NULL     # ours, once it is made
 cdef bint _tried = False
 cdef bint _started = False
 cdef int _forks = 0   # of the process that made the arena
@@ -41,25 +46,35 @@ cdef bint start() except -1:
 
 
 cdef int give_way() except -1:
-    """Leave the environment to an allocator that the user registers; nothing is recorded then.
+    """Leave the environment to an allocator that the user registers, holding `creating`.
 
-    The sessions that record already keep ours.
+    The sessions that were recorded keep ours. `settle` follows.
     """
-    global _tried, _started
     with _starting.here():
         if _started:
             check(api.UnregisterAllocator(env, cpu_memory))
-        _tried, _started = True, False
+    return 0
+
+
+cdef int settle(bint replaced) except -1:
+    """Record nothing any more, or, where the user's allocator was refused, put ours back."""
+    global _tried, _started
+    with _starting.here():
+        if replaced:
+            _tried, _started = True, False
+        elif _started:
+            check(api.RegisterAllocator(env, _allocator))
     return 0
 
 
 cdef bint _register() except -1:
+    global _allocator
     cdef ort.OrtAllocator *arena = _helper_arena()
-    cdef ort.OrtAllocator *allocator = csp.ortmmap_heap_start(arena, cpu_memory)
-    if allocator == NULL:
+    _allocator = csp.ortmmap_heap_start(arena, cpu_memory)
+    if _allocator == NULL:
         return False
     lock_at_fork(csp.ortmmap_heap_lock, csp.ortmmap_heap_unlock)
-    check(api.RegisterAllocator(env, allocator))
+    check(api.RegisterAllocator(env, _allocator))
     return True
 
 

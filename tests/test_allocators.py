@@ -275,6 +275,30 @@ def test_the_arena_takes_the_place_of_the_one_that_is_recorded(tmp_path):
     assert list((tmp_path / "cache").rglob("pages"))  # they were recorded
 
 
+def test_a_refused_registration_leaves_weights_shared(tmp_path):
+    path = tmp_path / "deep.onnx"
+    path.write_bytes(models.weights(2, 256))
+    shared = ask_python(
+        USE.format(module="ortmmap") + "def opened():\n"
+        "    session = onnxruntime.InferenceSession(sys.argv[1], cache=sys.argv[2])\n"
+        "    return session.memory().shared_blocks\n"
+        "counts = [opened(), opened()]\n"
+        "memory = onnxruntime.OrtMemoryInfo('Cpu', onnxruntime.OrtAllocatorType(1), 0,"
+        " onnxruntime.OrtMemType(0))\n"
+        "try:\n"
+        "    onnxruntime.create_and_register_allocator_v2('No', memory, {}, None)\n"
+        "except onnxruntime.errors.OrtError:\n"
+        "    counts.append(opened())\n"
+        "register(1 << 20)\n"
+        "print(json.dumps([*counts, opened()]))",
+        path,
+        tmp_path / "cache",
+    )
+    first, second, third, last = shared
+    assert first == second == third > 0
+    assert last == 0
+
+
 def test_another_providers_way_registers_the_cpus_too(tmp_path):
     path = tmp_path / "big.onnx"
     path.write_bytes(BIG)
