@@ -99,13 +99,13 @@ class Case:
 
     @property
     def cache(self) -> Path:
-        """The folder of ortmmap's cache."""
-        return self.folder / "cache"
+        """The folder of ortmmap's cache, for this model alone."""
+        return self.folder / "cache" / self.name
 
     @property
     def openvino_cache(self) -> Path:
-        """The folder of OpenVINO's cache."""
-        return self.folder / "openvino"
+        """The folder of OpenVINO's cache, for this model alone."""
+        return self.folder / "openvino" / self.name
 
 
 class Store:

@@ -64,6 +64,7 @@ _OFTEN = (
     "ortmmap-nocache",
     "ortmmap-noprepack",
 )
+_SERVED = ("ort", "ort-mmap", "ort-prepacked", "ortmmap-nocache", "ortmmap")
 
 
 def _each(option: str, values: Sequence[object]) -> tuple[str, ...]:
@@ -156,7 +157,7 @@ def _section(name: str, *command: str, **changes: Sequence[str]) -> Section:
 FULL = (
     _section(
         "open",
-        *("open", *_each("--model", _TWO), "--repeat=5", "--seconds=0.5"),
+        *("open", *_each("--model", _TWO), "--repeat=4", "--seconds=0.5"),
         rivals=_DRAWN,
     ),
     _section(
@@ -175,7 +176,11 @@ FULL = (
         *("memory", *_each("--model", (*_TWO, "bert_base_int8.onnx")), "--repeat=2"),
         rivals=_DRAWN,
     ),
-    _section("workers", "workers", *_each("--model", _TWO), *_each("--count", _COUNTS)),
+    _section(
+        "workers",
+        *("workers", *_each("--model", _TWO), *_each("--rival", _SERVED)),
+        *_each("--count", _COUNTS),
+    ),
     _section("run", "run", "--repeat=5", "--seconds=0.2"),
     _section("threads", "run", "--model", "resnet50.onnx", "--repeat=5", "--seconds=1"),
     _section("fork", "fork", "--repeat=5"),
@@ -184,8 +189,6 @@ FULL = (
 )
 
 # Less: two models, few rivals, few repetitions.
-_SERVED = ("ort", "ort-mmap", "ort-prepacked", "ortmmap-nocache", "ortmmap")
-
 SHORT = (
     _section(
         "open",
