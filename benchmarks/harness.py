@@ -219,6 +219,7 @@ class Harness:
         }
         flags = {"--lockstep": self.together, "--calls": self.calls, "--fork": self.fork}
         self.case.openvino_cache.mkdir(parents=True, exist_ok=True)
+        self.case.cache.parent.mkdir(parents=True, exist_ok=True)  # ortmmap makes its folder itself
         return _Command(
             [
                 *(sys.executable, "-m", "benchmarks.worker"),
