@@ -30,32 +30,22 @@ class Measures(Protocol):
         ...
 
 
-class _Sizes(click.ParamType):
-    """``NAME=SIZE``."""
+class _Pair(click.ParamType):
+    """Two words with an equals sign between them; `make` takes a second one that `fits`."""
 
-    name = "NAME=SIZE"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        name, _, size = value.partition("=")
-        if not (name and size.isdecimal()):
-            self.fail(f"{value!r} is not NAME=SIZE", param, ctx)
-        return name, int(size)
-
-
-class _Entry(click.ParamType):
-    """``KEY=VALUE``."""
-
-    name = "KEY=VALUE"
+    def __init__(
+        self, name: str, make: Callable[[str], Any], fits: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        self.name = name
+        self._make, self._fits = make, fits
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
+    ) -> tuple[str, Any]:
         key, equals, text = value.partition("=")
-        if not (key and equals):
-            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
-        return key, text
+        if not (key and equals and self._fits(text)):
+            self.fail(f"{value!r} is not {self.name}", param, ctx)
+        return key, self._make(text)
 
 
 STORE = click.option(
@@ -100,7 +90,7 @@ def common(
         click.option(
             "--dim",
             multiple=True,
-            type=_Sizes(),
+            type=_Pair("NAME=SIZE", int, str.isdecimal),
             help="Size of a symbolic dimension.  "
             "[default: batch=1, sequence=128 (GPT-2: sequence=1, past=127), others 1]",
         ),
@@ -108,7 +98,7 @@ def common(
         click.option(
             "--config",
             multiple=True,
-            type=_Entry(),
+            type=_Pair("KEY=VALUE", str),
             help="Config entry of every session of ONNX Runtime, over the rival's own.",
         ),
         click.option(
