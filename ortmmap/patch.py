@@ -8,6 +8,7 @@ sessions, since its base is fixed; one that is defined afterwards is ours.
 onnxruntime's option objects stay what they are; what is set on them is recorded for `compat`.
 """
 
+import functools
 import os
 import warnings
 from _thread import RLock
@@ -167,6 +168,7 @@ def _hook(cls: type, make: Callable) -> None:
         made = maker and maker(*args, **kwargs)
         return object.__new__(wanted) if made is None else made
 
+    __new__.__wrapped__ = cls.__init__  # whose arguments inspect.signature shall tell
     cls.__new__ = __new__
 
 
@@ -191,6 +193,7 @@ def _session_class(theirs: type) -> type:
         __qualname__ = "InferenceSession"
         _stands_for = (theirs,)
 
+        @functools.wraps(theirs.__init__)
         def __init__(self, path_or_bytes: object, *args: object, **kwargs: object) -> None:
             super().__init__(path_or_bytes, *args, **kwargs)
             is_path = isinstance(path_or_bytes, (str, os.PathLike))

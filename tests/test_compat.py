@@ -1,5 +1,6 @@
 """onnxruntime beside ortmmap: its options, its exceptions, and the patch that makes it ours."""
 
+import inspect
 import pickle
 import subprocess
 import threading
@@ -241,6 +242,13 @@ def test_a_subclass_from_afterwards_is_ours():
     assert session.run(None, {"x": X})[0].shape == (2, 4)
     assert session.runs == 1
     assert not isinstance(onnxruntime.InferenceSession(MODEL), Subclass)
+
+
+def test_the_arguments_of_a_session_can_be_inspected_patched_and_after():
+    names = list(inspect.signature(onnxruntime.InferenceSession.__init__).parameters)[1:]
+    with ortmmap.patch_onnxruntime():
+        assert list(inspect.signature(onnxruntime.InferenceSession).parameters) == names
+    assert list(inspect.signature(onnxruntime.InferenceSession).parameters) == names
 
 
 def test_undoing_gives_the_names_back():
