@@ -1,8 +1,8 @@
 """OrtMemoryInfo, and allocators that the environment makes for sessions to share."""
 
 from libc.stdint cimport int32_t, uint32_t
-from libc.stdlib cimport free, malloc
 
+from ortmmap._append cimport Texts
 from ortmmap._prepack cimport creating, give_way, settle
 from ortmmap._runtime cimport api, check, env, load
 
@@ -153,16 +153,7 @@ def create_and_register_allocator(mem_info, arena_cfg, /) -> None:
         A subclass by ONNX Runtime's error code.
     """
     cdef ort.OrtMemoryInfo *memory = _memory_of(mem_info)
-    cdef Arena arena = Arena(arena_cfg)
-    cdef bint registered = False
-    with creating.here():
-        give_way()
-        try:
-            with nogil:
-                check(api.CreateAndRegisterAllocator(env, memory, arena.arena))
-            registered = True
-        finally:
-            settle(registered)
+    _replace_ours(NULL, memory, Arena(arena_cfg), None)
 
 
 def create_and_register_allocator_v2(provider_type, mem_info, provider_options, arena_cfg, /):
@@ -187,43 +178,35 @@ def create_and_register_allocator_v2(provider_type, mem_info, provider_options, 
     """
     cdef bytes provider = _text(provider_type, "provider_type")
     cdef ort.OrtMemoryInfo *memory = _memory_of(mem_info)
-    cdef Texts keys, values
     cdef Arena arena = Arena(arena_cfg)
-    cdef const char *name = provider
-    cdef bint registered = False
     if not isinstance(provider_options, AbstractMapping):
         raise TypeError(f"provider_options should be a dict, not {provider_options!r}")
-    keys = Texts([_text(key, "provider_options") for key in provider_options])
-    values = Texts([_text(value, "provider_options") for value in provider_options.values()])
+    settings = dict(provider_options.items())
+    for text in (*settings, *settings.values()):
+        _text(text, "provider_options")
+    _replace_ours(provider, memory, arena, Texts(settings))
+
+
+cdef int _replace_ours(
+    const char *provider, ort.OrtMemoryInfo *memory, Arena arena, Texts settings
+) except -1:
+    """Register an allocator in the place of ours; of a provider, where one is named."""
+    cdef bint registered = False
     with creating.here():
         give_way()
         try:
             with nogil:
-                check(api.CreateAndRegisterAllocatorV2(
-                    env, name, memory, arena.arena, keys.pointers, values.pointers, keys.count
-                ))
+                if provider == NULL:
+                    check(api.CreateAndRegisterAllocator(env, memory, arena.arena))
+                else:
+                    check(api.CreateAndRegisterAllocatorV2(
+                        env, provider, memory, arena.arena,
+                        settings.keys, settings.values, settings.count,
+                    ))
             registered = True
         finally:
             settle(registered)
-
-
-cdef class Texts:
-    """Texts as C takes them."""
-    cdef list _texts
-    cdef const char **pointers
-    cdef size_t count
-
-    def __cinit__(self, list texts):
-        cdef Py_ssize_t index
-        self._texts, self.count = texts, len(texts)
-        self.pointers = <const char **>malloc((self.count + 1) * sizeof(char *))
-        if self.pointers == NULL:
-            raise MemoryError()
-        for index in range(len(texts)):
-            self.pointers[index] = <bytes>texts[index]
-
-    def __dealloc__(self):
-        free(self.pointers)
+    return 0
 
 
 cdef class Arena:
@@ -232,17 +215,18 @@ cdef class Arena:
 
     def __cinit__(self, settings):
         cdef size_t values[8]
-        cdef Texts keys
+        cdef const char *keys[8]
         if settings is None:
             return
         if not isinstance(settings, OrtArenaCfg):
             raise TypeError(f"arena_cfg should be an OrtArenaCfg or None, not {settings!r}")
         made = settings.checked()
-        keys = Texts([name.encode() for name in made])
+        names = [name.encode() for name in made]
         for index, value in enumerate(made.values()):
+            keys[<Py_ssize_t>index] = <bytes>names[index]
             values[<Py_ssize_t>index] = value
         load()
-        check(api.CreateArenaCfgV2(keys.pointers, values, keys.count, &self.arena))
+        check(api.CreateArenaCfgV2(keys, values, len(names), &self.arena))
 
     def __dealloc__(self):
         if self.arena != NULL:
