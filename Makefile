@@ -10,7 +10,7 @@ ONNXRUNTIME ?= onnxruntime
 EXTRAS ?= test,bench,cli
 MORE ?=
 BIN := $(VENV)/bin
-SOURCES := $(wildcard ortmmap/*.pyx ortmmap/*.pxd include/ortmmap/*.h ortmmap/*.h)
+SOURCES := $(wildcard ortmmap/*.pyx ortmmap/*/*.p[yx][xd] ortmmap/*/*.[ch] include/ortmmap/*.h)
 
 .PHONY: demo test lint native counts fuzz clean
 
@@ -24,7 +24,7 @@ lint: $(VENV)/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint ortmmap examples
-	$(BIN)/clang-format --dry-run -Werror include/ortmmap/*.h ortmmap/*.h tests/native/*.[ch] \
+	$(BIN)/clang-format --dry-run -Werror include/ortmmap/*.h ortmmap/*/*.[ch] tests/native/*.[ch] \
 		benchmarks/*.c examples/*/*.c examples/*/*.cpp
 
 # ORT_HEADERS names the folder of the official C header, for the comparison with ours.
@@ -44,7 +44,7 @@ fuzz: $(VENV)/installed
 	[ $(ASAN) = 0 ] || PYTHON="$(CURDIR)/$(BIN)/python" tests/fuzz/asan $(ASAN)
 
 clean:
-	rm -rf build dist *.egg-info .venv* ortmmap/*.so
+	rm -rf build dist *.egg-info .venv* ortmmap/*.so ortmmap/*/*.so
 
 $(VENV)/installed: pyproject.toml setup.py $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -7,11 +7,11 @@ Modules of this package must not read it: they say `cimport ortmmap.c_x as x`, n
 `from ortmmap cimport c_x`, or each would import `ortmmap._core`, which imports them.
 """
 
-from ortmmap._capi cimport PreparedRun, SessionHandle
+from ortmmap.embed.table cimport PreparedRun, SessionHandle
 
 cdef extern from "Python.h":
     ctypedef class ortmmap._core.Session [object PyObject, check_size ignore]:
         pass
 
-    ctypedef class ortmmap._mapping.Mapping [object PyObject, check_size ignore]:
+    ctypedef class ortmmap.model.mapping.Mapping [object PyObject, check_size ignore]:
         pass

@@ -1,86 +1,45 @@
 """ONNX Runtime sessions that map the model file instead of reading it.
 
 The names are those of ``onnxruntime``, and a few of this package's own: `Mapping`, `convert`,
-`inspect`, `patch_onnxruntime`, `get_include`. Most are imported when they are first asked for.
+`inspect`, `patch_onnxruntime`, `get_include`. Each is imported when it is first asked for, but for
+`Session` and what a session needs anyway.
 """
 
 import os as _os
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING
 
-from ortmmap._core import Session
-from ortmmap._mapping import Mapping
-from ortmmap._metadata import ModelMetadata, NodeArg
-from ortmmap._options import RunOptions
-from ortmmap._runtime import (
-    get_available_providers,
-    get_build_info,
-    get_library_path,
-    get_version_string,
-    set_global_thread_pool_sizes,
-)
-from ortmmap.options import ExecutionMode, ExecutionOrder, GraphOptimizationLevel, SessionOptions
-
-if TYPE_CHECKING:
-    from ortmmap import capi, errors
-    from ortmmap._binding import IOBinding
-    from ortmmap._capi import get_capi
-    from ortmmap._environment import (
-        disable_telemetry_events,
-        enable_telemetry_events,
-        get_ep_devices,
-        register_execution_provider_library,
-        set_default_logger_severity,
-        unregister_execution_provider_library,
-    )
-    from ortmmap._memory import (
-        OrtMemoryInfo,
-        create_and_register_allocator,
-        create_and_register_allocator_v2,
-    )
-    from ortmmap._options import LoraAdapter
-    from ortmmap._ort_value import OrtValue, OrtValueVector
-    from ortmmap._sparse import OrtSparseFormat, SparseTensor
-    from ortmmap.cache_folder import CacheWarning
-    from ortmmap.convert import convert
-    from ortmmap.copying import copy_tensors
-    from ortmmap.devices import OrtDevice, OrtDeviceVendorId
-    from ortmmap.ep_devices import (
-        OrtEpDevice,
-        OrtExecutionProviderDevicePolicy,
-        OrtHardwareDevice,
-        OrtHardwareDeviceType,
-    )
-    from ortmmap.inspect import ModelInfo, inspect
-    from ortmmap.memory import (
-        OrtAllocatorType,
-        OrtArenaCfg,
-        OrtDeviceMemoryType,
-        OrtMemoryInfoDeviceType,
-        OrtMemType,
-    )
-    from ortmmap.package import cuda_version as cuda_version
-    from ortmmap.package import package_name as package_name
-    from ortmmap.package import preload_dlls, print_debug_info
-    from ortmmap.package import version as version
-    from ortmmap.patch import patch_onnxruntime
-    from ortmmap.providers import get_all_providers, get_device, has_collective_ops
-    from ortmmap.session_binding import SessionIOBinding
-    from ortmmap.unsupported import (
-        set_default_logger_callback,
-        set_default_logger_verbosity,
-        set_seed,
-    )
+try:
+    from ortmmap._core import Session
+except ModuleNotFoundError as _error:
+    if _error.name != "ortmmap._core":
+        raise
+    raise ImportError(
+        f"ortmmap is imported from {_os.path.dirname(_os.path.abspath(__file__))}, a source tree "
+        "that is not built. Build it in place with `pip install --editable .`, or run Python in "
+        "another folder, where it finds the installed package."
+    ) from None
 
 InferenceSession = Session
 
 __version__ = "0.1.0"
 
-# Where the names are that are imported when first asked for.
-_LATER = {
-    "_binding": ("IOBinding",),
-    "_capi": ("get_capi",),
-    "_environment": (
+# Every public name, by the module that it lives in. `tools/public_names.py` makes `__init__.pyi`
+# of this table.
+_PUBLIC = {
+    "cache.folder": ("CacheWarning",),
+    "compat.package": ("preload_dlls", "print_debug_info"),
+    "compat.patch": ("patch_onnxruntime",),
+    "compat.session_binding": ("SessionIOBinding",),
+    "compat.unsupported": (
+        "set_default_logger_callback",
+        "set_default_logger_verbosity",
+        "set_seed",
+    ),
+    "embed.table": ("get_capi",),
+    "model.inspect": ("ModelInfo", "inspect"),
+    "model.mapping": ("Mapping",),
+    "options": ("ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "SessionOptions"),
+    "runtime.environment": (
         "disable_telemetry_events",
         "enable_telemetry_events",
         "get_ep_devices",
@@ -88,104 +47,53 @@ _LATER = {
         "set_default_logger_severity",
         "unregister_execution_provider_library",
     ),
-    "_memory": (
-        "OrtMemoryInfo",
-        "create_and_register_allocator",
-        "create_and_register_allocator_v2",
-    ),
-    "_options": ("LoraAdapter",),
-    "_ort_value": ("OrtValue", "OrtValueVector"),
-    "_sparse": ("OrtSparseFormat", "SparseTensor"),
-    "cache_folder": ("CacheWarning",),
-    "convert": ("convert",),
-    "copying": ("copy_tensors",),
-    "devices": ("OrtDevice", "OrtDeviceVendorId"),
-    "ep_devices": (
+    "runtime.ep_devices": (
         "OrtEpDevice",
         "OrtExecutionProviderDevicePolicy",
         "OrtHardwareDevice",
         "OrtHardwareDeviceType",
     ),
-    "inspect": ("ModelInfo", "inspect"),
-    "memory": (
+    "runtime.library": (
+        "get_available_providers",
+        "get_build_info",
+        "get_library_path",
+        "get_version_string",
+        "set_global_thread_pool_sizes",
+    ),
+    "runtime.providers": ("get_all_providers", "get_device", "has_collective_ops"),
+    "session.allocators": (
+        "OrtMemoryInfo",
+        "create_and_register_allocator",
+        "create_and_register_allocator_v2",
+    ),
+    "session.binding": ("IOBinding",),
+    "session.convert": ("convert",),
+    "session.metadata": ("ModelMetadata", "NodeArg"),
+    "session.native_options": ("LoraAdapter", "RunOptions"),
+    "values.copying": ("copy_tensors",),
+    "values.devices": ("OrtDevice", "OrtDeviceVendorId"),
+    "values.memory": (
         "OrtAllocatorType",
         "OrtArenaCfg",
         "OrtDeviceMemoryType",
         "OrtMemType",
         "OrtMemoryInfoDeviceType",
     ),
-    "package": ("cuda_version", "package_name", "preload_dlls", "print_debug_info", "version"),
-    "patch": ("patch_onnxruntime",),
-    "providers": ("get_all_providers", "get_device", "has_collective_ops"),
-    "session_binding": ("SessionIOBinding",),
-    "unsupported": ("set_default_logger_callback", "set_default_logger_verbosity", "set_seed"),
+    "values.ort_value": ("OrtValue", "OrtValueVector"),
+    "values.sparse": ("OrtSparseFormat", "SparseTensor"),
 }
-_MODULE_OF = {name: module for module, names in _LATER.items() for name in names}
-_MODULES = ("_capi", "capi", "errors")
+# What `from ortmmap import *` leaves out: these open the library, and the capsule is for C.
+_UNLISTED = {
+    "compat.package": ("cuda_version", "package_name", "version"),
+    "embed.table": ("_C_API",),
+}
+_MODULES = ("capi", "errors")
+_MODULE_OF = {
+    name: module for table in (_PUBLIC, _UNLISTED) for module in table for name in table[module]
+}
 
-# Without `version` and the like: whoever imports all names does not need the library for that.
-__all__ = [
-    "CacheWarning",
-    "ExecutionMode",
-    "ExecutionOrder",
-    "GraphOptimizationLevel",
-    "IOBinding",
-    "InferenceSession",
-    "LoraAdapter",
-    "Mapping",
-    "ModelInfo",
-    "ModelMetadata",
-    "NodeArg",
-    "OrtAllocatorType",
-    "OrtArenaCfg",
-    "OrtDevice",
-    "OrtDeviceMemoryType",
-    "OrtDeviceVendorId",
-    "OrtEpDevice",
-    "OrtExecutionProviderDevicePolicy",
-    "OrtHardwareDevice",
-    "OrtHardwareDeviceType",
-    "OrtMemType",
-    "OrtMemoryInfo",
-    "OrtMemoryInfoDeviceType",
-    "OrtSparseFormat",
-    "OrtValue",
-    "OrtValueVector",
-    "RunOptions",
-    "Session",
-    "SessionIOBinding",
-    "SessionOptions",
-    "SparseTensor",
-    "capi",
-    "convert",
-    "copy_tensors",
-    "create_and_register_allocator",
-    "create_and_register_allocator_v2",
-    "disable_telemetry_events",
-    "enable_telemetry_events",
-    "errors",
-    "get_all_providers",
-    "get_available_providers",
-    "get_build_info",
-    "get_capi",
-    "get_device",
-    "get_ep_devices",
-    "get_include",
-    "get_library_path",
-    "get_version_string",
-    "has_collective_ops",
-    "inspect",
-    "patch_onnxruntime",
-    "preload_dlls",
-    "print_debug_info",
-    "register_execution_provider_library",
-    "set_default_logger_callback",
-    "set_default_logger_severity",
-    "set_default_logger_verbosity",
-    "set_global_thread_pool_sizes",
-    "set_seed",
-    "unregister_execution_provider_library",
-]
+__all__ = ["InferenceSession", "Session", "capi", "errors", "get_include"]
+__all__ += [name for names in _PUBLIC.values() for name in names]
 
 
 def __getattr__(name: str) -> object:

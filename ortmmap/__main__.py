@@ -5,11 +5,11 @@ import sys
 
 def _main() -> None:
     if sys.argv[1:2] == ["run"]:  # needs no click, and leaves the script's arguments alone
-        from ortmmap.run_script import main as run
+        from ortmmap.compat.run_script import main as run
 
         return run(sys.argv[2:])
     try:
-        from ortmmap.cli import main
+        from ortmmap.cli.main import main
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise

@@ -1,9 +1,9 @@
 """Session: an ONNX Runtime session over mapped bytes."""
 
-cimport ortmmap.c_ort_abi as ort
-from ortmmap._call cimport Call
-from ortmmap._open cimport OpenSession
-from ortmmap._options cimport RunOptions
+cimport ortmmap.abi.ort as ort
+from ortmmap.session.call cimport Call
+from ortmmap.session.open_session cimport OpenSession
+from ortmmap.session.native_options cimport RunOptions
 
 cdef class Session:
     cdef object __weakref__

@@ -7,14 +7,14 @@ from typing import Any, Self
 
 from typing_extensions import Buffer
 
-from ortmmap._binding import IOBinding
-from ortmmap._mapping import Mapping
-from ortmmap._metadata import ModelMetadata, NodeArg
-from ortmmap._model import Memory
-from ortmmap._options import RunOptions
-from ortmmap._ort_value import OrtValue, OrtValueVector
-from ortmmap.devices import OrtDevice
+from ortmmap.model.mapping import Mapping
 from ortmmap.options import SessionOptions
+from ortmmap.session.binding import IOBinding
+from ortmmap.session.metadata import ModelMetadata, NodeArg
+from ortmmap.session.model import Memory
+from ortmmap.session.native_options import RunOptions
+from ortmmap.values.devices import OrtDevice
+from ortmmap.values.ort_value import OrtValue, OrtValueVector
 
 class Session:
     def __init__(

@@ -5,16 +5,16 @@ What ONNX Runtime has of a session, and the bytes that it points into, is an `Op
 
 from libc.stdint cimport uint64_t
 
-cimport ortmmap.c_ort_abi as ort
-from ortmmap._append cimport Texts
-from ortmmap._async cimport in_callback_of, run_for_loop, run_with_callback
-from ortmmap._binding cimport IOBinding
-from ortmmap._creation cimport create_session
-from ortmmap._metadata cimport NodeArg, metadata_of, take_string
-from ortmmap._model cimport Model
-from ortmmap._options cimport RunOptions, initializers_of
-from ortmmap._ort_value cimport OrtValue
-from ortmmap._runtime cimport (
+cimport ortmmap.abi.ort as ort
+from ortmmap.runtime.provider_append cimport Texts
+from ortmmap.session.async_run cimport in_callback_of, run_for_loop, run_with_callback
+from ortmmap.session.binding cimport IOBinding
+from ortmmap.session.creation cimport create_session
+from ortmmap.session.metadata cimport NodeArg, metadata_of, take_string
+from ortmmap.session.model cimport Model
+from ortmmap.session.native_options cimport RunOptions, initializers_of
+from ortmmap.values.ort_value cimport OrtValue
+from ortmmap.runtime.library cimport (
     ProcessLock,
     allocator,
     api,
@@ -23,17 +23,17 @@ from ortmmap._runtime cimport (
     forks,
     load,
 )
-from ortmmap._theirs cimport as_value
+from ortmmap.values.foreign cimport as_value
 
 import warnings
 from collections.abc import Sequence
 
-from ortmmap.devices import check_cpu
+from ortmmap.values.devices import check_cpu
 from ortmmap.errors import InvalidArgument, OrtError
 from ortmmap.options import SessionOptions
-from ortmmap.providers import CPU, normalize
-from ortmmap._model import check_sources
-from ortmmap._runtime import get_available_providers
+from ortmmap.runtime.providers import CPU, normalize
+from ortmmap.session.model import check_sources
+from ortmmap.runtime.library import get_available_providers
 
 # A key of onnxruntime_session_options_config_keys.h.
 DISABLED_OPTIMIZERS = "optimization.disable_specified_optimizers"
@@ -121,7 +121,7 @@ cdef class Session:
         return self.__copy__()
 
     def __reduce_ex__(self, protocol):
-        from ortmmap.pickling import reduce_session
+        from ortmmap.session.pickling import reduce_session
 
         self._open.check_not_closed()
         return reduce_session(self, self._source, self._settings(), protocol)
@@ -597,7 +597,7 @@ cdef object _session_options(object options):
         return SessionOptions()
     if isinstance(options, SessionOptions):
         return options
-    from ortmmap.compat import session_options_from
+    from ortmmap.session.foreign_options import session_options_from
 
     return session_options_from(options)
 
@@ -605,7 +605,7 @@ cdef object _session_options(object options):
 cdef RunOptions _run_options(object options):
     if options is None or isinstance(options, RunOptions):
         return options
-    from ortmmap.compat import run_options_from
+    from ortmmap.session.foreign_options import run_options_from
 
     return run_options_from(options)
 

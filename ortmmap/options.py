@@ -7,14 +7,15 @@ created. Changing it afterwards changes no session.
 import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum, IntEnum
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from ortmmap.abi.named_number import NamedNumber
 from ortmmap.errors import InvalidArgument, OrtError
-from ortmmap.providers import check_available
+from ortmmap.runtime.providers import check_available
 
 if TYPE_CHECKING:
-    from ortmmap.ep_devices import OrtExecutionProviderDevicePolicy
+    from ortmmap.runtime.ep_devices import OrtExecutionProviderDevicePolicy
 
 __all__ = ["ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "SessionOptions"]
 
@@ -23,14 +24,7 @@ LONGEST_KEY = 1024
 LONGEST_VALUE = 8192
 
 
-class Named(IntEnum):
-    """An integer that is written by its name, as onnxruntime's enums are."""
-
-    __str__ = Enum.__str__
-    __format__ = Enum.__format__
-
-
-class GraphOptimizationLevel(Named):
+class GraphOptimizationLevel(NamedNumber):
     """How far the graph is rewritten when a session is created."""
 
     ORT_DISABLE_ALL = 0
@@ -40,14 +34,14 @@ class GraphOptimizationLevel(Named):
     ORT_ENABLE_ALL = 99
 
 
-class ExecutionMode(Named):
+class ExecutionMode(NamedNumber):
     """Whether nodes run one after another or independent ones at once."""
 
     ORT_SEQUENTIAL = 0
     ORT_PARALLEL = 1
 
 
-class ExecutionOrder(Named):
+class ExecutionOrder(NamedNumber):
     """The order of nodes; the C API has the default only."""
 
     DEFAULT = 0
@@ -72,7 +66,7 @@ def _path(value: object) -> str:
 
 
 def _ort_value(value: object) -> object:
-    from ortmmap._ort_value import OrtValue
+    from ortmmap.values.ort_value import OrtValue
 
     if isinstance(value, OrtValue):
         if not value.has_value():
@@ -302,7 +296,7 @@ class SessionOptions:
         TypeError
             Where an argument is something else.
         """
-        from ortmmap.ep_devices import OrtEpDevice
+        from ortmmap.runtime.ep_devices import OrtEpDevice
 
         if not isinstance(provider_options, Mapping):
             raise TypeError(f"expected a dict of options, not {provider_options!r}")
@@ -322,7 +316,7 @@ class SessionOptions:
 
     def set_provider_selection_policy(self, policy: "OrtExecutionProviderDevicePolicy") -> None:
         """Have ONNX Runtime select execution providers where none are named."""
-        from ortmmap.ep_devices import OrtExecutionProviderDevicePolicy
+        from ortmmap.runtime.ep_devices import OrtExecutionProviderDevicePolicy
 
         self._selection_policy = _member(OrtExecutionProviderDevicePolicy)(policy)
         self._selection_delegate = None

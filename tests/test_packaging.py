@@ -14,7 +14,11 @@ import ortmmap
 pytestmark = pytest.mark.slow
 
 HEADERS = sorted(path.name for path in (REPOSITORY / "include" / "ortmmap").glob("*.h"))
-MODULES = sorted(path.stem for path in (REPOSITORY / "ortmmap").glob("*.pyx"))
+PACKAGE = REPOSITORY / "ortmmap"
+# Paths within the repository, without the suffix.
+MODULES = sorted(
+    path.relative_to(REPOSITORY).with_suffix("").as_posix() for path in PACKAGE.rglob("*.pyx")
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +33,13 @@ def test_the_sdist_has_the_sources_and_no_product_of_a_build(sdist):
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "PKG-INFO"):
         assert name in names
     for module in MODULES:
-        assert f"ortmmap/{module}.pyx" in names
+        assert f"{module}.pyx" in names
     for header in HEADERS:
         assert f"include/ortmmap/{header}" in names
-    for path in (REPOSITORY / "ortmmap").glob("*.p*"):
-        assert f"ortmmap/{path.name}" in names
+    for pattern in ("*.p*", "*.h"):
+        for path in PACKAGE.rglob(pattern):
+            if "__pycache__" not in path.parts:
+                assert path.relative_to(REPOSITORY).as_posix() in names
     assert "tests/test_packaging.py" in names
     wrong = re.compile(r"\.(so|o|pyc|pyd)$|__pycache__|(^|/)ortmmap/[^/]*\.c(pp)?$")
     assert [name for name in names if wrong.search(name)] == []
@@ -41,25 +47,25 @@ def test_the_sdist_has_the_sources_and_no_product_of_a_build(sdist):
 
 def test_the_wheel_has_what_python_cython_and_c_need(contents):
     for module in MODULES:
-        assert any(re.fullmatch(rf"ortmmap/{module}\..*\.(so|pyd)", name) for name in contents)
+        assert any(re.fullmatch(rf"{module}\..*\.(so|pyd)", name) for name in contents)
     for header in HEADERS:
         assert f"ortmmap/include/ortmmap/{header}" in contents
     for pattern in ("*.py", "*.pxd", "*.pyi"):
-        for path in (REPOSITORY / "ortmmap").glob(pattern):
-            assert f"ortmmap/{path.name}" in contents
+        for path in PACKAGE.rglob(pattern):
+            assert path.relative_to(REPOSITORY).as_posix() in contents
     assert "ortmmap/py.typed" in contents
     assert any(name.endswith("licenses/LICENSE") for name in contents)
 
 
 def test_every_extension_module_has_its_types(contents):
     """py.typed promises them."""
-    missing = [module for module in MODULES if f"ortmmap/{module}.pyi" not in contents]
+    missing = [module for module in MODULES if f"{module}.pyi" not in contents]
     assert missing == []
 
 
 def test_the_wheel_has_nothing_else(contents):
     allowed = re.compile(
-        r"ortmmap/[^/]+\.(py|pyi|pxd|so|pyd)$|ortmmap/py\.typed$|ortmmap/include/ortmmap/[^/]+\.h$"
+        r"ortmmap/([^/]+/)?[^/]+\.(py|pyi|pxd|so|pyd)$|ortmmap/py\.typed$|ortmmap/include/ortmmap/[^/]+\.h$"
         r"|ortmmap-[^/]+\.dist-info/"
     )
     assert [name for name in contents if not allowed.match(name)] == []
@@ -86,7 +92,7 @@ def test_the_metadata_says_what_is_needed(wheel, contents):
 def test_no_extension_module_links_against_onnxruntime(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    for path in (tmp_path / "ortmmap").glob("*.so"):
+    for path in (tmp_path / "ortmmap").rglob("*.so"):
         needed = run("readelf", "-d", path)
         assert "NEEDED" in needed
         assert "onnxruntime" not in needed

@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from ortmmap cimport PreparedRun, Session, SessionHandle
-from ortmmap.c_capi cimport (
+from ortmmap.abi.capi cimport (
     ORTMMAP_FLOAT,
     ORTMMAP_OK,
     ortmmap_capi,

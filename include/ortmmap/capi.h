@@ -5,7 +5,7 @@
  *   - in a C extension: ortmmap_capi_import(), below, once Python.h is included;
  *   - in Python, for cffi, ctypes, or a library of another language: ortmmap.get_capi() gives its
  *     address as an int;
- *   - elsewhere: PyCapsule_Import("ortmmap._capi._table", 0).
+ *   - elsewhere: PyCapsule_Import("ortmmap._C_API", 0).
  * The table lives as long as the process.
  *
  * VERSIONS. Within one major version nothing here changes but by growing at a marked end: functions
@@ -45,7 +45,7 @@
 
 #define ORTMMAP_CAPI_VERSION_MAJOR 1
 #define ORTMMAP_CAPI_VERSION_MINOR 0
-#define ORTMMAP_CAPI_CAPSULE "ortmmap._capi._table"
+#define ORTMMAP_CAPI_CAPSULE "ortmmap._C_API"
 
 #ifdef __cplusplus
 extern "C" {

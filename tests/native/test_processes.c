@@ -1,6 +1,6 @@
 /* sigbus.h and fork.h: faults in truncated files, and forks. */
-#include "fork.h"
-#include "sigbus.h"
+#include "process/fork.h"
+#include "process/sigbus.h"
 
 #include "check.h"
 

@@ -2,7 +2,7 @@
  * FOLDER is empty and may be written. */
 #include "check.h"
 
-#include "shared_pages.h"
+#include "cache/shared_pages.h"
 
 #include <fcntl.h>
 #include <sys/wait.h>

@@ -1,7 +1,0 @@
-"""What is set, or asked, for the whole process."""
-
-cimport ortmmap.c_ort_abi as ort
-
-cdef object ep_device(const ort.OrtEpDevice *device)
-cdef const ort.OrtEpDevice *native_ep_device(object device) except NULL
-cdef dict pairs_of(const ort.OrtKeyValuePairs *pairs)

@@ -1,0 +1,7 @@
+"""A shared library, opened without making its symbols global."""
+
+from ortmmap.abi.mapping cimport ortmmap_path_char
+
+cdef extern from "ortmmap/library.h" nogil:
+    void *ortmmap_library_open(const ortmmap_path_char *path, char *error, size_t error_size)
+    void *ortmmap_library_symbol(void *library, const char *name)

@@ -1,0 +1,1 @@
+"""The cache on disk: optimized graphs, and prepacked weights as pages that processes share."""

@@ -1,0 +1,248 @@
+"""What a cache entry is found by: the files it was made from, and everything that shaped it."""
+
+import os
+import sys
+from collections import namedtuple
+from collections.abc import Iterable, Mapping
+
+__all__ = ["FORMAT", "KINDS", "Key", "Source", "machine", "options_signature", "runtime_signature"]
+
+FORMAT = 2  # of entries; another number makes every entry stale
+KINDS = ("model", "pages")
+DIGEST_BYTES = 16
+READ_BYTES = 1 << 23
+
+# Options of onnxruntime that neither change the optimized graph nor what kernels prepack, and those
+# that ortmmap sets itself. Any other entry, known or not, is part of the key. Numbers of threads
+# are not: packed layouts depend on the CPU and on shapes, threads only share the work.
+WITHOUT_EFFECT = frozenset(
+    {
+        "memory.enable_memory_arena_shrinkage",
+        "session.collect_node_memory_stats_to_file",
+        "session.dynamic_block_base",
+        "session.force_spinning_stop",
+        "session.inter_op.allow_spinning",
+        "session.inter_op.spin_backoff_max",
+        "session.inter_op.spin_duration_us",
+        "session.intra_op.allow_spinning",
+        "session.intra_op.spin_backoff_max",
+        "session.intra_op.spin_duration_us",
+        "session.intra_op_thread_affinities",
+        "session.load_model_format",
+        "session.prepack.enable_parallel",
+        "session.use_env_allocators",
+        "session.use_memory_mapped_ort_model",
+        "session.use_ort_model_bytes_directly",
+        "session.use_ort_model_bytes_for_initializers",
+    }
+)
+
+_machine: str | None = None
+
+
+class Source(namedtuple("Source", "path device inode size mtime_ns ctime_ns")):
+    """The identity of a file: its path, and what `os.stat` said of it.
+
+    The path is for people; two paths of one file are one source.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, path: str | os.PathLike) -> "Source":
+        """Look at the file now."""
+        return cls.from_stat(os.path.abspath(os.fsdecode(path)), os.stat(path))
+
+    @classmethod
+    def from_stat(cls, path: str, found: os.stat_result) -> "Source":
+        """Take what `os.stat` or `os.fstat` has said."""
+        return cls(
+            path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        )
+
+
+class Key:
+    """What an entry is found by.
+
+    Parameters
+    ----------
+    sources : iterable of Source
+        The model file, then its files of external data in the order of their names.
+    settings : mapping
+        Plain values: what `options_signature` and `runtime_signature` return, and whatever else
+        changes the graph or the kernels. The CPU and the format's version are added here.
+
+    Attributes
+    ----------
+    setting : str
+        Hexadecimal digest of the settings and of the sizes of the sources.
+    identity : str
+        Hexadecimal digest of the identities of the sources.
+    """
+
+    __slots__ = ("_content", "identity", "setting", "sources")
+
+    def __init__(self, sources: Iterable[Source], settings: Mapping[str, object]) -> None:
+        self.sources = tuple(sources)
+        sizes = [source.size for source in self.sources]
+        self.setting = _digest((FORMAT, machine(), sizes, _plain(settings)))
+        self.identity = _digest([tuple(source)[1:] for source in self.sources])
+        self._content: bytes | None = None
+
+    def name(self, kind: str) -> str:
+        """Return what the entry of that kind is called."""
+        return f"{self.prefix(kind)}{self.identity}"
+
+    def prefix(self, kind: str) -> str:
+        """Return what entries from files of these sizes, by these settings, begin with."""
+        if kind not in KINDS:
+            raise ValueError(f"{kind!r} is none of {KINDS}")
+        return f"{kind}-{self.setting}-"
+
+    def content(self) -> bytes:
+        """Return the BLAKE2b-256 digest of the sources' bytes; about a second a gigabyte.
+
+        It decides whether a file of another identity is the same model, so it must be one that
+        nobody can forge.
+
+        Raises
+        ------
+        OSError
+            Where a file cannot be read, or has changed since the key was made.
+        """
+        if self._content is None:
+            self._content = _content(self.sources)
+        return self._content
+
+    def try_content(self) -> None:
+        """Have `content` ready, where it can be."""
+        try:
+            self.content()
+        except OSError:
+            return
+
+    def check_sources(self) -> None:
+        """Raise OSError where a source has changed since the key was made."""
+        for source in self.sources:
+            _check_unchanged(source, os.stat(source.path))
+
+    def __repr__(self) -> str:
+        return f"<Key {self.setting}-{self.identity}>"
+
+
+def options_signature(options: object) -> dict[str, object]:
+    """Select from a SessionOptions what changes the graph or what kernels prepack."""
+    config = options._config.items()
+    return {
+        "level": int(options.graph_optimization_level),
+        "mode": int(options.execution_mode),
+        "deterministic": options.use_deterministic_compute,
+        "dimensions": list(options._free_dimensions),
+        "config": sorted((key, value) for key, value in config if key not in WITHOUT_EFFECT),
+        "custom_ops": [_library(path) for path in options._custom_ops],
+    }
+
+
+def runtime_signature() -> dict[str, object]:
+    """Describe the ONNX Runtime in use: version, build, and size of its library."""
+    from ortmmap.runtime.library import get_build_info, get_library_path, get_version_string
+
+    return {
+        "version": get_version_string(),
+        "build": get_build_info(),
+        "library": os.stat(get_library_path()).st_size,
+    }
+
+
+def machine() -> str:
+    """Describe the CPU, as far as kernels are chosen by it; asked once in a process."""
+    global _machine
+    if _machine is None:
+        _machine = f"{sys.platform} {sys.byteorder} {sys.maxsize} {_cpu()}"
+    return _machine
+
+
+def _cpu() -> str:
+    if sys.platform == "linux":
+        return f"{os.uname().machine} {_proc_cpuinfo()}"
+    import platform
+
+    text = f"{platform.machine()} {platform.processor()}"
+    return f"{text} {_sysctl()}" if sys.platform == "darwin" else text
+
+
+# Fields of /proc/cpuinfo that do not change while the machine runs, of x86 and of ARM.
+_FIELDS = (
+    *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
+    *("Features", "CPU implementer", "CPU architecture", "CPU variant", "CPU part"),
+)
+
+
+def _proc_cpuinfo() -> str:
+    """Read the first CPU's fields; the kernel makes the text as it is read, CPU by CPU."""
+    try:
+        fd = os.open("/proc/cpuinfo", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        first = os.read(fd, 1 << 14).decode("utf-8", "replace").partition("\n\n")[0]
+    finally:
+        os.close(fd)
+    pairs = (line.partition(":") for line in first.splitlines())
+    fields = {name.strip(): value.strip() for name, _, value in pairs}
+    return "; ".join(f"{name}={fields[name]}" for name in _FIELDS if name in fields)
+
+
+def _sysctl() -> str:
+    import subprocess
+
+    command = ["/usr/sbin/sysctl", "machdep.cpu.brand_string", "hw.optional"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return ""
+
+
+def _library(path: str) -> tuple:
+    """Return the identity of a shared library, or its bare name where the loader will search."""
+    try:
+        return tuple(Source.of(path))[1:]
+    except OSError:
+        return (path,)
+
+
+def _plain(value: object) -> object:
+    """Return `value` with mappings in one order, so that its repr is the same every time."""
+    if isinstance(value, Mapping):
+        return sorted((str(key), _plain(item)) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)  # an enum's member
+    return value
+
+
+def _digest(value: object) -> str:
+    from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
+
+    return blake2b(repr(value).encode("utf-8", "replace"), digest_size=DIGEST_BYTES).hexdigest()
+
+
+def _content(sources: tuple[Source, ...]) -> bytes:
+    from _blake2 import blake2b
+
+    digest = blake2b(digest_size=32)
+    buffer = bytearray(READ_BYTES)
+    view = memoryview(buffer)
+    for source in sources:
+        digest.update(source.size.to_bytes(8, "little"))
+        with open(source.path, "rb", buffering=0) as file:
+            while count := file.readinto(buffer):
+                digest.update(view[:count])
+            _check_unchanged(source, os.fstat(file.fileno()))
+    return digest.digest()
+
+
+def _check_unchanged(source: Source, found: os.stat_result) -> None:
+    if Source.from_stat(source.path, found) != source:
+        raise OSError(f"{source.path} has changed")

@@ -1,0 +1,28 @@
+"""Recorded creations of sessions, and the pages that their blocks are shared with."""
+
+cimport ortmmap.abi.ort as ort
+cimport ortmmap.cache.shared_pages as csp
+
+from ortmmap.runtime.library cimport ProcessLock
+
+cdef ProcessLock creating
+
+cdef class Pages:
+    # All set once, when it is made. `_view` keeps the mapping that `store.data` lies in.
+    cdef csp.ortmmap_store store
+    cdef readonly object entry
+    cdef object _view
+
+cdef class Recording:
+    # Its address is known to the threads of the session: it must outlive them.
+    cdef csp.ortmmap_recorder recorder
+
+    cdef int set_threads(self, ort.OrtSessionOptions *options) except -1
+    cdef int begin(self, Pages pages) except -1
+    cdef int end(self) noexcept nogil
+    cdef int share(self, Pages pages) except -1
+    cdef list _table(self)
+
+cdef bint start() except -1
+cdef int give_way() except -1
+cdef int settle(bint replaced) except -1

@@ -1,0 +1,48 @@
+"""An allocator whose blocks become pages of a shared file."""
+
+from libc.stdint cimport uint64_t
+
+from ortmmap.abi.ort cimport (
+    OrtAllocator,
+    OrtCustomCreateThreadFn,
+    OrtCustomJoinThreadFn,
+    OrtMemoryInfo,
+)
+
+cdef extern from "cache/shared_pages.h" nogil:
+    ctypedef struct ortmmap_stored_block:
+        uint64_t offset
+        uint64_t size
+
+    ctypedef struct ortmmap_store:
+        int fd
+        const unsigned char *data
+        const ortmmap_stored_block *blocks
+        size_t count
+
+    ctypedef enum ortmmap_block_state:
+        ORTMMAP_BLOCK_PRIVATE
+        ORTMMAP_BLOCK_SHARED
+
+    ctypedef struct ortmmap_block:
+        unsigned char *address
+        size_t size
+        uint64_t ordinal
+        ortmmap_block_state state
+
+    ctypedef struct ortmmap_recorder:
+        const ortmmap_store *store
+
+    OrtAllocator *ortmmap_heap_start(OrtAllocator *arena, const OrtMemoryInfo *info)
+    void ortmmap_heap_use(OrtAllocator *arena)
+    void ortmmap_heap_lock() noexcept
+    void ortmmap_heap_unlock() noexcept
+    bint ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store)
+    void ortmmap_recorder_end(ortmmap_recorder *recorder)
+    void ortmmap_recorder_share(ortmmap_recorder *recorder)
+    void ortmmap_recorder_release(ortmmap_recorder *recorder)
+    size_t ortmmap_recorder_blocks(
+        const ortmmap_recorder *recorder, ortmmap_block *blocks, size_t most
+    )
+    OrtCustomCreateThreadFn ortmmap_create_thread
+    OrtCustomJoinThreadFn ortmmap_join_thread

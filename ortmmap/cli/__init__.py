@@ -1,0 +1,1 @@
+"""The command line, ``python -m ortmmap``: one module a command."""

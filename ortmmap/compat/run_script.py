@@ -1,0 +1,135 @@
+"""``python -m ortmmap run``: a script or a module, unchanged, on ortmmap's sessions."""
+
+import io
+import os
+import runpy
+import sys
+from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
+from types import CodeType, ModuleType, TracebackType
+
+from ortmmap.compat.patch import patch_onnxruntime
+
+__all__ = ["main", "run_module", "run_script"]
+
+USAGE = """\
+Usage: python -m ortmmap run SCRIPT [ARGUMENT]...
+       python -m ortmmap run -m MODULE [ARGUMENT]...
+
+Runs a Python script or module with onnxruntime's sessions replaced by ortmmap's.
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Run what the command line after ``python -m ortmmap run`` names.
+
+    Parameters
+    ----------
+    arguments : list of str
+        ``SCRIPT [ARGUMENT]...`` or ``-m MODULE [ARGUMENT]...``; the script's own arguments are
+        left as they are.
+
+    Raises
+    ------
+    SystemExit
+        As the script ends; 1 where it raises, 2 where there is none.
+    """
+    match arguments:
+        case ["-h" | "--help", *_]:
+            sys.stdout.write(USAGE)
+        case ["-m", module, *rest]:
+            run_module(module, rest)
+        case [script, *rest] if not script.startswith("-"):
+            run_script(script, rest)
+        case _:
+            sys.stderr.write(USAGE)
+            sys.exit(2)
+
+
+def run_script(script: str, args: list[str]) -> None:
+    """Run a script as ``python script args…`` does, onnxruntime's sessions being ortmmap's.
+
+    Parameters
+    ----------
+    script : str
+        A file; or a folder or zip file that has a ``__main__.py``.
+    args : list of str
+        What follows in ``sys.argv``.
+
+    Raises
+    ------
+    SystemExit
+        As the script ends; 1 where it raises, 2 where it cannot be read.
+    """
+    sys.argv = [script, *args]
+    if os.path.isdir(script) or script.endswith((".zip", ".pyz")):
+        _run(lambda: runpy.run_path(script, run_name="__main__"))
+        return
+    _look_in(os.path.dirname(os.path.realpath(script)))
+    _run(lambda: _run_file(script))
+
+
+def run_module(module: str, args: list[str]) -> None:
+    """Run a module as ``python -m module args…`` does, onnxruntime's sessions being ortmmap's.
+
+    Parameters
+    ----------
+    module : str
+    args : list of str
+        What follows in ``sys.argv``.
+
+    Raises
+    ------
+    SystemExit
+        As the module ends; 1 where it raises or cannot be found.
+    """
+    sys.argv = [module, *args]
+    _look_in(os.getcwd())
+    _run(lambda: runpy.run_module(module, run_name="__main__", alter_sys=True))
+
+
+def _look_in(folder: str) -> None:
+    """Import from `folder` first, instead of from where this program was started."""
+    if not sys.flags.safe_path:
+        sys.path[0] = folder
+
+
+def _run(program: Callable[[], object]) -> None:
+    """Patch, and run; an exception is shown as if nothing lay between it and the interpreter."""
+    patch_onnxruntime()
+    try:
+        program()
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        error.__traceback__ = _of_the_script(error.__traceback__)
+        sys.excepthook(type(error), error, error.__traceback__)
+        sys.exit(1)
+
+
+def _run_file(script: str) -> None:
+    module = ModuleType("__main__")
+    module.__file__ = script
+    module.__loader__ = SourceFileLoader("__main__", script)
+    module.__builtins__ = __builtins__
+    code = _compile(script)
+    sys.modules["__main__"] = module  # for good: threads and exit functions may come back to it
+    exec(code, vars(module))
+
+
+def _compile(script: str) -> CodeType:
+    try:
+        with io.open_code(os.path.abspath(script)) as file:
+            source = file.read()
+    except OSError as error:
+        sys.stderr.write(f"python -m ortmmap run: can't open file {script!r}: {error}\n")
+        sys.exit(2)
+    return compile(source, script, "exec")
+
+
+def _of_the_script(traceback: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames of this file, and of runpy."""
+    ours = {__file__, runpy.__file__, "<frozen runpy>"}
+    while traceback is not None and traceback.tb_frame.f_code.co_filename in ours:
+        traceback = traceback.tb_next
+    return traceback

@@ -1,0 +1,1 @@
+"""Model files: mapped, scanned for their weights, and inspected."""

@@ -1,0 +1,427 @@
+"""inspect: what a model file holds, where its bytes are, and what a Session does with them."""
+
+import os
+import struct
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from heapq import nlargest
+
+from ortmmap.errors import from_status
+from ortmmap.model import flatbuffer as _flatbuffer
+from ortmmap.model.mapping import Mapping
+from ortmmap.model.onnx import Field, Skeleton, TensorBytes, fields, scan
+
+__all__ = ["Initializer", "ModelInfo", "Value", "inspect"]
+
+INVALID_PROTOBUF = 7
+LENGTH = 2  # protobuf's wire type of strings and messages
+MOST_ALIGNMENT = 64
+# Of onnxruntime's ort.fbs: the union TypeInfoValue, and DimensionValueType.
+ORT_TENSOR_TYPE, ORT_SEQUENCE_TYPE, ORT_MAP_TYPE = 1, 2, 3
+ORT_FIXED_DIMENSION = 1
+
+# TensorProto.DataType, as ONNX Runtime names the types.
+ELEMENT_NAMES = dict(
+    enumerate(
+        (
+            *("undefined", "float", "uint8", "int8", "uint16", "int16", "int32", "int64"),
+            *("string", "bool", "float16", "double", "uint32", "uint64", "complex64"),
+            *("complex128", "bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2"),
+            *("float8e5m2fnuz", "uint4", "int4", "float4e2m1", "float8e8m0", "uint2", "int2"),
+        )
+    )
+)
+
+
+@dataclass(frozen=True)
+class Value:
+    """An input or output.
+
+    Attributes
+    ----------
+    name, type : str
+        The type as `NodeArg` names it, such as ``tensor(float)``.
+    shape : list of int, str or None
+        Symbolic dimensions by name, None where one has none; the whole is None where the rank is
+        unknown or the value is no tensor.
+    """
+
+    name: str
+    type: str
+    shape: list[int | str | None] | None
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """A tensor of weights.
+
+    Attributes
+    ----------
+    name, dtype : str
+    dims : list of int
+    nbytes : int
+    place : {"mapped", "inline", "external"}
+        In the file, used where it lies; in the file, copied; in another file.
+    offset : int or None
+        Where its data begins in the file that holds it, in bytes.
+    location : str or None
+        That file, where it is another one.
+    """
+
+    name: str
+    dtype: str
+    dims: list[int]
+    nbytes: int
+    place: str
+    offset: int | None
+    location: str | None = None
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model file holds.
+
+    Attributes
+    ----------
+    path : str
+    format : {"ONNX", "ORT"}
+    file_bytes : int
+    ir_version : int
+    opsets : dict of str to int
+        Versions by operator domain; ONNX's own domain is ``ai.onnx``.
+    producer : str
+        Name and version of what wrote the model.
+    inputs, outputs : list of Value
+        Without the inputs that are initializers.
+    nodes : int
+        Of the outermost graph.
+    initializers : int
+        Tensors of weights, those of inner graphs and functions too.
+    mapped_bytes, inline_bytes, external_bytes : int
+        Bytes of tensors that are used where they lie in the file, that are copied when a session
+        is created, and that other files hold.
+    structure_bytes : int
+        The rest of the file: nodes, names, types.
+    external_files : list of str
+        Relative to the model's folder.
+    alignment : dict of int to int
+        How many mapped tensors begin at a multiple of 1, 2, 4 … 64 bytes, each counted at the
+        largest.
+    largest : list of Initializer
+    session : str
+        What `Session` does with the file.
+    """
+
+    path: str
+    format: str
+    file_bytes: int
+    ir_version: int
+    opsets: dict[str, int]
+    producer: str
+    inputs: list[Value]
+    outputs: list[Value]
+    nodes: int
+    initializers: int
+    mapped_bytes: int
+    inline_bytes: int
+    external_bytes: int
+    structure_bytes: int
+    external_files: list[str]
+    alignment: dict[int, int]
+    largest: list[Initializer]
+    session: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the same as dicts and lists, for JSON."""
+        return asdict(self)
+
+
+def inspect(path: str | os.PathLike, *, largest: int = 10) -> ModelInfo:
+    """Look into a model file, without ONNX Runtime.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        A model in ONNX or ORT format.
+    largest : int, default 10
+        How many initializers to list, the largest first.
+
+    Returns
+    -------
+    ModelInfo
+
+    Raises
+    ------
+    InvalidProtobuf
+        Where the file is no model; the text says at which byte that shows.
+    InvalidGraph
+        Where its external data lie outside its folder.
+    NoSuchFile, MappingError
+        Where the file cannot be mapped.
+    """
+    path = os.fsdecode(path)
+    with Mapping(path) as mapping, memoryview(mapping) as data:
+        if data[4:8] == b"ORTM":
+            return _inspect_ort(path, data, largest)
+        return _inspect_onnx(path, data, largest)
+
+
+def _inspect_onnx(path: str, data: memoryview, largest: int) -> ModelInfo:
+    name = os.fsencode(os.path.basename(os.path.realpath(path)))
+    skeleton = scan(data, name, path)
+    model = _Message(data, 0, len(data))
+    graph = _Message.merged(model.messages(7))
+    tensors = skeleton.tensors
+    weights = [tensor for tensor in tensors if tensor.nbytes]
+    initialized = {message.text(8) for message in graph.messages(5)}
+    return ModelInfo(
+        path=path,
+        format="ONNX",
+        file_bytes=len(data),
+        ir_version=model.integer(1),
+        opsets={entry.text(1) or "ai.onnx": entry.integer(2) for entry in model.messages(8)},
+        producer=f"{model.text(2)} {model.text(3)}".strip(),
+        inputs=[_value(entry) for entry in graph.messages(11) if entry.text(1) not in initialized],
+        outputs=[_value(entry) for entry in graph.messages(12)],
+        nodes=graph.count(1),
+        initializers=len(tensors),
+        mapped_bytes=skeleton.mapped_bytes,
+        inline_bytes=skeleton.inline_bytes,
+        external_bytes=skeleton.external_bytes,
+        structure_bytes=len(data) - skeleton.mapped_bytes - skeleton.inline_bytes,
+        external_files=[os.fsdecode(location) for location in skeleton.external_locations],
+        alignment=_alignment(tensor.data for tensor in tensors if tensor.place == "mapped"),
+        largest=[
+            _initializer(data, tensor)
+            for tensor in nlargest(largest, weights, key=lambda tensor: tensor.nbytes)
+        ],
+        session=_plan(skeleton),
+    )
+
+
+class _Message:
+    """A protobuf message that the scan has been through: its fields by number."""
+
+    def __init__(self, data: memoryview, start: int, stop: int) -> None:
+        self._data = data
+        self._fields: dict[int, list[Field]] = {}
+        for field in fields(data, start, stop):
+            self._fields.setdefault(field.number, []).append(field)
+
+    @classmethod
+    def merged(cls, parts: "Iterable[_Message]") -> "_Message":
+        """Merge the occurrences of one field, as protobuf does."""
+        merged = None
+        for part in parts:
+            if merged is None:
+                merged = part
+                continue
+            for number, found in part._fields.items():
+                merged._fields.setdefault(number, []).extend(found)
+        return merged or cls(memoryview(b""), 0, 0)
+
+    def messages(self, number: int) -> "list[_Message]":
+        return [_Message(self._data, field.start, field.stop) for field in self._strings(number)]
+
+    def text(self, number: int) -> str:
+        return self.raw(number).decode("utf-8", "replace")
+
+    def raw(self, number: int) -> bytes:
+        found = self._strings(number)
+        return bytes(self._data[found[-1].start : found[-1].stop]) if found else b""
+
+    def integer(self, number: int) -> int:
+        found = self._numbers(number)
+        return _signed(found[-1]) if found else 0
+
+    def integers(self, number: int) -> list[int]:
+        return [_signed(value) for value in self._numbers(number)]
+
+    def count(self, number: int) -> int:
+        return len(self._fields.get(number, ()))
+
+    def _strings(self, number: int) -> list[Field]:
+        return [field for field in self._fields.get(number, ()) if field.wire == LENGTH]
+
+    def _numbers(self, number: int) -> list[int]:
+        made = []
+        for field in self._fields.get(number, ()):
+            if field.wire == LENGTH:
+                made += _packed(self._data[field.start : field.stop])
+            elif field.wire == 0:
+                made.append(field.value)
+        return made
+
+
+def _packed(data: memoryview) -> list[int]:
+    made, value, shift = [], 0, 0
+    for byte in data:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            made.append(value)
+            value = shift = 0
+    return made
+
+
+def _signed(value: int) -> int:
+    value &= (1 << 64) - 1
+    return value - (1 << 64) if value >> 63 else value
+
+
+def _element_name(data_type: int) -> str:
+    return ELEMENT_NAMES.get(data_type, f"type {data_type}")
+
+
+def _value(message: _Message) -> Value:
+    described = _Message.merged(message.messages(2))
+    tensors = described.messages(1) or described.messages(8)
+    shapes = tensors[-1].messages(2) if tensors else []
+    shape = [_dimension(entry) for entry in shapes[-1].messages(1)] if shapes else None
+    return Value(message.text(1), _type_name(described), shape)
+
+
+def _dimension(message: _Message) -> int | str | None:
+    return message.integer(1) if message.count(1) else message.text(2) or None
+
+
+def _type_name(message: _Message) -> str:
+    """Write a TypeProto as ONNX Runtime does."""
+    for number, form in ((1, "tensor({})"), (8, "sparse_tensor({})")):
+        for inner in message.messages(number):
+            return form.format(_element_name(inner.integer(1)))
+    for number, form in ((4, "seq({})"), (9, "optional({})")):
+        for inner in message.messages(number):
+            return form.format(_type_name(_Message.merged(inner.messages(1))))
+    for inner in message.messages(5):
+        value = _type_name(_Message.merged(inner.messages(2)))
+        return f"map({_element_name(inner.integer(1))},{value})"
+    return "unknown"
+
+
+def _initializer(data: memoryview, tensor: TensorBytes) -> Initializer:
+    message = _Message(data, tensor.start, tensor.stop)
+    offset, location = tensor.data or None, None
+    if tensor.place == "external":
+        entries = {entry.text(1): entry.raw(2) for entry in message.messages(13)}
+        location = os.fsdecode(entries.get("location", b""))
+        number = entries.get("offset", b"0")
+        offset = int(number) if number.isdigit() else None
+    return Initializer(
+        name=message.text(8),
+        dtype=_element_name(message.integer(2)),
+        dims=message.integers(1),
+        nbytes=tensor.nbytes,
+        place=tensor.place,
+        offset=offset,
+        location=location,
+    )
+
+
+def _alignment(offsets: Iterable[int]) -> dict[int, int]:
+    """Count offsets by the largest power of two that divides them."""
+    counted = Counter(min(offset & -offset, MOST_ALIGNMENT) for offset in offsets)
+    return dict(sorted(counted.items()))
+
+
+def _plan(skeleton: Skeleton) -> str:
+    """Say in words what `Session` does with an ONNX file."""
+    if skeleton.oversized:
+        return "refuses it: ONNX Runtime reads no ONNX file beyond 2 GiB"
+    parts = []
+    if skeleton.externalized:
+        count = skeleton.externalized
+        tensors = "1 tensor where it lies" if count == 1 else f"{count} tensors where they lie"
+        parts.append(f"uses {tensors} in the mapped file, copies the rest")
+    elif skeleton.inline_bytes:
+        parts.append("copies all of the file's tensors")
+    if skeleton.external_locations:
+        parts.append("lets ONNX Runtime map the external files")
+    return "; ".join(parts) or "reads it: the file has no weights"
+
+
+def _inspect_ort(path: str, data: memoryview, largest: int) -> ModelInfo:
+    try:
+        return _read_ort(path, data, largest)
+    except (struct.error, AttributeError, RecursionError) as error:
+        # An offset beyond the end, a table that is missing, a type within itself.
+        raise from_status(INVALID_PROTOBUF, f"Not an ORT-format model: {error}", path) from None
+
+
+def _read_ort(path: str, data: memoryview, largest: int) -> ModelInfo:
+    model = _flatbuffer.root(data).table(1)
+    graph = model.table(7)
+    values = {entry.text(0): entry for entry in graph.tables(1)}
+    tensors = graph.tables(0)
+    initialized = {tensor.text(0) for tensor in tensors}
+    offsets = [offset for offset, _ in (tensor.extent(4) for tensor in tensors) if offset]
+    mapped = sum(size for _, size in (tensor.extent(4) for tensor in tensors))
+    return ModelInfo(
+        path=path,
+        format="ORT",
+        file_bytes=len(data),
+        ir_version=model.integer(0, "<q"),
+        opsets={entry.text(0) or "ai.onnx": entry.integer(1, "<q") for entry in model.tables(1)},
+        producer=f"{model.text(2)} {model.text(3)}".strip(),
+        inputs=[
+            _ort_value(name, values.get(name)) for name in graph.texts(5) if name not in initialized
+        ],
+        outputs=[_ort_value(name, values.get(name)) for name in graph.texts(6)],
+        nodes=graph.extent(2)[1],
+        initializers=len(tensors),
+        mapped_bytes=mapped,
+        inline_bytes=0,
+        external_bytes=0,
+        structure_bytes=len(data) - mapped,
+        external_files=[],
+        alignment=_alignment(offsets),
+        largest=[
+            _ort_initializer(tensor)
+            for tensor in nlargest(largest, tensors, key=lambda tensor: tensor.extent(4)[1])
+        ],
+        session="uses it where it lies, mapped",
+    )
+
+
+def _ort_initializer(tensor: _flatbuffer.Table) -> Initializer:
+    """Describe an initializer; the bytes of strings count as the model's structure."""
+    offset, nbytes = tensor.extent(4)
+    return Initializer(
+        name=tensor.text(0),
+        dtype=_element_name(tensor.integer(3)),
+        dims=tensor.integers(2),
+        nbytes=nbytes,
+        place="mapped" if offset else "inline" if tensor.extent(5)[1] else "external",
+        offset=offset or None,
+    )
+
+
+def _ort_value(name: str, entry: _flatbuffer.Table | None) -> Value:
+    described = entry and entry.table(2)
+    if described is None:
+        return Value(name, "unknown", None)
+    tensor = described.table(2) if described.integer(1, "<B") == ORT_TENSOR_TYPE else None
+    shape = tensor and tensor.table(1)
+    dims = None if shape is None else [_ort_dimension(entry) for entry in shape.tables(0)]
+    return Value(name, _ort_type_name(described), dims)
+
+
+def _ort_dimension(dimension: _flatbuffer.Table) -> int | str | None:
+    value = dimension.table(0)
+    kind = value.integer(0, "<b") if value else 0
+    if kind == ORT_FIXED_DIMENSION:
+        return value.integer(1, "<q")
+    return value.text(2) or None if value else None
+
+
+def _ort_type_name(described: _flatbuffer.Table) -> str:
+    inner = described.table(2)
+    kind = described.integer(1, "<B") if inner else 0
+    if kind == ORT_TENSOR_TYPE:
+        return f"tensor({_element_name(inner.integer(0))})"
+    if kind == ORT_SEQUENCE_TYPE:
+        return f"seq({_ort_type_name(inner.table(0))})"
+    if kind == ORT_MAP_TYPE:
+        return f"map({_element_name(inner.integer(0))},{_ort_type_name(inner.table(1))})"
+    return "unknown"

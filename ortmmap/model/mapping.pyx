@@ -1,0 +1,290 @@
+"""Mapping: a file as read-only memory, alive for as long as anything points into it."""
+
+import errno
+import os
+
+from cpython.buffer cimport PyBuffer_FillInfo
+
+cimport ortmmap.abi.mapping as cm
+from ortmmap.runtime.library cimport native_path
+
+from ortmmap import errors
+
+cdef extern from "process/sigbus.h":
+    ortmmap_guard *ortmmap_guard_take()
+    void ortmmap_guard_give(ortmmap_guard *guard)
+    int ortmmap_sigbus_install()
+
+ADVICE = {
+    "normal": cm.ORTMMAP_ADVICE_NORMAL,
+    "random": cm.ORTMMAP_ADVICE_RANDOM,
+    "sequential": cm.ORTMMAP_ADVICE_SEQUENTIAL,
+    "willneed": cm.ORTMMAP_ADVICE_WILLNEED,
+    "dontneed": cm.ORTMMAP_ADVICE_DONTNEED,
+    "nohugepage": cm.ORTMMAP_ADVICE_NOHUGEPAGE,
+}
+
+
+cdef class Mapping:
+    """A whole file as read-only memory, by mmap(2) or ``CreateFileMapping``.
+
+    The file's descriptor is closed once it is mapped. Every process that maps the same file
+    shares one physical copy of it, the system's page cache. The buffer protocol gives the bytes
+    without a copy; while a buffer is in use (by a `Session`, a memoryview, an array), the mapping
+    cannot be closed.
+
+    Parameters
+    ----------
+    path : str, bytes or os.PathLike
+        The file. It must be a regular file that is not empty.
+    prefault : bool, default False
+        Read the whole file in and enter its pages in this process before returning, so that no
+        first touch waits for the disk.
+    lock : bool, default False
+        Keep the pages in physical memory (mlock(2), ``VirtualLock``) until the mapping is closed.
+
+    Raises
+    ------
+    NoSuchFile
+        Where there is no such file.
+    MappingPermissionError
+        Where the file may not be read.
+    MappingError
+        Where it is a directory, a device, a FIFO, a socket or empty, where the system refuses to
+        map, prefault or lock it; all of these are `OSError` too.
+    ModelChangedError
+        Where it changed its size while it was being opened.
+    """
+
+    def __cinit__(self, path, *, bint prefault=False, bint lock=False):
+        cdef bytes encoded = native_path(path)
+        cdef const cm.ortmmap_path_char *name = (
+            <const cm.ortmmap_path_char *><const char *>encoded
+        )
+        cdef cm.ortmmap_mapping_error error
+        self.path = os.fsdecode(path)
+        self._settings = {"prefault": prefault, "lock": lock}
+        with nogil:
+            cm.ortmmap_mapping_open(name, &self._mapping, &error)
+            if error.status == cm.ORTMMAP_MAPPING_OK and prefault:
+                cm.ortmmap_mapping_prefault(&self._mapping, &error)
+            if error.status == cm.ORTMMAP_MAPPING_OK and lock:
+                cm.ortmmap_mapping_lock(&self._mapping, &error)
+        if error.status != cm.ORTMMAP_MAPPING_OK:
+            _raise(&error, self.path)
+
+    def __dealloc__(self):
+        with nogil:
+            cm.ortmmap_mapping_close(&self._mapping)
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        self._check_open()
+        PyBuffer_FillInfo(view, self, <void *>self._mapping.data, self.nbytes, 1, flags)
+        self._exports += 1
+
+    def __releasebuffer__(self, Py_buffer *view):
+        self._exports -= 1
+
+    def __len__(self):
+        return self.nbytes
+
+    def __enter__(self):
+        self._check_open()
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    def __reduce__(self):
+        from ortmmap.session.pickling import reduce_mapping
+
+        self._check_open()
+        identity = self.identity
+        return reduce_mapping(
+            self, (os.path.abspath(self.path), identity[2], identity[3]), self._settings
+        )
+
+    def __repr__(self):
+        state = "closed" if self.closed else f"{self.nbytes} bytes"
+        return f"<ortmmap.Mapping {self.path!r}, {state}>"
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file in bytes; 0 once closed."""
+        return self._mapping.size
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._mapping.data == NULL
+
+    @property
+    def identity(self) -> tuple:
+        """Device, inode, size in bytes, times of modification and of change in ns, when mapped."""
+        return _identity(&self._mapping.identity)
+
+    def changed(self) -> bool:
+        """Whether the path no longer names the file that was mapped, as it was then.
+
+        True where the file was written to, truncated, removed, or replaced by another. Of these,
+        only writing and truncating change what is mapped. It costs one stat(2).
+        """
+        self._check_open()
+        try:
+            return identity_of(self.path)[:4] != self.identity[:4]
+        except OSError:
+            return True
+
+    def resident(self) -> int:
+        """Return how many bytes of the file are in physical memory (mincore(2)).
+
+        They are in the page cache, whichever process brought them there. Linux answers the whole
+        size for a file that this user neither owns nor may write.
+
+        Raises
+        ------
+        OSError
+            Where the system does not tell.
+        """
+        cdef long long count
+        self._check_open()
+        self._exports += 1
+        with nogil:
+            count = cm.ortmmap_mapping_resident(&self._mapping)
+        self._exports -= 1
+        if count < 0:
+            raise OSError(errno.ENOSYS, "no system call tells what is resident", self.path)
+        return count
+
+    def advise(self, advice: str, offset: int = 0, length: int | None = None) -> None:
+        """Tell the system how a part of the mapping will be used (madvise(2)).
+
+        Parameters
+        ----------
+        advice : {"normal", "random", "sequential", "willneed", "dontneed", "nohugepage"}
+            "willneed" reads ahead in the background; "dontneed" drops the pages from this process
+            (the page cache keeps them, and the next touch brings them back); "nohugepage" (Linux)
+            has a touch bring a few pages, not 2 MiB.
+        offset, length : int
+            The part, in bytes; by default all. It need not begin at a page.
+
+        Raises
+        ------
+        ValueError
+            Where the advice is unknown or the part lies outside the mapping.
+        MappingError
+            Where the system refuses, or has no such advice.
+        """
+        cdef cm.ortmmap_mapping_error error
+        cdef cm.ortmmap_advice kind
+        cdef size_t first, size
+        self._check_open()
+        if advice not in ADVICE:
+            raise ValueError(f"advice must be one of {', '.join(ADVICE)}, not {advice!r}")
+        if length is None:
+            length = self.nbytes - offset
+        if offset < 0 or length < 0 or offset + length > self.nbytes:
+            raise ValueError(
+                f"bytes {offset} to {offset + length} lie outside {self.path}, "
+                f"which has {self.nbytes}"
+            )
+        kind, first, size = ADVICE[advice], offset, length
+        self._exports += 1
+        with nogil:
+            cm.ortmmap_mapping_advise(&self._mapping, kind, first, size, &error)
+        self._exports -= 1
+        if error.status != cm.ORTMMAP_MAPPING_OK:
+            _raise(&error, self.path)
+
+    def close(self) -> None:
+        """Unmap the file. Closing twice is no error.
+
+        Raises
+        ------
+        BufferError
+            Where a session, a memoryview or an array still uses it.
+        """
+        cdef ortmmap_mapping mapping
+        if self._exports:
+            raise BufferError(
+                f"cannot close the mapping of {self.path}: {self._exports} in use "
+                "(sessions, memoryviews or arrays over it)"
+            )
+        mapping = self._mapping
+        self._mapping.data, self._mapping.size = NULL, 0   # first, so that no one else unmaps it
+        with nogil:
+            cm.ortmmap_mapping_close(&mapping)
+
+    cdef int _check_open(self) except -1:
+        if self._mapping.data == NULL:
+            raise ValueError(f"the mapping of {self.path} is closed")
+        return 0
+
+
+cdef ortmmap_guard *take_guard() except NULL:
+    """Give a guard of a model's files, to be given back by give_guard().
+
+    From the first on, a SIGBUS in guarded files is answered.
+    """
+    cdef ortmmap_guard *guard
+    error = ortmmap_sigbus_install()
+    if error:
+        raise OSError(error, f"no handler of SIGBUS: {os.strerror(error)}")
+    guard = ortmmap_guard_take()
+    if guard == NULL:
+        raise MemoryError("a model's guard")
+    return guard
+
+
+cdef int give_guard(ortmmap_guard *guard) noexcept:
+    ortmmap_guard_give(guard)
+    return 0
+
+
+cdef tuple identity_of(str path):
+    """Give the identity, as `Mapping.identity` does, of the file that a path names now."""
+    cdef bytes encoded = native_path(path)
+    cdef const cm.ortmmap_path_char *name = <const cm.ortmmap_path_char *><const char *>encoded
+    cdef cm.ortmmap_file_identity identity
+    cdef cm.ortmmap_mapping_error error
+    with nogil:
+        cm.ortmmap_file_identity_get(name, &identity, &error)
+    if error.status != cm.ORTMMAP_MAPPING_OK:
+        _raise(&error, path)
+    return _identity(&identity)
+
+
+cdef tuple _identity(const cm.ortmmap_file_identity *found):
+    return found.device, found.inode, found.size, found.mtime_ns, found.ctime_ns
+
+
+cdef int _raise(const cm.ortmmap_mapping_error *error, str path) except -1:
+    """Raise the exception for a failed call of mapping.h."""
+    if error.status == cm.ORTMMAP_MAPPING_OPEN_FAILED:
+        raise errors.system_error("cannot open", path, error.os_error)
+    if error.status == cm.ORTMMAP_MAPPING_CHANGED:
+        raise errors.file_error(
+            errors.ModelChangedError,
+            f"was written to while it was opened: expected {error.size_expected} bytes, "
+            f"found {error.size_found}",
+            path,
+        )
+    if error.status in REFUSED:
+        number, reason = REFUSED[error.status]
+        raise errors.file_error(errors.MappingError, reason, path, number)
+    raise errors.system_error(FAILED[error.status], path, error.os_error)
+
+
+REFUSED = {
+    cm.ORTMMAP_MAPPING_IS_DIRECTORY: (errno.EISDIR, "is a directory, not a model file"),
+    cm.ORTMMAP_MAPPING_NOT_REGULAR: (errno.ENODEV, "is a device, a FIFO or a socket, not a file"),
+    cm.ORTMMAP_MAPPING_EMPTY: (errno.EINVAL, "is empty: expected a model, found 0 bytes"),
+    cm.ORTMMAP_MAPPING_TOO_LARGE: (errno.EFBIG, "does not fit this process's address space"),
+    cm.ORTMMAP_MAPPING_UNSUPPORTED: (errno.ENOTSUP, "this system has no such call"),
+}
+FAILED = {
+    cm.ORTMMAP_MAPPING_MAP_FAILED: "cannot map",
+    cm.ORTMMAP_MAPPING_PREFAULT_FAILED: "cannot prefault",
+    cm.ORTMMAP_MAPPING_LOCK_FAILED: "cannot lock in memory (see ulimit -l)",
+    cm.ORTMMAP_MAPPING_ADVISE_FAILED: "cannot advise",
+}

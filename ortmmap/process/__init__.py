@@ -1,0 +1,1 @@
+"""State that a process has once: counters, forks, guards of model files, the SIGBUS handler."""

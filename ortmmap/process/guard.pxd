@@ -1,0 +1,15 @@
+"""A number that several threads change at once; the guard of a model's files."""
+
+cdef extern from "process/atomic_count.h" nogil:
+    ctypedef long ortmmap_count   # only the functions below touch it
+    long ortmmap_count_add(ortmmap_count *count, long more)
+    long ortmmap_count_set(ortmmap_count *count, long value)
+    long ortmmap_count_get(const ortmmap_count *count)
+
+cdef extern from "process/guard.h" nogil:
+    ctypedef struct ortmmap_guard:
+        ortmmap_count users
+        ortmmap_count changed
+        const unsigned char *data
+        size_t size
+        const char *files

@@ -1,0 +1,265 @@
+/* A SIGBUS in a guarded file becomes zeros and a mark (model_guard.h); any other goes to the
+ * handler that was there before. One translation unit of a process includes this: it holds the
+ * process's one list of guards. */
+#ifndef ORTMMAP_SIGBUS_H
+#define ORTMMAP_SIGBUS_H
+
+#include "process/guard.h"
+
+#include <stdlib.h>
+
+/* Adding and taking happens under the interpreter lock; the handler only walks the list. */
+static ortmmap_guard *ortmmap_guards;
+
+/* A guard that nobody has, without users; NULL where memory is out. */
+static inline ortmmap_guard *ortmmap_guard_take(void) {
+  ortmmap_guard *guard;
+  for (guard = ortmmap_guards; guard != NULL; guard = guard->next)
+    if (!guard->taken)
+      break;
+  if (guard == NULL) {
+    guard = (ortmmap_guard *)calloc(1, sizeof *guard);
+    if (guard == NULL)
+      return NULL;
+    guard->next = ortmmap_guards;
+    ortmmap_guards = guard;
+  }
+  guard->taken = 1;
+  return guard;
+}
+
+/* Gives a guard back that has no users, or only those of the process before a fork. */
+static inline void ortmmap_guard_give(ortmmap_guard *guard) {
+  ortmmap_count_set(&guard->users, 0);
+  ortmmap_count_set(&guard->changed, 0);
+  guard->files = NULL;
+  guard->data = NULL;
+  guard->size = 0;
+  guard->taken = 0;
+}
+
+#ifdef _WIN32
+
+static inline int ortmmap_sigbus_install(void) { return 0; }
+
+#else /* POSIX */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static struct sigaction ortmmap_sigbus_before;
+static atomic_flag ortmmap_sigbus_passing = ATOMIC_FLAG_INIT;
+static size_t ortmmap_sigbus_page;
+
+/* A mapping, as a line of /proc/self/maps tells it. */
+typedef struct ortmmap_maps_line {
+  uintptr_t first, end;
+  int is_private;
+  uint64_t path; /* its hash: a path may be longer than a signal's stack; 0 where there is none */
+} ortmmap_maps_line;
+
+/* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
+static inline uint64_t ortmmap_hash_byte(uint64_t hash, char byte) {
+  return (hash ^ (unsigned char)byte) * 0x100000001b3u;
+}
+
+#define ORTMMAP_HASH_OF_NOTHING 0xcbf29ce484222325u
+
+/* Hashes a path as /proc/self/maps writes it: a newline there is \012. */
+static inline uint64_t ortmmap_hash_path(const char *path) {
+  static const char newline[] = "\\012";
+  uint64_t hash = ORTMMAP_HASH_OF_NOTHING;
+  const char *escaped;
+  for (; *path != '\0'; path++) {
+    if (*path != '\n')
+      hash = ortmmap_hash_byte(hash, *path);
+    else
+      for (escaped = newline; *escaped != '\0'; escaped++)
+        hash = ortmmap_hash_byte(hash, *escaped);
+  }
+  return hash;
+}
+
+#ifdef __linux__
+
+static inline const char *ortmmap_read_hex(const char *text, uintptr_t *number) {
+  for (*number = 0;; text++) {
+    if (*text >= '0' && *text <= '9')
+      *number = *number * 16 + (uintptr_t)(*text - '0');
+    else if (*text >= 'a' && *text <= 'f')
+      *number = *number * 16 + (uintptr_t)(*text - 'a' + 10);
+    else
+      return text;
+  }
+}
+
+/* Reads "first-end rwxp offset device inode   ", what a line has before the path. */
+static inline void ortmmap_parse_maps_line(const char *text, ortmmap_maps_line *line) {
+  const char *rest = ortmmap_read_hex(text, &line->first);
+  rest = ortmmap_read_hex(rest + (*rest == '-'), &line->end);
+  line->is_private = strlen(rest) > 5 && rest[4] == 'p';
+}
+
+/* Reads the lines of /proc/self/maps byte by byte. */
+typedef struct ortmmap_maps_reader {
+  char text[128]; /* of a line, before the path */
+  size_t length;
+  uint64_t path;
+} ortmmap_maps_reader;
+
+/* Takes a byte; 1 where it ends a line, which `line` then has. */
+static inline int ortmmap_maps_take(ortmmap_maps_reader *reader, char byte,
+                                    ortmmap_maps_line *line) {
+  if (byte == '\n') {
+    reader->text[reader->length] = '\0';
+    ortmmap_parse_maps_line(reader->text, line);
+    line->path = reader->path;
+    reader->length = 0;
+    reader->path = 0;
+    return 1;
+  }
+  if (byte == '/' && reader->path == 0)
+    reader->path = ORTMMAP_HASH_OF_NOTHING;
+  if (reader->path != 0)
+    reader->path = ortmmap_hash_byte(reader->path, byte);
+  else if (reader->length < sizeof reader->text - 1)
+    reader->text[reader->length++] = byte;
+  return 0;
+}
+
+/* Finds the mapping that an address lies in. Calls what a signal handler may, and no more. */
+static inline int ortmmap_find_mapping(uintptr_t address, ortmmap_maps_line *found) {
+  ortmmap_maps_reader reader = {"", 0, 0};
+  char chunk[512];
+  ssize_t count, index;
+  int file = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  if (file < 0)
+    return 0;
+  while ((count = read(file, chunk, sizeof chunk)) > 0)
+    for (index = 0; index < count; index++)
+      if (ortmmap_maps_take(&reader, chunk[index], found) && found->first <= address &&
+          address < found->end) {
+        close(file);
+        return 1;
+      }
+  close(file);
+  return 0;
+}
+
+#else
+
+static inline int ortmmap_find_mapping(uintptr_t address, ortmmap_maps_line *found) {
+  (void)address, (void)found;
+  return 0;
+}
+
+#endif
+
+static inline int ortmmap_guards_file(const ortmmap_guard *guard, uint64_t path) {
+  const char *name = guard->files;
+  if (name == NULL)
+    return 0;
+  for (; *name != '\0'; name += strlen(name) + 1)
+    if (ortmmap_hash_path(name) == path)
+      return 1;
+  return 0;
+}
+
+/* Puts zeros from the page of `address` to the mapping's end, all of which the file has lost. */
+static inline int ortmmap_put_zeros(uintptr_t address, uintptr_t end) {
+  uintptr_t page = address - address % ortmmap_sigbus_page;
+  return mmap((void *)page, end - page, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
+}
+
+/* Where the part of a guarded mapping that begins at `address` ends; 0 where the guard has none. */
+static inline uintptr_t ortmmap_guarded_end(const ortmmap_guard *guard, uintptr_t address,
+                                            const ortmmap_maps_line *mapping) {
+  if (address - (uintptr_t)guard->data < guard->size)
+    return (uintptr_t)guard->data + guard->size;
+  return mapping->is_private && ortmmap_guards_file(guard, mapping->path) ? mapping->end : 0;
+}
+
+/* Marks whatever uses the file that an address is mapped from, and puts zeros there. */
+static inline int ortmmap_answer_fault(uintptr_t address) {
+  ortmmap_guard *guard;
+  ortmmap_maps_line mapping = {0, 0, 0, 0};
+  uintptr_t end, longest = 0;
+  int others = 0;
+  if (!ortmmap_find_mapping(address, &mapping))
+    mapping.is_private = 0;
+  for (guard = ortmmap_guards; guard != NULL; guard = guard->next) {
+    if (ortmmap_count_get(&guard->users) <= 0)
+      continue;
+    others |= ortmmap_count_get(&guard->changed) != 0;
+    end = ortmmap_guarded_end(guard, address, &mapping);
+    if (end == 0)
+      continue;
+    ortmmap_count_set(&guard->changed, 1);
+    if (end > longest)
+      longest = end;
+  }
+  if (longest != 0)
+    return ortmmap_put_zeros(address, longest);
+  /* No file any more: another thread was quicker to put zeros there. */
+  return others && mapping.is_private && mapping.path == 0;
+}
+
+/* Does what would have been done without us. */
+static inline void ortmmap_sigbus_pass_on(int signal_number, siginfo_t *info, void *context) {
+  struct sigaction fallback;
+  sigset_t pending;
+  int sent = info->si_code <= 0; /* by kill() or raise(); there is no access to repeat */
+  if (ortmmap_sigbus_before.sa_handler == SIG_IGN && sent)
+    return;
+  if (ortmmap_sigbus_before.sa_handler == SIG_DFL || ortmmap_sigbus_before.sa_handler == SIG_IGN ||
+      atomic_flag_test_and_set(&ortmmap_sigbus_passing)) { /* it came back to us */
+    memset(&fallback, 0, sizeof fallback);
+    fallback.sa_handler = SIG_DFL;
+    sigaction(signal_number, &fallback, NULL);
+    if (sent)
+      raise(signal_number);
+    return; /* to the access, which fails again */
+  }
+  if (ortmmap_sigbus_before.sa_flags & SA_SIGINFO)
+    ortmmap_sigbus_before.sa_sigaction(signal_number, info, context);
+  else
+    ortmmap_sigbus_before.sa_handler(signal_number);
+  /* faulthandler puts back whoever was there before it, which may be us, and raises again. */
+  if (sigpending(&pending) != 0 || !sigismember(&pending, signal_number))
+    atomic_flag_clear(&ortmmap_sigbus_passing);
+}
+
+static inline void ortmmap_on_sigbus(int signal_number, siginfo_t *info, void *context) {
+  int error = errno;
+  /* BUS_ADRERR: no such page in the file. Others tell of broken memory or of misaligned accesses.
+   */
+  if (info->si_code != BUS_ADRERR || !ortmmap_answer_fault((uintptr_t)info->si_addr))
+    ortmmap_sigbus_pass_on(signal_number, info, context);
+  errno = error;
+}
+
+/* Puts our handler before the one that is there, if that is not ours. Returns 0 or an errno. */
+static inline int ortmmap_sigbus_install(void) {
+  struct sigaction now, ours;
+  if (sigaction(SIGBUS, NULL, &now) != 0)
+    return errno;
+  if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == ortmmap_on_sigbus)
+    return 0;
+  ortmmap_sigbus_page = (size_t)sysconf(_SC_PAGESIZE);
+  ortmmap_sigbus_before = now;
+  memset(&ours, 0, sizeof ours);
+  ours.sa_sigaction = ortmmap_on_sigbus;
+  ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
+  return sigaction(SIGBUS, &ours, NULL) == 0 ? 0 : errno;
+}
+
+#endif
+
+#endif /* ORTMMAP_SIGBUS_H */

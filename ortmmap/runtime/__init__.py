@@ -1,0 +1,1 @@
+"""ONNX Runtime's shared library, found and opened; its environment; execution providers."""

@@ -1,0 +1,7 @@
+"""What is set, or asked, for the whole process."""
+
+cimport ortmmap.abi.ort as ort
+
+cdef object ep_device(const ort.OrtEpDevice *device)
+cdef const ort.OrtEpDevice *native_ep_device(object device) except NULL
+cdef dict pairs_of(const ort.OrtKeyValuePairs *pairs)

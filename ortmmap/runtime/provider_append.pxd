@@ -1,0 +1,14 @@
+"""Execution providers, added to ONNX Runtime's session options."""
+
+cimport ortmmap.abi.ort as ort
+
+cdef class Texts:
+    # Set once, when it is made.
+    cdef list _encoded
+    cdef size_t count
+    cdef const char **keys
+    cdef const char **values
+
+cdef int append_providers(
+    ort.OrtSessionOptions *native, object options, list providers
+) except -1

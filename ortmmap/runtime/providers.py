@@ -1,0 +1,171 @@
+"""Execution providers: what is asked for, against what the library in use has."""
+
+import warnings
+from collections.abc import Iterable, Sequence
+
+from ortmmap.errors import InvalidArgument, OrtError
+from ortmmap.runtime.library import get_available_providers
+
+__all__ = [
+    "CPU",
+    "check_available",
+    "get_all_providers",
+    "get_device",
+    "has_collective_ops",
+    "normalize",
+]
+
+CPU = "CPUExecutionProvider"
+GPU_PROVIDERS = {"CUDAExecutionProvider", "MIGraphXExecutionProvider", "ROCMExecutionProvider"}
+
+# In the order of preference that onnxruntime 1.23 to 1.32 gives; some are in none of its builds
+# any more.
+ALL_PROVIDERS = (
+    "NvTensorRTRTXExecutionProvider",
+    "TensorrtExecutionProvider",
+    "CUDAExecutionProvider",
+    "MIGraphXExecutionProvider",
+    "ROCMExecutionProvider",
+    "OpenVINOExecutionProvider",
+    "DnnlExecutionProvider",
+    "VitisAIExecutionProvider",
+    "QNNExecutionProvider",
+    "NnapiExecutionProvider",
+    "VSINPUExecutionProvider",
+    "JsExecutionProvider",
+    "CoreMLExecutionProvider",
+    "ArmNNExecutionProvider",
+    "ACLExecutionProvider",
+    "DmlExecutionProvider",
+    "RknpuExecutionProvider",
+    "WebNNExecutionProvider",
+    "WebGpuExecutionProvider",
+    "XnnpackExecutionProvider",
+    "CANNExecutionProvider",
+    "AzureExecutionProvider",
+    "CPUExecutionProvider",
+)
+
+
+def normalize(
+    providers: Sequence | None,
+    provider_options: Sequence | None,
+    available: Sequence[str],
+) -> list[tuple[str, dict[str, str]]]:
+    """Pair providers with their options, as onnxruntime does, and leave out what is not there.
+
+    Parameters
+    ----------
+    providers : sequence of str or of (str, dict), or None
+        In order of preference.
+    provider_options : sequence of dict, or None
+        One for each of `providers`, where these are names only.
+    available : sequence of str
+        The names that the library in use knows.
+
+    Returns
+    -------
+    list of (str, dict)
+        Names, each once, with the options as strings. The CPU's provider has no options.
+
+    Raises
+    ------
+    ValueError
+        Where the arguments are not of that form.
+
+    Warns
+    -----
+    UserWarning
+        Where a provider is not available, or named twice.
+    """
+    wanted: dict[str, dict[str, str]] = {}
+    for name, options in _pairs(providers, provider_options):
+        if name not in available:
+            _warn(
+                f"Specified provider '{name}' is not in available provider names. "
+                f"Available providers: '{', '.join(available)}'"
+            )
+        elif name in wanted:
+            _warn(f"Duplicate provider '{name}' encountered, ignoring.")
+        else:
+            wanted[name] = {str(key): str(value) for key, value in options.items()}
+    return [(name, {} if name == CPU else options) for name, options in wanted.items()]
+
+
+def check_available(name: str) -> None:
+    """Raise where the library in use does not have the provider `name`.
+
+    Raises
+    ------
+    InvalidArgument
+        Where another build of the library may have it.
+    OrtError
+        Where there is none of that name.
+    """
+    available = get_available_providers()
+    if name in available:
+        return
+    if name not in ALL_PROVIDERS:
+        raise OrtError(f"Unknown Provider Type: {name} (available: {', '.join(available)})")
+    raise InvalidArgument(
+        f"[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Failed to add provider of type '{name}' to "
+        f"SessionOptions: the library in use has only {', '.join(available)}."
+    )
+
+
+def get_all_providers() -> list[str]:
+    """Return the execution providers that there are, first choice first, in any build."""
+    return list(ALL_PROVIDERS)
+
+
+def get_device() -> str:
+    """Return ``GPU`` where the library in use has a provider of NVIDIA's or AMD's, else ``CPU``."""
+    return "GPU" if GPU_PROVIDERS & set(get_available_providers()) else "CPU"
+
+
+def has_collective_ops() -> bool:
+    """Return False: collective operators come with builds for training only."""
+    return False
+
+
+class _NotIterable(TypeError, ValueError):  # noqa: N818
+    """`providers` that are nothing of the kind: onnxruntime 1.23 raises the one, 1.32 the other."""
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, UserWarning, stacklevel=3)
+
+
+def _pairs(providers: Sequence | None, provider_options: Sequence | None) -> list[tuple]:
+    if providers is None:
+        return []
+    if isinstance(providers, str):  # onnxruntime takes it for a sequence of letters
+        raise ValueError("'providers' should be a sequence of names, not one name.")
+    if not isinstance(providers, Iterable):
+        raise _NotIterable(f"'providers' should be a sequence, not {type(providers).__name__}.")
+    if not isinstance(providers, Sequence):
+        raise ValueError("'providers' should be a sequence.")
+    if provider_options is None:
+        return [_pair(provider) for provider in providers]
+    if not isinstance(provider_options, Sequence):
+        raise ValueError("'provider_options' should be a sequence.")
+    if len(providers) != len(provider_options):
+        raise ValueError(
+            "'providers' and 'provider_options' should be the same length if both are given."
+        )
+    if not all(isinstance(provider, str) for provider in providers):
+        raise ValueError(
+            "Only string values for 'providers' are supported if 'provider_options' is given."
+        )
+    if not all(isinstance(options, dict) for options in provider_options):
+        raise ValueError("'provider_options' values must be dicts.")
+    return list(zip(providers, provider_options, strict=True))
+
+
+def _pair(provider: object) -> tuple[str, dict]:
+    match provider:
+        case str():
+            return provider, {}
+        case (str() as name, dict() as options) if isinstance(provider, tuple):
+            return name, options
+    raise ValueError("'providers' values must be either strings or (string, dict) tuples.")

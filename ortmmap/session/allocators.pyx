@@ -1,0 +1,264 @@
+"""OrtMemoryInfo, and allocators that the environment makes for sessions to share."""
+
+from libc.stdint cimport int32_t, uint32_t
+
+from ortmmap.runtime.provider_append cimport Texts
+from ortmmap.cache.prepack cimport creating, give_way, settle
+from ortmmap.runtime.library cimport api, check, env, load
+
+from collections.abc import Mapping as AbstractMapping
+
+from ortmmap.errors import InvalidArgument
+from ortmmap.values.memory import (
+    OrtAllocatorType,
+    OrtArenaCfg,
+    OrtDeviceMemoryType,
+    OrtMemoryInfoDeviceType,
+    OrtMemType,
+)
+
+
+cdef class OrtMemoryInfo:
+    """A kind of memory: ``onnxruntime.OrtMemoryInfo``.
+
+    Parameters
+    ----------
+    name : str
+        Of the memory that ONNX Runtime knows, such as ``Cpu``.
+    allocator_type : OrtAllocatorType
+    device_id : int
+    mem_type : OrtMemType
+
+    Raises
+    ------
+    InvalidArgument
+        Where ONNX Runtime knows no memory of that name: `create_v2` makes any.
+    """
+
+    def __init__(self, name, allocator_type, device_id, mem_type):
+        cdef bytes encoded = _text(name, "name")
+        cdef int type_ = _member(OrtAllocatorType, allocator_type)
+        cdef int32_t id_ = _int32(device_id, "device_id")
+        cdef int memory_type = _member(OrtMemType, mem_type)
+        if self.memory != NULL:
+            raise RuntimeError("this OrtMemoryInfo is made already")
+        load()
+        check(api.CreateMemoryInfo(
+            encoded, <ort.OrtAllocatorType>type_, id_, <ort.OrtMemType>memory_type, &self.memory
+        ))
+
+    def __dealloc__(self):
+        if self.memory != NULL:
+            api.ReleaseMemoryInfo(self.memory)
+
+    @staticmethod
+    def create_v2(name, device_type, vendor_id, device_id, mem_type, alignment, allocator_type):
+        """Describe memory of any kind of device.
+
+        Parameters
+        ----------
+        name : str
+            Any.
+        device_type : OrtMemoryInfoDeviceType
+        vendor_id, device_id : int
+            The vendor's PCI id, and which of its devices.
+        mem_type : OrtDeviceMemoryType
+        alignment : int
+            In bytes; 0: the usual.
+        allocator_type : OrtAllocatorType
+        """
+        cdef OrtMemoryInfo made = OrtMemoryInfo.__new__(OrtMemoryInfo)
+        cdef bytes encoded = _text(name, "name")
+        cdef int device = _member(OrtMemoryInfoDeviceType, device_type)
+        cdef uint32_t vendor = _bounded(vendor_id, "vendor_id", 0, 2**32 - 1)
+        cdef int32_t id_ = _int32(device_id, "device_id")
+        cdef int memory_type = _member(OrtDeviceMemoryType, mem_type)
+        cdef size_t aligned = _bounded(alignment, "alignment", 0, 2**64 - 1)
+        cdef int type_ = _member(OrtAllocatorType, allocator_type)
+        load()
+        check(api.CreateMemoryInfo_V2(
+            encoded,
+            <ort.OrtMemoryInfoDeviceType>device,
+            vendor,
+            id_,
+            <ort.OrtDeviceMemoryType>memory_type,
+            aligned,
+            <ort.OrtAllocatorType>type_,
+            &made.memory,
+        ))
+        return made
+
+    @property
+    def name(self) -> str:
+        """What it was called."""
+        cdef const char *name = NULL
+        check(api.MemoryInfoGetName(self.made(), &name))
+        return name.decode("utf-8", "replace")
+
+    @property
+    def device_id(self) -> int:
+        """Which of the devices of its kind it is; 0 for the CPU."""
+        cdef int device_id = 0
+        check(api.MemoryInfoGetId(self.made(), &device_id))
+        return device_id
+
+    @property
+    def mem_type(self):
+        """An `OrtMemType`."""
+        cdef ort.OrtMemType type_
+        check(api.MemoryInfoGetMemType(self.made(), &type_))
+        return OrtMemType(<int>type_)
+
+    @property
+    def allocator_type(self):
+        """An `OrtAllocatorType`."""
+        cdef ort.OrtAllocatorType type_
+        check(api.MemoryInfoGetType(self.made(), &type_))
+        return OrtAllocatorType(<int>type_)
+
+    @property
+    def device_mem_type(self):
+        """An `OrtDeviceMemoryType`."""
+        return OrtDeviceMemoryType(<int>api.MemoryInfoGetDeviceMemType(self.made()))
+
+    @property
+    def device_vendor_id(self) -> int:
+        """The vendor's PCI id, or 0."""
+        return api.MemoryInfoGetVendorId(self.made())
+
+    def __repr__(self):
+        return f"<ortmmap.OrtMemoryInfo {self.name} {self.device_id}, {self.allocator_type.name}>"
+
+    cdef ort.OrtMemoryInfo *made(self) except NULL:
+        if self.memory == NULL:
+            raise ValueError("the OrtMemoryInfo was not made")
+        return self.memory
+
+
+def create_and_register_allocator(mem_info, arena_cfg, /) -> None:
+    """Have the environment make an allocator of the CPU's memory, for sessions to share.
+
+    Sessions with the configuration entry ``session.use_env_allocators`` set to ``1`` use it.
+    Prepacked weights are not shared between processes by sessions that are created afterwards.
+
+    Parameters
+    ----------
+    mem_info : OrtMemoryInfo
+        Of the CPU.
+    arena_cfg : OrtArenaCfg or None
+
+    Raises
+    ------
+    OrtError
+        A subclass by ONNX Runtime's error code.
+    """
+    cdef ort.OrtMemoryInfo *memory = _memory_of(mem_info)
+    _replace_ours(NULL, memory, Arena(arena_cfg), None)
+
+
+def create_and_register_allocator_v2(provider_type, mem_info, provider_options, arena_cfg, /):
+    """Have the environment make an allocator of an execution provider's memory.
+
+    Parameters
+    ----------
+    provider_type : str
+        Such as ``CPUExecutionProvider``.
+    mem_info : OrtMemoryInfo
+    provider_options : mapping of str to str
+    arena_cfg : OrtArenaCfg or None
+
+    Raises
+    ------
+    OrtError
+        A subclass by ONNX Runtime's error code.
+
+    See Also
+    --------
+    create_and_register_allocator
+    """
+    cdef bytes provider = _text(provider_type, "provider_type")
+    cdef ort.OrtMemoryInfo *memory = _memory_of(mem_info)
+    cdef Arena arena = Arena(arena_cfg)
+    if not isinstance(provider_options, AbstractMapping):
+        raise TypeError(f"provider_options should be a dict, not {provider_options!r}")
+    settings = dict(provider_options.items())
+    for text in (*settings, *settings.values()):
+        _text(text, "provider_options")
+    _replace_ours(provider, memory, arena, Texts(settings))
+
+
+cdef int _replace_ours(
+    const char *provider, ort.OrtMemoryInfo *memory, Arena arena, Texts settings
+) except -1:
+    """Register an allocator in the place of ours; of a provider, where one is named."""
+    cdef bint registered = False
+    with creating.here():
+        give_way()
+        try:
+            with nogil:
+                if provider == NULL:
+                    check(api.CreateAndRegisterAllocator(env, memory, arena.arena))
+                else:
+                    check(api.CreateAndRegisterAllocatorV2(
+                        env, provider, memory, arena.arena,
+                        settings.keys, settings.values, settings.count,
+                    ))
+            registered = True
+        finally:
+            settle(registered)
+    return 0
+
+
+cdef class Arena:
+    """ONNX Runtime's settings of an arena, made from an OrtArenaCfg; NULL for None."""
+    cdef ort.OrtArenaCfg *arena
+
+    def __cinit__(self, settings):
+        cdef size_t values[8]
+        cdef const char *keys[8]
+        if settings is None:
+            return
+        if not isinstance(settings, OrtArenaCfg):
+            raise TypeError(f"arena_cfg should be an OrtArenaCfg or None, not {settings!r}")
+        made = settings.checked()
+        names = [name.encode() for name in made]
+        for index, value in enumerate(made.values()):
+            keys[<Py_ssize_t>index] = <bytes>names[index]
+            values[<Py_ssize_t>index] = value
+        load()
+        check(api.CreateArenaCfgV2(keys, values, len(names), &self.arena))
+
+    def __dealloc__(self):
+        if self.arena != NULL:
+            api.ReleaseArenaCfg(self.arena)
+
+
+cdef ort.OrtMemoryInfo *_memory_of(object mem_info) except NULL:
+    if not isinstance(mem_info, OrtMemoryInfo):
+        raise TypeError(f"mem_info should be an OrtMemoryInfo, not {mem_info!r}")
+    return (<OrtMemoryInfo>mem_info).made()
+
+
+cdef bytes _text(object text, str name):
+    if not isinstance(text, str):
+        raise TypeError(f"{name} should be a str, not {text!r}")
+    if "\0" in text:
+        raise InvalidArgument(f"{name} has a null character: {text!r}")
+    return text.encode()
+
+
+cdef int _member(object enum, object value) except? -1:
+    """Take a member of `enum`, or of onnxruntime's enum of that name; no number, as onnxruntime."""
+    if type(value).__name__ != enum.__name__:
+        raise TypeError(f"expected an {enum.__name__}, not {value!r}")
+    return enum(value.value)
+
+
+cdef int32_t _int32(object number, str name) except? -1:
+    return _bounded(number, name, -(2**31), 2**31 - 1)
+
+
+cdef object _bounded(object number, str name, object least, object most):
+    if not hasattr(number, "__index__") or not least <= number.__index__() <= most:
+        raise TypeError(f"{name} should be an integer from {least} to {most}, not {number!r}")
+    return number.__index__()

@@ -1,0 +1,239 @@
+"""IOBinding: inputs and outputs bound once, for many runs.
+
+A binding keeps the session's model, and everything bound, alive. An output that is bound without
+memory is allocated by the first run and written again by each run after it.
+"""
+
+cimport cython
+cimport numpy as cnp
+
+from ortmmap.values.containers cimport from_python, to_python
+from ortmmap.session.metadata cimport NodeArg
+from ortmmap.values.ort_value cimport own_ort_value
+from ortmmap.runtime.library cimport allocator, api, check, cpu_memory, forks
+from ortmmap.values.tensors cimport tensor_at
+from ortmmap.values.foreign cimport as_value, as_writable_value
+from ortmmap.values.value cimport Value
+
+from ortmmap.values.devices import check_cpu
+from ortmmap.errors import InvalidArgument
+from ortmmap.values.ort_value import OrtValueVector
+
+cnp.import_array()
+
+
+@cython.no_gc_clear   # the collector must not take away what `binding` points into
+cdef class IOBinding:
+    """Inputs and outputs of a session, bound for `Session.run_with_iobinding`.
+
+    One binding serves one run at a time; threads have one each.
+
+    Parameters
+    ----------
+    session : Session
+    """
+
+    def __init__(self, session):
+        if self.binding != NULL:
+            raise RuntimeError("this binding is made already")
+        if not hasattr(session, "_opened"):
+            raise TypeError(f"session should be a Session, not {type(session).__name__}")
+        self.open = session._opened()
+        self._bound_inputs, self._bound_outputs = {}, {}
+        check(api.CreateIoBinding(self.open.session, &self.binding))
+
+    def __dealloc__(self):
+        if self.binding != NULL and self.open.forks == forks:
+            api.ReleaseIoBinding(self.binding)
+
+    def bind_cpu_input(self, str name, arr_on_cpu) -> None:
+        """Bind an array, or whatever a run takes for that input.
+
+        A numeric array is used where it lies if it is C-contiguous: what is written into it later
+        is what later runs read.
+
+        Raises
+        ------
+        InvalidArgument
+            Where there is no such input, or the value is not of its type.
+        """
+        cdef NodeArg arg = find(self.open.feeds, name, "input")
+        cdef Value value = from_python(arr_on_cpu, arg.type, name)
+        self._bind_input(name, value, value.value)
+
+    def bind_input(
+        self, str name, device_type, device_id, element_type, shape, buffer_ptr
+    ) -> None:
+        """Bind the tensor at an address, which must stay valid for as long as it is bound.
+
+        Parameters
+        ----------
+        name : str
+        device_type, device_id
+            The CPU.
+        element_type : dtype_like or int
+            A numpy type, or ONNX's number.
+        shape : sequence of int
+        buffer_ptr : int
+        """
+        cdef Value value
+        check_cpu(device_type, device_id)
+        value = tensor_at(buffer_ptr, element_type, shape)
+        self._bind_input(name, value, value.value)
+
+    def bind_ortvalue_input(self, str name, ortvalue) -> None:
+        """Bind an `OrtValue`; onnxruntime's is used where it lies too, if it is a tensor."""
+        cdef Value value = as_value(ortvalue, name)
+        self._bind_input(name, value, value.value)
+
+    def bind_output(
+        self, str name, device_type="cpu", device_id=0, element_type=None, shape=None,
+        buffer_ptr=None,
+    ) -> None:
+        """Bind an output: to memory that the first run allocates, or to an address.
+
+        Parameters
+        ----------
+        name : str
+        device_type, device_id
+            The CPU.
+        element_type : dtype_like or int, optional
+            A numpy type, or ONNX's number, of the tensor at `buffer_ptr`.
+        shape : sequence of int, optional
+            Its shape.
+        buffer_ptr : int, optional
+            Where the output is written to; it must stay valid for as long as it is bound.
+        """
+        cdef Value value
+        cdef bytes encoded
+        check_cpu(device_type, device_id)
+        if buffer_ptr is not None:
+            if element_type is None or shape is None:
+                raise ValueError(
+                    "`element_type` and `shape` are to be provided if pre-allocated memory is "
+                    "provided"
+                )
+            value = tensor_at(buffer_ptr, element_type, shape)
+            self._bind_output(name, value, value.value)
+            return
+        self._check_idle()
+        encoded = (<NodeArg>find(self.open.fetches, name, "output")).encoded_name
+        check(api.BindOutputToDevice(self.binding, encoded, cpu_memory))
+        self._bound_outputs[name] = None
+        self._memory = None
+
+    def bind_ortvalue_output(self, str name, ortvalue) -> None:
+        """Bind an output to the memory of an `OrtValue`, or of onnxruntime's."""
+        cdef Value value = as_writable_value(ortvalue, name)
+        self._bind_output(name, value, value.value)
+
+    def get_outputs(self) -> list:
+        """Return the outputs of the last run, each an `OrtValue`, in the order of binding."""
+        return self._values()
+
+    def get_outputs_as_ortvaluevector(self):
+        """Return the outputs of the last run in an `OrtValueVector`."""
+        return OrtValueVector(self._values())
+
+    def copy_outputs_to_cpu(self) -> list:
+        """Return copies of the outputs of the last run, as `Session.run` returns them."""
+        return [copied(to_python(value)) for value in self._values()]
+
+    def clear_binding_inputs(self) -> None:
+        """Unbind all inputs."""
+        self._check_idle()
+        api.ClearBoundInputs(self.binding)
+        self._bound_inputs, self._memory = {}, None
+
+    def clear_binding_outputs(self) -> None:
+        """Unbind all outputs."""
+        self._check_idle()
+        api.ClearBoundOutputs(self.binding)
+        self._bound_outputs, self._memory = {}, None
+
+    def synchronize_inputs(self) -> None:
+        """Wait for inputs to be copied to their device; on the CPU there is nothing to wait for."""
+        self._check_idle()
+        with nogil:
+            check(api.SynchronizeBoundInputs(self.binding))
+
+    def synchronize_outputs(self) -> None:
+        """Wait for outputs to be copied to their device; on the CPU there are none to wait for."""
+        self._check_idle()
+        with nogil:
+            check(api.SynchronizeBoundOutputs(self.binding))
+
+    cdef int run(self, const ort.OrtRunOptions *options) except -1:
+        """Run the session, which the caller knows to be the one that the binding was made for."""
+        cdef ort.OrtStatus *status
+        cdef OpenSession open_ = self.open
+        self._check_mine()
+        open_.begin()
+        self.running += 1
+        with nogil:
+            status = api.RunWithBinding(open_.session, options, self.binding)
+        self.running -= 1
+        return open_.end(status)
+
+    cdef int _check_idle(self) except -1:
+        self._check_mine()
+        return self.open.check_open()
+
+    cdef int _check_mine(self) except -1:
+        """Raise where the binding is not made, or another thread's."""
+        if self.binding == NULL:
+            raise ValueError("the binding was not made")
+        if self.running:
+            raise RuntimeError("the binding is in use by another thread; threads need one each")
+        return 0
+
+    cdef int _bind_input(self, str name, object owner, ort.OrtValue *value) except -1:
+        self._check_idle()
+        encoded = (<NodeArg>find(self.open.feeds, name, "input")).encoded_name
+        check(api.BindInput(self.binding, <bytes>encoded, value))
+        self._bound_inputs[name] = owner
+        self._memory = None
+        return 0
+
+    cdef int _bind_output(self, str name, object owner, ort.OrtValue *value) except -1:
+        self._check_idle()
+        encoded = (<NodeArg>find(self.open.fetches, name, "output")).encoded_name
+        check(api.BindOutput(self.binding, <bytes>encoded, value))
+        self._bound_outputs[name] = owner
+        self._memory = None
+        return 0
+
+    cdef list _values(self):
+        """Give the outputs, which may lie in whatever is bound and so keep all of it."""
+        cdef ort.OrtValue **values = NULL
+        cdef size_t count = 0
+        cdef size_t index
+        self._check_idle()
+        if self._memory is None:
+            self._memory = (*self._bound_inputs.values(), *self._bound_outputs.values())
+        check(api.GetBoundOutputValues(self.binding, allocator, &values, &count))
+        if values == NULL:
+            return []
+        try:
+            return [own_ort_value(values[index], self._memory) for index in range(count)]
+        finally:
+            check(api.AllocatorFree(allocator, values))
+
+
+cdef NodeArg find(dict args, str name, str kind):
+    found = args.get(name)
+    if found is None:
+        raise InvalidArgument(
+            f"[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Failed to find NodeArg with name: {name} "
+            f"in the def list (the model's {kind}s are {list(args)})"
+        )
+    return found
+
+
+cdef object copied(object result):
+    """Copy arrays that lie over memory which the next run writes to."""
+    if cnp.PyArray_Check(result):
+        return result if result.base is None else result.copy()
+    if isinstance(result, list):
+        return [copied(item) for item in result]
+    return result

@@ -1,0 +1,38 @@
+"""Call: the arguments and results of one run."""
+
+from cpython.object cimport PyObject
+
+cimport ortmmap.abi.ort as ort
+from ortmmap.session.metadata cimport NodeArg
+from ortmmap.session.open_session cimport OpenSession
+from ortmmap.values.ort_value cimport OrtValue
+from ortmmap.values.value cimport Value
+
+cdef enum:
+    INLINE = 64   # pointers that a Call holds without allocating: 16 inputs and 8 outputs
+
+cdef class Call:
+    # Set before the run. `open` keeps the names too.
+    cdef OpenSession open
+    cdef list args                    # the fetches', a NodeArg each
+    cdef bint repeated                # an output is asked for more than once
+    cdef size_t feeds, fetches
+    cdef const char **names           # of the feeds, then of the fetches
+    cdef ort.OrtValue **values        # of the feeds, then of the fetches
+    # What the feeds' memory belongs to: an array each, or a Value, which then owns the feed's.
+    cdef PyObject **owners
+    cdef void *_inline[INLINE]
+    cdef void **_allocated
+
+    cdef int run(self, const ort.OrtRunOptions *options) except -1
+    cdef int reserve(self, size_t feeds, size_t fetches) except -1
+    cdef int feed_all(self, dict feed) except -1
+    cdef NodeArg find_input(self, object name, dict feed)
+    cdef int feed(self, size_t index, NodeArg arg, object data) except -1
+    cdef int feed_value(self, size_t index, NodeArg arg, Value value) except -1
+    cdef int name_fetches(self) noexcept
+    cdef list results(self)
+    cdef object take(self, size_t index, NodeArg arg)
+    cdef OrtValue take_value(self, size_t index)
+    cdef object own_memory(self, object result)
+    cdef bint is_fed(self, void *data) except -1

@@ -1,0 +1,34 @@
+"""What a model says of itself: its inputs and outputs, and who made it."""
+
+from libc.stdint cimport int64_t
+
+cimport ortmmap.abi.ort as ort
+from ortmmap.values.strings cimport StringTensor
+
+cdef class NodeArg:
+    # All but the last set once, when it is made.
+    cdef readonly str name
+    cdef readonly str type
+    cdef list _shape
+    cdef bytes encoded_name
+    cdef int kind                 # ONNXType
+    cdef int element_type         # of a tensor; else UNDEFINED
+    cdef bint required            # an input that every run must be given
+    cdef StringTensor strings     # what the last run was fed with, where they are kept
+
+cdef class ModelMetadata:
+    # All set once, when it is made.
+    cdef readonly str producer_name
+    cdef readonly str graph_name
+    cdef readonly str domain
+    cdef readonly str description
+    cdef readonly str graph_description
+    cdef readonly int64_t version
+    cdef readonly dict custom_metadata_map
+
+cdef str take_string(char *text)
+cdef str take_type_name(ort.OrtTypeInfo *info)
+cdef list inputs_of(ort.OrtSession *session)
+cdef list outputs_of(ort.OrtSession *session)
+cdef list overridable_initializers_of(ort.OrtSession *session)
+cdef ModelMetadata metadata_of(ort.OrtSession *session)

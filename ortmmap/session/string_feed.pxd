@@ -1,0 +1,8 @@
+"""The tensors that runs are fed strings with."""
+
+cimport numpy as cnp
+
+from ortmmap.session.metadata cimport NodeArg
+from ortmmap.values.strings cimport StringTensor
+
+cdef StringTensor string_feed(NodeArg arg, cnp.ndarray array)

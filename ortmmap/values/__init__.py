@@ -1,0 +1,1 @@
+"""Values: element types, tensors, strings, DLPack, sparse tensors, containers, and `OrtValue`."""

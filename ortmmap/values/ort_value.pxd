@@ -1,0 +1,11 @@
+"""OrtValue: a value that users hold."""
+
+cimport ortmmap.abi.ort as ort
+from ortmmap.values.value cimport Value
+
+cdef class OrtValue(Value):
+    cdef object __weakref__
+
+    cdef int _expect_tensor(self) except -1
+
+cdef OrtValue own_ort_value(ort.OrtValue *value, object memory)

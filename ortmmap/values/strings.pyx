@@ -1,0 +1,230 @@
+"""Tensors of strings, which are copied both ways."""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
+from cpython.unicode cimport (
+    PyUnicode_AsUTF8AndSize,
+    PyUnicode_DATA,
+    PyUnicode_DecodeUTF8,
+    PyUnicode_GET_LENGTH,
+    PyUnicode_KIND,
+    PyUnicode_New,
+)
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from ortmmap.runtime.library cimport allocator, api, check
+from ortmmap.values.utf8 cimport (
+    Unit,
+    bound_of,
+    character_count,
+    decode,
+    encode,
+    encoded_size,
+    is_ascii,
+    narrow,
+)
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT(object text)
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+
+
+@cython.no_gc
+cdef class StringTensor(Value):
+    """A tensor of strings, which may be filled any number of times."""
+
+    cdef int fill(self, cnp.ndarray array) except -1:
+        """Copy the texts of `array`, which has the tensor's shape."""
+        return _fill(&self.strings, array)
+
+
+cdef StringTensor new_string_tensor(cnp.ndarray array):
+    """Make a tensor of empty strings, of the shape of `array`."""
+    cdef StringTensor made = StringTensor.__new__(StringTensor)
+    check(api.CreateTensorAsOrtValue(
+        allocator,
+        <const int64_t *>cnp.PyArray_DIMS(array),
+        cnp.PyArray_NDIM(array),
+        ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING,
+        &made.value,
+    ))
+    made.strings.tensor = made.value
+    return made
+
+
+cdef ort.OrtValue *string_tensor(cnp.ndarray array) except NULL:
+    """Make a tensor of the texts of `array`."""
+    cdef StringTensor made = new_string_tensor(array)
+    cdef ort.OrtValue *value
+    made.fill(array)
+    value, made.value = made.value, NULL
+    return value
+
+
+cdef int _fill(Strings *strings, cnp.ndarray array) except -1:
+    if cnp.PyArray_TYPE(array) == cnp.NPY_UNICODE:
+        return _fill_from_unicode(strings, array)
+    if cnp.PyArray_TYPE(array) == cnp.NPY_OBJECT and cnp.PyArray_IS_C_CONTIGUOUS(array):
+        return _fill_from_objects(strings, array)
+    return _fill_from_list(strings, array.ravel().tolist(), 0)
+
+
+cdef int _fill_from_objects(Strings *strings, cnp.ndarray array) except -1:
+    cdef PyObject **items = <PyObject **>cnp.PyArray_DATA(array)
+    cdef size_t index
+    for index in range(<size_t>cnp.PyArray_SIZE(array)):
+        if items[index] == NULL or not _is_text(<object>items[index]):
+            # Making a text of it may run any code, which may change the array.
+            return _fill_from_list(strings, array.ravel().tolist(), index)
+        _put(strings, index, <object>items[index])
+    return 0
+
+
+cdef int _fill_from_list(Strings *strings, list items, size_t first) except -1:
+    """Fill from element `first` on: with anything but str and bytes as its str()."""
+    cdef size_t index
+    for index in range(first, <size_t>len(items)):
+        item = items[index]
+        _put(strings, index, item if _is_text(item) else str(item))
+    return 0
+
+
+cdef inline bint _is_text(object item):
+    return isinstance(item, (str, bytes))
+
+
+cdef int _fill_from_unicode(Strings *strings, cnp.ndarray array) except -1:
+    """Fill with texts of a fixed width, filled up with NULs, in UTF-32."""
+    cdef cnp.ndarray native = cnp.PyArray_FROM_OF(
+        array, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED
+    )
+    cdef const uint32_t *units = <const uint32_t *>cnp.PyArray_DATA(native)
+    cdef size_t width = cnp.PyArray_ITEMSIZE(native) // sizeof(uint32_t)
+    cdef size_t index, count
+    for index in range(<size_t>cnp.PyArray_SIZE(native)):
+        count = width
+        while count and units[count - 1] == 0:
+            count -= 1
+        if not _put_units(strings, index, units, count):
+            return _fill_from_list(strings, array.ravel().tolist(), index)   # says what is wrong
+        units += width
+    return 0
+
+
+cdef inline int _put(Strings *strings, size_t index, object text) except -1:
+    """Set an element: to a str as UTF-8, to bytes as they are."""
+    cdef Py_ssize_t size
+    cdef bint valid
+    if isinstance(text, bytes):
+        return _put_bytes(strings, index, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+    size = PyUnicode_GET_LENGTH(text)
+    if PyUnicode_IS_COMPACT_ASCII(text):
+        return _put_bytes(strings, index, <const char *>PyUnicode_DATA(text), size)
+    if PyUnicode_IS_COMPACT(text):
+        kind = PyUnicode_KIND(text)
+        if kind == 1:
+            valid = _put_units(strings, index, <const uint8_t *>PyUnicode_DATA(text), size)
+        elif kind == 2:
+            valid = _put_units(strings, index, <const uint16_t *>PyUnicode_DATA(text), size)
+        else:
+            valid = _put_units(strings, index, <const uint32_t *>PyUnicode_DATA(text), size)
+        if valid:
+            return 0
+    data = PyUnicode_AsUTF8AndSize(text, &size)   # of a subclass; or it says what is wrong
+    return _put_bytes(strings, index, data, size)
+
+
+cdef inline int _put_bytes(
+    Strings *strings, size_t index, const char *text, size_t size
+) except -1:
+    memcpy(_element(strings, index, size), text, size)
+    return 0
+
+
+cdef inline bint _put_units(
+    Strings *strings, size_t index, const Unit *units, size_t count
+) except -1:
+    """Set an element to `count` units. False: one is no character."""
+    cdef size_t size = encoded_size(units, count)
+    cdef char *element = _element(strings, index, size)
+    if size > count:
+        return encode(units, count, element)
+    narrow(units, count, element)
+    return True
+
+
+cdef inline char *_element(Strings *strings, size_t index, size_t size) except NULL:
+    """Give an element room for `size` bytes."""
+    cdef char *room = NULL
+    check(api.GetResizedStringTensorElementBuffer(strings.tensor, index, size, &room))
+    strings.written += size
+    strings.longest = max(strings.longest, size)
+    return room
+
+
+cdef cnp.ndarray string_array(ort.OrtValue *tensor, int rank, cnp.npy_intp *shape):
+    """Make an array of str from the texts of a tensor, or of a sparse tensor's values."""
+    cdef cnp.ndarray array = cnp.PyArray_SimpleNew(rank, shape, cnp.NPY_OBJECT)   # of NULLs
+    cdef size_t count = cnp.PyArray_SIZE(array)
+    cdef size_t length = 0
+    cdef size_t *offsets
+    cdef char *content
+    if count == 0:
+        return array
+    check(api.GetStringTensorDataLength(tensor, &length))
+    offsets = <size_t *>malloc((count + 1) * sizeof(size_t) + length)
+    if offsets == NULL:
+        raise MemoryError(f"{count} strings of {length} bytes")
+    content = <char *>(offsets + count + 1)
+    try:
+        check(api.GetStringTensorContent(tensor, content, length, offsets, count))
+        offsets[count] = length
+        _fill_strings(<PyObject **>cnp.PyArray_DATA(array), count, content, offsets)
+    finally:
+        free(offsets)
+    return array
+
+
+cdef int _fill_strings(
+    PyObject **items, size_t count, const char *content, const size_t *offsets
+) except -1:
+    """Set `items`, all NULL, to the strings that begin at `offsets`."""
+    cdef const uint8_t *begin
+    cdef size_t index
+    for index in range(count):
+        begin = <const uint8_t *>content + offsets[index]
+        text = _decoded(begin, offsets[index + 1] - offsets[index])
+        Py_INCREF(text)
+        items[index] = <PyObject *>text
+    return 0
+
+
+cdef inline object _decoded(const uint8_t *text, size_t size):
+    cdef uint8_t highest = 0
+    cdef size_t count
+    cdef bint valid
+    if is_ascii(text, size):
+        if size < 2:   # Python has one object for each string of one character
+            return PyUnicode_DecodeUTF8(<const char *>text, size, NULL)
+        made = PyUnicode_New(size, 0x7F)
+        memcpy(PyUnicode_DATA(made), text, size)
+        return made
+    count = character_count(text, size, &highest)
+    if count > 1:
+        made = PyUnicode_New(count, bound_of(highest))
+        kind = PyUnicode_KIND(made)
+        if kind == 1:
+            valid = decode(text, size, <uint8_t *>PyUnicode_DATA(made))
+        elif kind == 2:
+            valid = decode(text, size, <uint16_t *>PyUnicode_DATA(made))
+        else:
+            valid = decode(text, size, <uint32_t *>PyUnicode_DATA(made))
+        if valid:
+            return made
+    return PyUnicode_DecodeUTF8(<const char *>text, size, NULL)   # or it says what is wrong

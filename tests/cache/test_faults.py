@@ -1,0 +1,223 @@
+"""Sessions whose cache is killed, full, emptied or crowded: right outputs, and whole entries."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import models
+import numpy as np
+import pytest
+from support import ask_python, ortmmap_session, run_python
+
+import ortmmap
+from ortmmap.cache import folder as cache_folder
+from ortmmap.cache import store as cache
+from ortmmap.cache.lock import longest_wait
+from ortmmap.cache.store import Store
+
+WIDTH = 512
+FEED = {"h0": np.linspace(-1, 1, WIDTH, dtype="f4").reshape(1, WIDTH)}
+
+OPEN = """
+import json, os, sys, time, warnings
+import numpy as np
+import ortmmap
+warnings.simplefilter("error")
+options = ortmmap.SessionOptions()
+options.intra_op_num_threads = 1
+feed = {"h0": np.linspace(-1, 1, 512, dtype="f4").reshape(1, 512)}
+"""
+RUN = """
+session = ortmmap.Session(sys.argv[1], options, cache=sys.argv[2])
+output = session.run(None, feed)[0].tobytes().hex()
+memory = session.memory()
+print(json.dumps([output, memory.shared_blocks, memory.private_blocks]))
+"""
+# Dies at the so many-th time that it is about to touch something in the cache's folder.
+DIE = """
+seen = 0
+def die(event, arguments):
+    global seen
+    if any(isinstance(one, (str, bytes)) and sys.argv[2] in os.fsdecode(one) for one in arguments):
+        seen += 1
+        if seen == int(sys.argv[3]):
+            os.kill(os.getpid(), 9)
+sys.addaudithook(die)
+"""
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget earlier warnings: a process warns once."""
+    monkeypatch.setattr(cache_folder, "_warned", set())
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(models.weights(2, WIDTH))
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def expected(model) -> bytes:
+    return ortmmap_session(model).run(None, FEED)[0].tobytes()
+
+
+def opened(model: Path, folder: Path) -> ortmmap.Session:
+    options = ortmmap.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ortmmap.Session(model, options, cache=folder)
+
+
+def kinds(folder: Path) -> list[str]:
+    return sorted(entry.kind for entry in Store(str(folder)).entries())
+
+
+def entries(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {"CACHEDIR.TAG", "locks"}
+
+
+@pytest.mark.slow
+def test_a_builder_killed_at_any_moment_leaves_a_cache_that_the_next_one_fills(
+    model, tmp_path, expected, monkeypatch
+):
+    monkeypatch.setattr(cache, "YOUNG_SECONDS", 0)
+    kills, found = 0, set()
+    while True:
+        folder = tmp_path / f"killed-{kills}-cache"
+        done = run_python(OPEN + DIE + RUN, model, folder, kills + 1, check=False)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        kills += 1
+        if folder.exists():
+            found.add(tuple(sorted(name.partition("-")[0] for name in entries(folder))))
+        session = opened(model, folder)  # any warning is an error
+        assert session.run(None, FEED)[0].tobytes() == expected
+        assert session.memory().shared_blocks == 2
+        session.close()
+        Store(str(folder)).prune()
+        assert kinds(folder) == ["model", "pages"]
+        assert len(entries(folder)) == 2
+    assert json.loads(done.stdout)[1:] == [2, 0]
+    assert found >= {(), ("tmp",), ("model",), ("model", "tmp"), ("model", "pages")}
+    assert kills > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "warm"), [(50, False), (8, True)])
+def test_processes_that_open_at_once_all_answer_right_and_share(
+    model, folder, expected, count, warm
+):
+    if warm:
+        opened(model, folder).close()
+    before = entries(folder) if warm else set()
+    with ThreadPoolExecutor(count) as pool:
+        found = list(pool.map(lambda _: ask_python(OPEN + RUN, model, folder), range(count)))
+    assert found == [[expected.hex(), 2, 0]] * count
+    assert kinds(folder) == ["model", "pages"]
+    assert len(entries(folder)) == 2
+    assert not warm or entries(folder) == before
+
+
+@pytest.mark.parametrize("room", ["64k", "1m"])
+def test_a_full_disk_costs_the_cache_and_nothing_else(model, folder, expected, room):
+    """There is less room than the prepacked weights need."""
+    folder.mkdir(0o700)
+    size = ["-o", f"size={room},mode=700"]
+    try:
+        subprocess.run(["mount", "-t", "tmpfs", *size, "tmpfs", folder], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("only root may mount")
+    try:
+        with pytest.warns(ortmmap.CacheWarning) as caught:
+            session = opened(model, folder)
+        assert len(caught) == 1
+        assert session.run(None, FEED)[0].tobytes() == expected
+        assert session.memory().shared_blocks in (0, 2)  # those of this process's own file
+        assert not any(name.startswith(("tmp", "pages")) for name in entries(folder))
+        session.close()
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_live_session_outlives_its_entries(model, folder, expected):
+    opened(model, folder).close()
+    session = opened(model, folder)
+    assert Store(str(folder)).clear() > 0
+    assert session.run(None, FEED)[0].tobytes() == expected
+    again = opened(model, folder)
+    assert again.run(None, FEED)[0].tobytes() == expected
+    assert session.run(None, FEED)[0].tobytes() == expected
+    assert kinds(folder) == ["model", "pages"]
+
+
+def test_a_model_replaced_under_a_live_session_is_another(model, folder, expected):
+    session = opened(model, folder)
+    other = model.with_name("other.onnx")
+    other.write_bytes(models.weights(3, WIDTH))
+    (changed,) = ortmmap_session(other).run(None, FEED)
+    other.replace(model)
+    assert session.run(None, FEED)[0].tobytes() == expected
+    for _ in range(2):
+        later = opened(model, folder)
+        assert later.run(None, FEED)[0].tobytes() == changed.tobytes() != expected
+        assert later.memory().shared_blocks == 3
+    assert len(kinds(folder)) == 4
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_clock_that_goes_back_or_ahead_changes_nothing(model, folder, expected, years):
+    shifted = f"real = time.time\ntime.time = lambda: real() + {years * 31_557_600}\n"
+    moment = time.time() + years * 31_557_600
+    found = [expected.hex(), 2, 0]
+    assert ask_python(OPEN + RUN, model, folder) == found
+    made = entries(folder)
+    for name in made:  # as if they were made when the clock was wrong
+        os.utime(folder / name, (moment, moment))
+    assert ask_python(OPEN + shifted + RUN, model, folder) == found
+    assert ask_python(OPEN + RUN, model, folder) == found
+    assert entries(folder) == made
+
+
+def test_who_has_waited_long_enough_for_a_builder_goes_on_without(
+    model, folder, expected, monkeypatch
+):
+    code = """
+import sys
+from pathlib import Path
+from filelock import FileLock
+locks = [FileLock(path) for path in Path(sys.argv[1], "locks").iterdir()]
+for lock in locks:
+    lock.acquire()
+print("held", flush=True)
+sys.stdin.read()
+"""
+    opened(model, folder).close()
+    store = Store(str(folder))
+    store.clear()
+    builder = subprocess.Popen(
+        [sys.executable, "-c", code, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert builder.stdout.readline() == b"held\n"
+        monkeypatch.setenv("ORTMMAP_CACHE_WAIT", "0.2")
+        assert longest_wait() == 0.2
+        assert opened(model, folder).run(None, FEED)[0].tobytes() == expected
+        assert kinds(folder) == []
+    finally:
+        builder.kill()
+        builder.communicate()
+    opened(model, folder).close()
+    assert kinds(folder) == ["model", "pages"]
