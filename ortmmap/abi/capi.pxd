@@ -184,6 +184,6 @@ cdef extern from "ortmmap/capi.h" nogil:
 
     bint ortmmap_capi_usable(const ortmmap_capi *table)
 
-# Once Python.h is included, as it is in a Cython module.
+# Declared only after Python.h, which every Cython module includes.
 cdef extern from "ortmmap/capi.h":
     const ortmmap_capi *ortmmap_capi_import() except NULL
