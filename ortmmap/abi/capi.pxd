@@ -1,4 +1,4 @@
-"""The C API for embedders: its table of functions."""
+"""``capi.h``: the function table for embedders."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint32_t
