@@ -213,7 +213,7 @@ def pxd(functions: list[Function], types: Declarations) -> str:
 def _pxd_types(types: Declarations) -> Iterator[str]:
     for name, enum in types.enums.items():
         yield _pxd_block(f"{'ctypedef ' if enum.is_typedef else ''}enum {name}", enum.values)
-    # OrtApi is completed below, after what its functions take.
+    # OrtApi gets its members below, after the types that its functions use.
     opaque = [f"ctypedef struct {name}" for name in types.opaque if name != "OrtApi"]
     yield "\n".join(_pxd_block(head, ["pass"]) for head in opaque)
     yield "    ctypedef struct OrtApi"
@@ -244,7 +244,7 @@ def _pxd_pointer(name: str, signature: Signature) -> str:
     whole = head + ", ".join(arguments) + tail
     if len(whole) <= WIDTH - 8:
         return whole
-    # Only the spaces between arguments are places to break a line.
+    # Lines break between arguments only.
     text = ", ".join(argument.replace(" ", "\0") for argument in arguments)
     lines = textwrap.wrap(text, WIDTH - 12)
     return "\n".join([head, *(f"    {line}" for line in lines), tail]).replace("\0", " ")
