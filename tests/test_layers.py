@@ -31,7 +31,7 @@ LAYERS = (
 )
 
 MOST_LINES = {".py": 500, ".pyx": 500, ".pyi": 500, ".pxd": 500, ".h": 400, ".c": 500}
-GENERATED = {"ortmmap/abi/ort.pxd", "include/ortmmap/ort_abi.h"}
+GENERATED = {"ortmmap/abi/ort.pxd"}
 MOST_FILES = 12
 
 _CIMPORT = re.compile(r"^\s*from\s+(ortmmap[\w.]*)\s+(?:c?import)\s+\(?([^#\n)]*)", re.MULTILINE)

@@ -40,7 +40,8 @@ def test_the_sdist_has_the_sources_and_no_product_of_a_build(sdist):
         for path in PACKAGE.rglob(pattern):
             if "__pycache__" not in path.parts:
                 assert path.relative_to(REPOSITORY).as_posix() in names
-    assert "tests/test_packaging.py" in names
+    for name in ("tests/test_packaging.py", "tools/ort_api.txt", "tools/ort_abi.py"):
+        assert name in names
     wrong = re.compile(r"\.(so|o|pyc|pyd)$|__pycache__|(^|/)ortmmap/[^/]*\.c(pp)?$")
     assert [name for name in names if wrong.search(name)] == []
 

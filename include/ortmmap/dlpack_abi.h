@@ -1,4 +1,4 @@
-/* DLPack: how libraries hand tensors to each other; the structures of versions 0.x and 1.x.
+/* DLPack's structures for exchanging tensors between libraries, versions 0.x and 1.x.
  *
  * Our own declarations, after https://dmlc.github.io/dlpack/latest/c_api.html. */
 #ifndef ORTMMAP_DLPACK_ABI_H
@@ -10,8 +10,8 @@
 extern "C" {
 #endif
 
-/* The newest version whose structures these are. A reader accepts every minor version of a major
- * version that it knows. */
+/* The newest version with these structures. A reader that knows a major version accepts all of its
+ * minor versions. */
 #define ORTMMAP_DLPACK_MAJOR 1
 #define ORTMMAP_DLPACK_MINOR 1
 
@@ -44,7 +44,7 @@ typedef struct ortmmap_dl_type {
   uint16_t lanes;
 } ortmmap_dl_type;
 
-/* `strides` counts elements; NULL says that the tensor is compact, in C order. */
+/* `strides` are in elements; NULL means that the tensor is compact and in C order. */
 typedef struct ortmmap_dl_tensor {
   void *data;
   ortmmap_dl_device device;
@@ -55,14 +55,14 @@ typedef struct ortmmap_dl_tensor {
   uint64_t byte_offset;
 } ortmmap_dl_tensor;
 
-/* In a capsule named "dltensor". */
+/* The content of a capsule named "dltensor". */
 typedef struct ortmmap_dl_managed {
   ortmmap_dl_tensor tensor;
   void *context;
   void (*deleter)(struct ortmmap_dl_managed *self);
 } ortmmap_dl_managed;
 
-/* In a capsule named "dltensor_versioned". */
+/* The content of a capsule named "dltensor_versioned". */
 typedef struct ortmmap_dl_versioned {
   uint32_t major;
   uint32_t minor;

@@ -1,5 +1,5 @@
-/* A shared library, opened by path. It is never closed: ORT's threads run code inside it until the
- * process ends. */
+/* A shared library, opened by path. It is never closed, since ONNX Runtime's threads run its code
+ * until the process ends. */
 #ifndef ORTMMAP_LIBRARY_H
 #define ORTMMAP_LIBRARY_H
 
@@ -16,6 +16,7 @@
 #endif
 #include <windows.h>
 
+/* Writes the system's text for an error code to `error`. */
 static inline void ortmmap_library_describe(DWORD code, char *error, size_t error_size) {
   wchar_t wide[512];
   char utf8[3 * 512];
@@ -32,7 +33,7 @@ static inline void ortmmap_library_describe(DWORD code, char *error, size_t erro
   snprintf(error, error_size, "%s", utf8);
 }
 
-/* `path` is absolute, so that the library's own folder is searched for what it needs. */
+/* `path` must be absolute; the library's own dependencies are then searched in its folder. */
 static inline void *ortmmap_library_open(const ortmmap_path_char *path, char *error,
                                          size_t error_size) {
   HMODULE library = LoadLibraryExW(path, NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
@@ -49,7 +50,7 @@ static inline void *ortmmap_library_symbol(void *library, const char *name) {
 
 #include <dlfcn.h>
 
-/* RTLD_LOCAL: onnxruntime's Python module carries a second copy, and the two must not mix. */
+/* RTLD_LOCAL keeps its symbols apart from those of the copy inside onnxruntime's Python module. */
 static inline void *ortmmap_library_open(const ortmmap_path_char *path, char *error,
                                          size_t error_size) {
   void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);

@@ -1,4 +1,4 @@
-/* The character of a path: bytes on POSIX, UTF-16 on Windows. */
+/* The character type of paths: bytes on POSIX, UTF-16 units on Windows. */
 #ifndef ORTMMAP_PATH_CHAR_H
 #define ORTMMAP_PATH_CHAR_H
 

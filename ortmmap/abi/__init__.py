@@ -1,1 +1,1 @@
-"""Declarations of foreign C: ONNX Runtime's API, DLPack, and the headers in ``include/``."""
+"""Declarations of C for Cython: ONNX Runtime's API, DLPack, and the headers in ``include/``."""

@@ -1,4 +1,4 @@
-"""The C API for embedders: its table of functions."""
+"""``capi.h``: the function table for embedders."""
 
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint32_t
@@ -184,6 +184,6 @@ cdef extern from "ortmmap/capi.h" nogil:
 
     bint ortmmap_capi_usable(const ortmmap_capi *table)
 
-# Once Python.h is included, as it is in a Cython module.
+# Declared only after Python.h, which every Cython module includes.
 cdef extern from "ortmmap/capi.h":
     const ortmmap_capi *ortmmap_capi_import() except NULL

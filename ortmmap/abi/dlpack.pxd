@@ -1,4 +1,4 @@
-"""DLPack's structures."""
+"""``dlpack_abi.h``: the structures of DLPack."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 

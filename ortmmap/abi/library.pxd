@@ -1,4 +1,4 @@
-"""A shared library, opened without making its symbols global."""
+"""``library.h``: a shared library whose symbols stay local."""
 
 from ortmmap.abi.mapping cimport ortmmap_path_char
 

@@ -1,4 +1,4 @@
-"""A file as read-only memory."""
+"""``mapping.h``: a file as read-only memory."""
 
 from libc.stdint cimport int64_t, uint64_t
 

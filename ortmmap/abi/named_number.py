@@ -1,4 +1,4 @@
-"""The base class of enumerations that mirror ONNX Runtime's."""
+"""The base class of enumerations that mirror those of ONNX Runtime."""
 
 from enum import Enum, IntEnum
 
@@ -6,7 +6,7 @@ __all__ = ["NamedNumber"]
 
 
 class NamedNumber(IntEnum):
-    """An integer that is written by its name, as onnxruntime's enums are."""
+    """An integer whose `str` is its name, as in onnxruntime's enumerations."""
 
     __str__ = Enum.__str__
     __format__ = Enum.__format__

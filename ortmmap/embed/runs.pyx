@@ -9,7 +9,14 @@ from libc.string cimport memcpy, strcmp
 
 from ortmmap.embed.errors cimport fail, fail_argument, fail_file, fail_status, succeed
 from ortmmap.session.open_session cimport CHANGED, FORKED, USABLE, OpenSession, Use
-from ortmmap.runtime.library cimport allocator, api, api_24, cpu_memory, default_run_options, forks
+from ortmmap.runtime.library cimport (
+    allocator,
+    api,
+    cpu_memory,
+    default_run_options,
+    forks,
+    newer_api,
+)
 from ortmmap.values.element_types cimport bits_of
 from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_set
 from ortmmap.abi.capi cimport (
@@ -447,8 +454,8 @@ cdef int describe(
     cdef ort.ONNXTensorElementDataType element_type = ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED
     cdef ort.OrtStatus *status
     output.shape, output.rank = NULL, 0
-    if api_24 != NULL:
-        status = api_24.GetTensorElementTypeAndShapeDataReference(
+    if newer_api.GetTensorElementTypeAndShapeDataReference != NULL:
+        status = newer_api.GetTensorElementTypeAndShapeDataReference(
             value, &element_type, &output.shape, &output.rank
         )
     else:
@@ -485,7 +492,7 @@ cdef ort.OrtStatus *copy_shape(
 
 
 cdef inline void forget_shape(ortmmap_output *output) noexcept nogil:
-    if api_24 == NULL:
+    if newer_api.GetTensorElementTypeAndShapeDataReference == NULL:
         free(<void *>output.shape)
     output.shape = NULL
 

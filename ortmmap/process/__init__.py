@@ -1,1 +1,1 @@
-"""State that a process has once: counters, forks, guards of model files, the SIGBUS handler."""
+"""State that a process has once: forks, the SIGBUS handler, guards of model files, the GIL."""

@@ -1,4 +1,4 @@
-/* A number that several threads change at once; every call is a full fence. */
+/* A counter that several threads change at once; every call is a full fence. */
 #ifndef ORTMMAP_ATOMIC_COUNT_H
 #define ORTMMAP_ATOMIC_COUNT_H
 
@@ -21,12 +21,12 @@ static inline long ortmmap_count_get(const ortmmap_count *count) { return *count
 
 typedef long ortmmap_count;
 
-/* Returns the sum. */
+/* Returns the new value. */
 static inline long ortmmap_count_add(ortmmap_count *count, long more) {
   return __atomic_add_fetch(count, more, __ATOMIC_SEQ_CST);
 }
 
-/* Returns what was there before. */
+/* Returns the previous value. */
 static inline long ortmmap_count_set(ortmmap_count *count, long value) {
   return __atomic_exchange_n(count, value, __ATOMIC_SEQ_CST);
 }

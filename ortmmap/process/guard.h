@@ -1,24 +1,26 @@
-/* What uses a model's files, and whether one of them was found truncated meanwhile.
+/* The guard of a model's files: its users, and a mark set when a file is found truncated.
  *
- * Reading a mapped page that the file no longer has is a SIGBUS. While a guard has users, such a
- * fault in one of its files is answered with zeros, and the guard is marked (sigbus.h). Whoever
- * leaves a marked guard throws away what was computed. */
-#ifndef ORTMMAP_MODEL_GUARD_H
-#define ORTMMAP_MODEL_GUARD_H
+ * Reading a mapped page beyond the end of its file raises SIGBUS. While a guard has users, sigbus.h
+ * answers such a fault in one of its files with zeros and marks the guard. A call that finds its
+ * guard marked discards its results and raises ModelChangedError. */
+#ifndef ORTMMAP_GUARD_H
+#define ORTMMAP_GUARD_H
 
 #include "process/atomic_count.h"
 
 #include <stddef.h>
 
-/* All but the counts changes under the interpreter lock, and not while another thread is a user. */
+/* The members after the counts are written under the interpreter lock, while no other thread is a
+ * user. */
 typedef struct ortmmap_guard {
-  ortmmap_count users;       /* runs and creations under way */
-  ortmmap_count changed;     /* 1 once a file was found truncated */
-  const unsigned char *data; /* the model itself, however it is mapped */
+  ortmmap_count users;       /* runs and creations in progress */
+  ortmmap_count changed;     /* the mark: 1 once a file was found truncated */
+  const unsigned char *data; /* the mapped model */
   size_t size;
-  const char *files; /* names of others, mapped privately: a NUL after each, two at the end */
+  const char
+      *files; /* paths of privately mapped files: a NUL after each, a second NUL at the end */
   int taken;
-  struct ortmmap_guard *next; /* set once: a guard is never freed, but taken again */
+  struct ortmmap_guard *next; /* written once: guards are reused and never freed */
 } ortmmap_guard;
 
-#endif /* ORTMMAP_MODEL_GUARD_H */
+#endif /* ORTMMAP_GUARD_H */

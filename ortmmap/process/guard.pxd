@@ -1,7 +1,7 @@
-"""A number that several threads change at once; the guard of a model's files."""
+"""The guard of a model's files, and the counter that several threads change at once."""
 
 cdef extern from "process/atomic_count.h" nogil:
-    ctypedef long ortmmap_count   # only the functions below touch it
+    ctypedef long ortmmap_count   # read and written by the functions below only
     long ortmmap_count_add(ortmmap_count *count, long more)
     long ortmmap_count_set(ortmmap_count *count, long value)
     long ortmmap_count_get(const ortmmap_count *count)

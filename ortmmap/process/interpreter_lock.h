@@ -1,9 +1,10 @@
-/* The interpreter lock, taken from any thread for as long as there is an interpreter.
+/* The interpreter lock, acquired from any thread until the interpreter finalizes.
  *
- * A thread that waits for the lock while Python finalizes is ended or hung by it. So whoever does
- * not hold the lock is counted before it waits, and turned away once the end has begun; the end
- * (an atexit function) waits for those that were counted. Not for embedders: one module of a
- * process has these two numbers. */
+ * Python ends or hangs a thread that waits for the lock while it finalizes. So a thread that does
+ * not hold the lock is counted before it waits, and refused once finalization has begun; an atexit
+ * function waits for the counted threads.
+ *
+ * One translation unit of a process includes this header, which defines the process's counters. */
 #ifndef ORTMMAP_INTERPRETER_LOCK_H
 #define ORTMMAP_INTERPRETER_LOCK_H
 
@@ -18,13 +19,14 @@
 typedef struct ortmmap_interpreter_lock {
   PyGILState_STATE state;
   int counted;
-  PyObject *type, *value, *traceback; /* an exception that the caller has set meanwhile */
+  PyObject *type, *value, *traceback; /* the exception that the calling thread has set */
 } ortmmap_interpreter_lock;
 
-static ortmmap_count ortmmap_interpreter_users; /* threads that wait for the lock, or hold it */
+/* Counted threads: they wait for the lock or hold it. */
+static ortmmap_count ortmmap_interpreter_users;
 static ortmmap_count ortmmap_interpreter_ended;
 
-/* Not PyGILState_Check, which answers "yes" to everyone once there was a sub-interpreter. */
+/* PyGILState_Check would not do: it returns 1 in every thread once a sub-interpreter existed. */
 static int ortmmap_interpreter_lock_held(void) {
   PyThreadState *own = PyGILState_GetThisThreadState();
   return own != NULL && own == _PyThreadState_UncheckedGet();
@@ -48,7 +50,7 @@ static void ortmmap_exception_restore(ortmmap_interpreter_lock *lock) {
 }
 #endif
 
-/* Takes the lock, whether the caller has it or not; false once the interpreter has ended. */
+/* Acquires the lock, also if the thread holds it already. Returns 0 once finalization has begun. */
 static int ortmmap_interpreter_lock_take(ortmmap_interpreter_lock *lock) {
   lock->counted = !ortmmap_interpreter_lock_held();
   if (lock->counted) {
@@ -70,18 +72,18 @@ static void ortmmap_interpreter_lock_give(ortmmap_interpreter_lock *lock) {
     ortmmap_count_add(&ortmmap_interpreter_users, -1);
 }
 
-/* Turns away whoever comes from now on, and says how many are still to be waited for. */
+/* Refuses threads from now on, and returns how many counted ones are left. */
 static long ortmmap_interpreter_end(void) {
   ortmmap_count_set(&ortmmap_interpreter_ended, 1);
   return ortmmap_count_get(&ortmmap_interpreter_users);
 }
 
-/* In the child of a fork, which has none of its parent's other threads. */
+/* Runs in the child of a fork, where the counted threads do not exist. */
 static void ortmmap_interpreter_forget_users(void) {
   ortmmap_count_set(&ortmmap_interpreter_users, 0);
 }
 
-/* Once in a process; returns 0 or an errno. */
+/* Called once in a process. Returns 0 or an errno. */
 static int ortmmap_interpreter_watch_forks(void) {
 #ifdef _WIN32
   (void)ortmmap_interpreter_forget_users;

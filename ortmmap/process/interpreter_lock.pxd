@@ -1,4 +1,4 @@
-"""The interpreter lock, taken from any thread for as long as there is an interpreter."""
+"""The interpreter lock, acquired from any thread until the interpreter finalizes."""
 
 cdef extern from "process/interpreter_lock.h" nogil:
     ctypedef struct ortmmap_interpreter_lock:

@@ -1,6 +1,7 @@
-/* A SIGBUS in a guarded file becomes zeros and a mark (model_guard.h); any other goes to the
- * handler that was there before. One translation unit of a process includes this: it holds the
- * process's one list of guards. */
+/* The SIGBUS handler: a fault in a guarded file (guard.h) is answered with zeros and marks the
+ * guard; any other is passed on to the previous handler.
+ *
+ * One translation unit of a process includes this header, which defines the list of guards. */
 #ifndef ORTMMAP_SIGBUS_H
 #define ORTMMAP_SIGBUS_H
 
@@ -8,10 +9,10 @@
 
 #include <stdlib.h>
 
-/* Adding and taking happens under the interpreter lock; the handler only walks the list. */
+/* Guards are added, taken and given back under the interpreter lock; the handler only reads. */
 static ortmmap_guard *ortmmap_guards;
 
-/* A guard that nobody has, without users; NULL where memory is out. */
+/* Returns an unused guard, a new one if there is none; NULL if memory is exhausted. */
 static inline ortmmap_guard *ortmmap_guard_take(void) {
   ortmmap_guard *guard;
   for (guard = ortmmap_guards; guard != NULL; guard = guard->next)
@@ -28,7 +29,7 @@ static inline ortmmap_guard *ortmmap_guard_take(void) {
   return guard;
 }
 
-/* Gives a guard back that has no users, or only those of the process before a fork. */
+/* Gives back a guard. Its users are zero, or threads that a fork left behind in the parent. */
 static inline void ortmmap_guard_give(ortmmap_guard *guard) {
   ortmmap_count_set(&guard->users, 0);
   ortmmap_count_set(&guard->changed, 0);
@@ -53,15 +54,15 @@ static inline int ortmmap_sigbus_install(void) { return 0; }
 #include <sys/mman.h>
 #include <unistd.h>
 
-static struct sigaction ortmmap_sigbus_before;
-static atomic_flag ortmmap_sigbus_passing = ATOMIC_FLAG_INIT;
+static struct sigaction ortmmap_sigbus_previous;
+static atomic_flag ortmmap_sigbus_passing = ATOMIC_FLAG_INIT; /* the previous handler is running */
 static size_t ortmmap_sigbus_page;
 
-/* A mapping, as a line of /proc/self/maps tells it. */
+/* A mapping: a line of /proc/self/maps. */
 typedef struct ortmmap_maps_line {
   uintptr_t first, end;
   int is_private;
-  uint64_t path; /* its hash: a path may be longer than a signal's stack; 0 where there is none */
+  uint64_t path; /* a hash, since a path may not fit on a signal stack; 0: no path */
 } ortmmap_maps_line;
 
 /* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
@@ -69,12 +70,12 @@ static inline uint64_t ortmmap_hash_byte(uint64_t hash, char byte) {
   return (hash ^ (unsigned char)byte) * 0x100000001b3u;
 }
 
-#define ORTMMAP_HASH_OF_NOTHING 0xcbf29ce484222325u
+#define ORTMMAP_HASH_OF_EMPTY 0xcbf29ce484222325u
 
-/* Hashes a path as /proc/self/maps writes it: a newline there is \012. */
+/* Hashes a path in the spelling of /proc/self/maps, where a newline is \012. */
 static inline uint64_t ortmmap_hash_path(const char *path) {
   static const char newline[] = "\\012";
-  uint64_t hash = ORTMMAP_HASH_OF_NOTHING;
+  uint64_t hash = ORTMMAP_HASH_OF_EMPTY;
   const char *escaped;
   for (; *path != '\0'; path++) {
     if (*path != '\n')
@@ -99,21 +100,21 @@ static inline const char *ortmmap_read_hex(const char *text, uintptr_t *number) 
   }
 }
 
-/* Reads "first-end rwxp offset device inode   ", what a line has before the path. */
+/* Parses the part of a line before the path: "first-end rwxp offset device inode   ". */
 static inline void ortmmap_parse_maps_line(const char *text, ortmmap_maps_line *line) {
   const char *rest = ortmmap_read_hex(text, &line->first);
   rest = ortmmap_read_hex(rest + (*rest == '-'), &line->end);
   line->is_private = strlen(rest) > 5 && rest[4] == 'p';
 }
 
-/* Reads the lines of /proc/self/maps byte by byte. */
+/* State of reading /proc/self/maps byte by byte. */
 typedef struct ortmmap_maps_reader {
-  char text[128]; /* of a line, before the path */
+  char text[128]; /* the current line before its path */
   size_t length;
   uint64_t path;
 } ortmmap_maps_reader;
 
-/* Takes a byte; 1 where it ends a line, which `line` then has. */
+/* Reads one byte. Returns 1 if it completes a line, which is then in `line`. */
 static inline int ortmmap_maps_take(ortmmap_maps_reader *reader, char byte,
                                     ortmmap_maps_line *line) {
   if (byte == '\n') {
@@ -125,7 +126,7 @@ static inline int ortmmap_maps_take(ortmmap_maps_reader *reader, char byte,
     return 1;
   }
   if (byte == '/' && reader->path == 0)
-    reader->path = ORTMMAP_HASH_OF_NOTHING;
+    reader->path = ORTMMAP_HASH_OF_EMPTY;
   if (reader->path != 0)
     reader->path = ortmmap_hash_byte(reader->path, byte);
   else if (reader->length < sizeof reader->text - 1)
@@ -133,7 +134,7 @@ static inline int ortmmap_maps_take(ortmmap_maps_reader *reader, char byte,
   return 0;
 }
 
-/* Finds the mapping that an address lies in. Calls what a signal handler may, and no more. */
+/* Finds the mapping that contains an address. Async-signal-safe. */
 static inline int ortmmap_find_mapping(uintptr_t address, ortmmap_maps_line *found) {
   ortmmap_maps_reader reader = {"", 0, 0};
   char chunk[512];
@@ -171,14 +172,14 @@ static inline int ortmmap_guards_file(const ortmmap_guard *guard, uint64_t path)
   return 0;
 }
 
-/* Puts zeros from the page of `address` to the mapping's end, all of which the file has lost. */
+/* Maps zeros from the page of `address` to `end`: the file has lost all of these pages. */
 static inline int ortmmap_put_zeros(uintptr_t address, uintptr_t end) {
   uintptr_t page = address - address % ortmmap_sigbus_page;
   return mmap((void *)page, end - page, PROT_READ | PROT_WRITE,
               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
-/* Where the part of a guarded mapping that begins at `address` ends; 0 where the guard has none. */
+/* Returns the end of the guarded mapping that contains `address`; 0 if the guard has none. */
 static inline uintptr_t ortmmap_guarded_end(const ortmmap_guard *guard, uintptr_t address,
                                             const ortmmap_maps_line *mapping) {
   if (address - (uintptr_t)guard->data < guard->size)
@@ -186,18 +187,18 @@ static inline uintptr_t ortmmap_guarded_end(const ortmmap_guard *guard, uintptr_
   return mapping->is_private && ortmmap_guards_file(guard, mapping->path) ? mapping->end : 0;
 }
 
-/* Marks whatever uses the file that an address is mapped from, and puts zeros there. */
+/* Marks the guards in use whose file `address` is mapped from, and maps zeros there. */
 static inline int ortmmap_answer_fault(uintptr_t address) {
   ortmmap_guard *guard;
   ortmmap_maps_line mapping = {0, 0, 0, 0};
   uintptr_t end, longest = 0;
-  int others = 0;
+  int any_marked = 0;
   if (!ortmmap_find_mapping(address, &mapping))
     mapping.is_private = 0;
   for (guard = ortmmap_guards; guard != NULL; guard = guard->next) {
     if (ortmmap_count_get(&guard->users) <= 0)
       continue;
-    others |= ortmmap_count_get(&guard->changed) != 0;
+    any_marked |= ortmmap_count_get(&guard->changed) != 0;
     end = ortmmap_guarded_end(guard, address, &mapping);
     if (end == 0)
       continue;
@@ -207,53 +208,53 @@ static inline int ortmmap_answer_fault(uintptr_t address) {
   }
   if (longest != 0)
     return ortmmap_put_zeros(address, longest);
-  /* No file any more: another thread was quicker to put zeros there. */
-  return others && mapping.is_private && mapping.path == 0;
+  /* An anonymous mapping: another thread has answered a fault in these pages already. */
+  return any_marked && mapping.is_private && mapping.path == 0;
 }
 
-/* Does what would have been done without us. */
+/* Passes a signal on to the handler that was installed before this one. */
 static inline void ortmmap_sigbus_pass_on(int signal_number, siginfo_t *info, void *context) {
   struct sigaction fallback;
   sigset_t pending;
-  int sent = info->si_code <= 0; /* by kill() or raise(); there is no access to repeat */
-  if (ortmmap_sigbus_before.sa_handler == SIG_IGN && sent)
+  int sent = info->si_code <= 0; /* by kill() or raise(), not by a memory access */
+  if (ortmmap_sigbus_previous.sa_handler == SIG_IGN && sent)
     return;
-  if (ortmmap_sigbus_before.sa_handler == SIG_DFL || ortmmap_sigbus_before.sa_handler == SIG_IGN ||
-      atomic_flag_test_and_set(&ortmmap_sigbus_passing)) { /* it came back to us */
+  if (ortmmap_sigbus_previous.sa_handler == SIG_DFL ||
+      ortmmap_sigbus_previous.sa_handler == SIG_IGN ||
+      atomic_flag_test_and_set(&ortmmap_sigbus_passing)) { /* or it passed the signal back */
     memset(&fallback, 0, sizeof fallback);
     fallback.sa_handler = SIG_DFL;
     sigaction(signal_number, &fallback, NULL);
     if (sent)
       raise(signal_number);
-    return; /* to the access, which fails again */
+    return; /* the memory access is repeated, and fails under the default action */
   }
-  if (ortmmap_sigbus_before.sa_flags & SA_SIGINFO)
-    ortmmap_sigbus_before.sa_sigaction(signal_number, info, context);
+  if (ortmmap_sigbus_previous.sa_flags & SA_SIGINFO)
+    ortmmap_sigbus_previous.sa_sigaction(signal_number, info, context);
   else
-    ortmmap_sigbus_before.sa_handler(signal_number);
-  /* faulthandler puts back whoever was there before it, which may be us, and raises again. */
+    ortmmap_sigbus_previous.sa_handler(signal_number);
+  /* faulthandler reinstalls its predecessor, which may be this handler, and raises again. */
   if (sigpending(&pending) != 0 || !sigismember(&pending, signal_number))
     atomic_flag_clear(&ortmmap_sigbus_passing);
 }
 
 static inline void ortmmap_on_sigbus(int signal_number, siginfo_t *info, void *context) {
   int error = errno;
-  /* BUS_ADRERR: no such page in the file. Others tell of broken memory or of misaligned accesses.
-   */
+  /* BUS_ADRERR: the file has no such page. Other codes mean bad memory or a misaligned access. */
   if (info->si_code != BUS_ADRERR || !ortmmap_answer_fault((uintptr_t)info->si_addr))
     ortmmap_sigbus_pass_on(signal_number, info, context);
   errno = error;
 }
 
-/* Puts our handler before the one that is there, if that is not ours. Returns 0 or an errno. */
+/* Installs the handler in front of the current one, unless it is current. Returns 0 or an errno. */
 static inline int ortmmap_sigbus_install(void) {
-  struct sigaction now, ours;
-  if (sigaction(SIGBUS, NULL, &now) != 0)
+  struct sigaction current, ours;
+  if (sigaction(SIGBUS, NULL, &current) != 0)
     return errno;
-  if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == ortmmap_on_sigbus)
+  if ((current.sa_flags & SA_SIGINFO) && current.sa_sigaction == ortmmap_on_sigbus)
     return 0;
   ortmmap_sigbus_page = (size_t)sysconf(_SC_PAGESIZE);
-  ortmmap_sigbus_before = now;
+  ortmmap_sigbus_previous = current;
   memset(&ours, 0, sizeof ours);
   ours.sa_sigaction = ortmmap_on_sigbus;
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;

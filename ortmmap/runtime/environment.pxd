@@ -1,4 +1,4 @@
-"""What is set, or asked, for the whole process."""
+"""Functions of ONNX Runtime's environment."""
 
 cimport ortmmap.abi.ort as ort
 

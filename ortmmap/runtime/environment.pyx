@@ -1,7 +1,6 @@
-"""What is set, or asked, for the whole process: log level, telemetry, execution provider libraries.
+"""Functions of ONNX Runtime's environment: log level, telemetry, execution provider libraries.
 
-These are functions of ONNX Runtime's environment, which exists once in a process; the library is
-opened at the first of them if no session was created before.
+A process has one environment. Each of these functions opens the library if no session has done so.
 """
 
 from ortmmap.runtime.library cimport api, check, env, load, native_path
@@ -10,17 +9,17 @@ from ortmmap.errors import InvalidArgument
 
 
 def set_default_logger_severity(int severity) -> None:
-    """Set the level of texts that are logged where a session or a run says nothing else.
+    """Set the log level of sessions and runs that do not set one themselves.
 
     Parameters
     ----------
     severity : int
-        0 verbose, 1 info, 2 warning (at the start), 3 error, 4 fatal.
+        0 verbose, 1 info, 2 warning (the initial level), 3 error, 4 fatal.
 
     Raises
     ------
     RuntimeError
-        Where it is none of these.
+        If `severity` is none of these.
     """
     if not 0 <= severity <= 4:
         raise RuntimeError(
@@ -31,7 +30,7 @@ def set_default_logger_severity(int severity) -> None:
 
 
 def enable_telemetry_events() -> None:
-    """Let ONNX Runtime collect telemetry, where the platform and the build have any."""
+    """Let ONNX Runtime collect telemetry, on platforms and in builds that have it."""
     load()
     check(api.EnableTelemetryEvents(env))
 
@@ -43,20 +42,20 @@ def disable_telemetry_events() -> None:
 
 
 def register_execution_provider_library(registration_name, library_path) -> None:
-    """Load a library of execution providers (a plugin).
+    """Load a plugin library of execution providers.
 
     Parameters
     ----------
     registration_name : str
-        What `unregister_execution_provider_library` will call it.
+        The name to unregister the library by.
     library_path : str or os.PathLike
 
     Raises
     ------
     Fail
-        Where it is no such library, or the name is taken.
+        If the file is no such library, or the name is taken.
     """
-    cdef bytes name = _name(registration_name)
+    cdef bytes name = _encode_name(registration_name)
     cdef bytes encoded = native_path(library_path)
     cdef const char *key = name
     cdef const ort.ORTCHAR_T *path = <const ort.ORTCHAR_T *><const char *>encoded
@@ -66,14 +65,14 @@ def register_execution_provider_library(registration_name, library_path) -> None
 
 
 def unregister_execution_provider_library(registration_name) -> None:
-    """Unload a library of execution providers; no session may be using them.
+    """Unload a library of execution providers, which no session may be using.
 
     Raises
     ------
     Fail
-        Where no library was registered by that name.
+        If no library is registered by that name.
     """
-    cdef bytes name = _name(registration_name)
+    cdef bytes name = _encode_name(registration_name)
     cdef const char *key = name
     load()
     with nogil:
@@ -81,7 +80,7 @@ def unregister_execution_provider_library(registration_name) -> None:
 
 
 def get_ep_devices() -> list:
-    """Return the devices that execution providers, built in and plugged in, can use."""
+    """Return the devices that execution providers, built in or registered, can use."""
     cdef const ort.OrtEpDevice *const *devices = NULL
     cdef size_t count = 0
     cdef size_t index
@@ -91,7 +90,7 @@ def get_ep_devices() -> list:
 
 
 cdef const ort.OrtEpDevice *native_ep_device(object device) except NULL:
-    """Give ONNX Runtime's own of a device that get_ep_devices() told of."""
+    """Return ONNX Runtime's object of a device that get_ep_devices() returned."""
     cdef const ort.OrtEpDevice *const *devices = NULL
     cdef size_t count = 0
     cdef size_t index
@@ -103,6 +102,7 @@ cdef const ort.OrtEpDevice *native_ep_device(object device) except NULL:
 
 
 cdef object ep_device(const ort.OrtEpDevice *device):
+    """Return the `OrtEpDevice` that describes a device."""
     from ortmmap.runtime.ep_devices import OrtEpDevice
 
     return OrtEpDevice(
@@ -127,6 +127,7 @@ cdef object _hardware_device(const ort.OrtHardwareDevice *device):
 
 
 cdef dict pairs_of(const ort.OrtKeyValuePairs *pairs):
+    """Return key-value pairs as a dict of str; NULL as an empty one."""
     cdef const char *const *keys = NULL
     cdef const char *const *values = NULL
     cdef size_t count = 0
@@ -141,7 +142,7 @@ cdef str _text(const char *text):
     return "" if text == NULL else text.decode("utf-8", "replace")
 
 
-cdef bytes _name(object name):
+cdef bytes _encode_name(object name):
     if not isinstance(name, str):
         raise TypeError(f"registration_name should be a str, not {type(name).__name__}")
     return name.encode()

@@ -1,6 +1,6 @@
-"""What an execution provider runs on, as ONNX Runtime found it.
+"""The devices that execution providers run on.
 
-Imported when first asked for: making these classes takes a tenth of importing ortmmap.
+Imported at first use: making these classes would take a tenth of the time of importing ortmmap.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ __all__ = [
 
 
 class OrtHardwareDeviceType(NamedNumber):
-    """What kind of hardware a device is."""
+    """A kind of hardware."""
 
     CPU = 0
     GPU = 1
@@ -24,7 +24,7 @@ class OrtHardwareDeviceType(NamedNumber):
 
 
 class OrtExecutionProviderDevicePolicy(NamedNumber):
-    """By what ONNX Runtime selects execution providers itself."""
+    """A policy by which ONNX Runtime selects execution providers."""
 
     DEFAULT = 0
     PREFER_CPU = 1
@@ -36,7 +36,7 @@ class OrtExecutionProviderDevicePolicy(NamedNumber):
 
 
 class OrtHardwareDevice(NamedTuple):
-    """A device of the machine, as ONNX Runtime found it."""
+    """A device of the machine, as ONNX Runtime describes it."""
 
     type: OrtHardwareDeviceType
     vendor: str
@@ -46,7 +46,7 @@ class OrtHardwareDevice(NamedTuple):
 
 
 class OrtEpDevice(NamedTuple):
-    """An execution provider together with a device that it can use."""
+    """An execution provider and a device that it can use."""
 
     ep_name: str
     ep_vendor: str
@@ -56,12 +56,12 @@ class OrtEpDevice(NamedTuple):
 
     @staticmethod
     def of(device: object) -> "OrtEpDevice":
-        """Return `device` itself, or onnxruntime's as one of ours.
+        """Return `device`, converted if it is onnxruntime's.
 
         Raises
         ------
         TypeError
-            Where it is neither.
+            If it is neither an `OrtEpDevice` nor onnxruntime's class of that name.
         """
         if isinstance(device, OrtEpDevice):
             return device

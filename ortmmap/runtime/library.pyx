@@ -1,7 +1,7 @@
-"""Finds and opens ONNX Runtime's shared library; holds its function table and the environment.
+"""ONNX Runtime's shared library: found, opened, its function table and environment.
 
-Nothing is opened at import: load() does it at first use. The library stays open, and the one
-environment alive, until the process ends.
+Importing opens nothing: load() opens the library at first use. The library and the one environment
+stay until the process ends.
 """
 
 import os
@@ -10,25 +10,25 @@ from _thread import allocate_lock
 
 from ortmmap.abi.library cimport ortmmap_library_open, ortmmap_library_symbol
 from ortmmap.abi.mapping cimport ortmmap_path_char
+from ortmmap.process.fork cimport (
+    ortmmap_fork_hold,
+    ortmmap_fork_let,
+    ortmmap_fork_lock,
+    ortmmap_fork_watch,
+)
 
 from ortmmap.errors import LibraryError, from_status
-
-cdef extern from "process/fork.h" nogil:
-    int ortmmap_fork_watch(int *forks)
-    void ortmmap_fork_lock(void (*lock)() noexcept nogil, void (*unlock)() noexcept nogil)
-    void ortmmap_fork_hold()
-    void ortmmap_fork_let()
 
 ctypedef const ort.OrtApiBase *(*GetApiBase)() noexcept nogil
 
 LIBRARY_VARIABLE = "ORTMMAP_ONNXRUNTIME"
-LEAST_VERSION = "1.23"
-# onnxruntime 1.32's telemetry has a thread, which exit() waits for: in the child of a fork, where
-# no thread but the forking one is, for ever. "0" lets it be.
-NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+LEAST_VERSION = f"1.{ort.ORTMMAP_ORT_API_VERSION}"
+# exit() waits for the thread of onnxruntime 1.32's telemetry. In the child of a fork, which does
+# not have that thread, it waits for ever. A value that the user has set is respected.
+TELEMETRY_VARIABLE = "ORT_DISABLE_TELEMETRY"
 INSTALL = f'install one with: pip install "onnxruntime>={LEAST_VERSION}"'
 
-# What the shared library is called in a wheel; `providers` libraries lie beside it.
+# The file name in a wheel. The libraries of execution providers, in the same folder, do not match.
 if sys.platform == "win32":
     LIBRARY_PATTERN = "onnxruntime.dll"
 elif sys.platform == "darwin":
@@ -37,24 +37,26 @@ else:
     LIBRARY_PATTERN = "libonnxruntime.so*"
 
 cdef ProcessLock _loading = ProcessLock()   # held while the library is opened
-cdef bint _watching = False
+cdef bint _watching = False                 # forks are counted
 cdef const ort.OrtApiBase *_base = NULL
 cdef str _library_path = None
-cdef tuple _global_threads = None        # (intra-op, inter-op) for the environment to have
+cdef tuple _global_threads = None           # (intra-op, inter-op), for the environment to come
 
 
 cdef class ProcessLock:
-    """A lock that no fork leaves held by a thread that is not there any more."""
+    """A lock that is free in the child of a fork, even if another thread of the parent held it."""
 
     def __cinit__(self):
         self._lock, self._forks = allocate_lock(), forks
 
     cdef object here(self):
-        """Give the lock of this process, for ``with``."""
+        """Return the lock of the current process, for ``with``."""
         if self._forks != forks:
             self._lock, self._forks = allocate_lock(), forks
         return self._lock
 
+
+# fork.h keeps its state in the module that includes it: other modules call these.
 
 cdef void lock_at_fork(
     void (*lock)() noexcept nogil, void (*unlock)() noexcept nogil
@@ -71,7 +73,7 @@ cdef void let_forks() noexcept nogil:
 
 
 cdef int load() except -1:
-    """Open the library, once in a process."""
+    """Open the library unless it is open."""
     if api != NULL:
         return 0
     _watch_forks()
@@ -82,7 +84,6 @@ cdef int load() except -1:
 
 
 cdef int _watch_forks() except -1:
-    """Count forks from now on."""
     global _watching
     if _watching:
         return 0
@@ -94,32 +95,38 @@ cdef int _watch_forks() except -1:
 
 
 cdef int raise_status(ort.OrtStatus *status, object path=None) except -1:
-    """Release `status` and raise what it says."""
+    """Release `status` and raise its error, which concerns the file `path` if one is given."""
     cdef int code = api.GetErrorCode(status)
-    message = api.GetErrorMessage(status).decode("utf-8", "replace")
-    api.ReleaseStatus(status)
-    raise from_status(code, message, path)
+    raise from_status(code, _take_message(api, status), path)
+
+
+cdef str _take_message(const ort.OrtApi *table, ort.OrtStatus *status):
+    """Return the message of `status`, and release it."""
+    message = table.GetErrorMessage(status).decode("utf-8", "replace")
+    table.ReleaseStatus(status)
+    return message
 
 
 cdef bytes native_path(object path):
-    """Encode a path as the system's calls take it: UTF-16 on Windows, bytes elsewhere."""
+    """Encode a path for system calls: UTF-16 on Windows, bytes elsewhere."""
     path = os.fspath(path)
     if (b"\0" if isinstance(path, bytes) else "\0") in path:
         raise ValueError(f"embedded null character in path {path!r}")
     if sys.platform == "win32":
-        return os.fsdecode(path).encode("utf-16-le") + b"\0"  # a bytes object ends with one more
+        # A bytes object ends with one NUL byte of its own, UTF-16 with two.
+        return os.fsdecode(path).encode("utf-16-le") + b"\0"
     return os.fsencode(path)
 
 
 def find_library() -> str:
-    """Find the shared library: ``ORTMMAP_ONNXRUNTIME``, else that of the installed wheel.
+    """Return the path of the shared library: ``ORTMMAP_ONNXRUNTIME``, or the installed wheel's.
 
-    The ``onnxruntime`` package is located, not imported.
+    The package ``onnxruntime`` is located, not imported.
 
     Raises
     ------
     LibraryError
-        Where there is none; the text says where was looked and what to install.
+        If there is none. The message names the place that was searched and the package to install.
     """
     named = os.environ.get(LIBRARY_VARIABLE)
     if named:
@@ -171,18 +178,19 @@ cdef int _open(str path) except -1:
         )
     _base = get_api_base()
     if _base == NULL or _base.GetVersionString() == NULL:
-        raise LibraryError(f"{path} is not ONNX Runtime's library: it tells no version; {INSTALL}")
+        raise LibraryError(f"{path} is not ONNX Runtime's library: it has no version; {INSTALL}")
     _library_path = path
     return _initialize(path)
 
 
 cdef int _initialize(str path) except -1:
-    """Fetch the function table and make the environment; `api` is set last."""
-    global api, api_24, env, env_forks, cpu_memory, allocator, default_run_options
+    """Get the function table and create the environment; `api` is set last."""
+    global api, env, env_forks, cpu_memory, allocator, default_run_options
+    cdef bytes version = _base.GetVersionString()
     cdef const ort.OrtApi *table = _base.GetApi(ort.ORTMMAP_ORT_API_VERSION)
     if table == NULL:
         raise LibraryError(
-            f"{path} is ONNX Runtime {_base.GetVersionString().decode()}, which does not have "
+            f"{path} is ONNX Runtime {version.decode()}, which does not have "
             f"version {ort.ORTMMAP_ORT_API_VERSION} of the C API; {INSTALL}"
         )
     _check_initial(table, table.GetAllocatorWithDefaultOptions(&allocator))
@@ -193,65 +201,62 @@ cdef int _initialize(str path) except -1:
     _check_initial(table, table.CreateRunOptions(<ort.OrtRunOptions **>&default_run_options))
     _check_initial(table, _create_quiet_env(table))
     env_forks = forks
-    # An older library prints a complaint where it is asked for a newer table.
-    if int(_base.GetVersionString().split(b".")[1]) >= ort.ORTMMAP_ORT_API_VERSION_24:
-        api_24 = <const ort.OrtApi24 *>_base.GetApi(ort.ORTMMAP_ORT_API_VERSION_24)
+    # ONNX Runtime 1.N has version N of the C API.
+    ort.ortmmap_newer_api_load(_base, int(version.split(b".")[1]), &newer_api)
     api = table
     return 0
 
 
 cdef ort.OrtStatus *_create_quiet_env(const ort.OrtApi *table) except? NULL:
-    """Make the environment without telemetry, unless the process's variables speak of that."""
-    if NO_TELEMETRY in os.environ:
+    """Create the environment, without telemetry unless its environment variable is set."""
+    if TELEMETRY_VARIABLE in os.environ:
         return _create_env(table)
-    os.environ[NO_TELEMETRY] = "1"
+    os.environ[TELEMETRY_VARIABLE] = "1"
     try:
         return _create_env(table)
     finally:
-        del os.environ[NO_TELEMETRY]
+        del os.environ[TELEMETRY_VARIABLE]
 
 
 cdef ort.OrtStatus *_create_env(const ort.OrtApi *table) except? NULL:
-    """Make the environment, with threads that sessions may share if they were asked for."""
+    """Create the environment, with global thread pools if their sizes were set."""
     cdef ort.OrtThreadingOptions *threads = NULL
-    cdef ort.OrtStatus *status
     if _global_threads is None:
         return table.CreateEnv(ort.ORT_LOGGING_LEVEL_WARNING, b"ortmmap", &env)
     _check_initial(table, table.CreateThreadingOptions(&threads))
     try:
         _check_initial(table, table.SetGlobalIntraOpNumThreads(threads, _global_threads[0]))
         _check_initial(table, table.SetGlobalInterOpNumThreads(threads, _global_threads[1]))
-        status = table.CreateEnvWithGlobalThreadPools(
+        return table.CreateEnvWithGlobalThreadPools(
             ort.ORT_LOGGING_LEVEL_WARNING, b"ortmmap", threads, &env
         )
     finally:
         table.ReleaseThreadingOptions(threads)
-    return status
 
 
 cdef int _check_initial(const ort.OrtApi *table, ort.OrtStatus *status) except -1:
+    """Raise LibraryError for a status from before `api` is set, and release it."""
     if status == NULL:
         return 0
-    message = table.GetErrorMessage(status).decode("utf-8", "replace")
-    table.ReleaseStatus(status)
-    raise LibraryError(f"ONNX Runtime did not start: {message}")
+    raise LibraryError(f"ONNX Runtime did not start: {_take_message(table, status)}")
 
 
 def set_global_thread_pool_sizes(int intra_op_num_threads=0, int inter_op_num_threads=0) -> None:
-    """Give the process threads for sessions whose `use_per_session_threads` is False to share.
+    """Create global thread pools, shared by sessions whose `use_per_session_threads` is False.
+
+    To be called before the first session, and before any other call that opens the library.
 
     Parameters
     ----------
     intra_op_num_threads, inter_op_num_threads : int, default 0
-        0: ONNX Runtime chooses.
+        Numbers of threads; 0: ONNX Runtime chooses.
 
     Raises
     ------
     ValueError
-        Where a number is negative.
+        If a number is negative.
     RuntimeError
-        Where ONNX Runtime has started: before the first session, and before anything else that
-        needs the library.
+        If the library is open.
     """
     global _global_threads
     if intra_op_num_threads < 0 or inter_op_num_threads < 0:
@@ -263,7 +268,7 @@ def set_global_thread_pool_sizes(int intra_op_num_threads=0, int inter_op_num_th
 
 
 def get_library_path() -> str:
-    """Return the file of the ONNX Runtime library in use, opening it if need be."""
+    """Return the path of the ONNX Runtime library in use, opening it if it is not open."""
     load()
     return _library_path
 
@@ -275,13 +280,13 @@ def get_version_string() -> str:
 
 
 def get_build_info() -> str:
-    """Return how the ONNX Runtime library in use was built."""
+    """Return the build information of the ONNX Runtime library in use."""
     load()
     return api.GetBuildInfoString().decode("utf-8", "replace")
 
 
 def get_available_providers() -> list[str]:
-    """Return the execution providers of the library in use, first choice first."""
+    """Return the execution providers of the library in use, in order of preference."""
     cdef char **names = NULL
     cdef int count = 0
     load()

@@ -1,9 +1,9 @@
-"""Execution providers, added to ONNX Runtime's session options."""
+"""Execution providers, appended to ONNX Runtime's session options."""
 
 cimport ortmmap.abi.ort as ort
 
 cdef class Texts:
-    # Set once, when it is made.
+    # Constant once the object is made.
     cdef list _encoded
     cdef size_t count
     cdef const char **keys

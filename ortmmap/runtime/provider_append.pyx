@@ -1,32 +1,26 @@
-"""Execution providers, added to ONNX Runtime's session options."""
+"""Execution providers, appended to ONNX Runtime's session options."""
 
 from libc.stdlib cimport free, malloc
 
 from ortmmap.runtime.environment cimport ep_device, native_ep_device, pairs_of
 from ortmmap.runtime.library cimport api, check, env
-from ortmmap.runtime.provider_options cimport (
-    ortmmap_append_CANN,
-    ortmmap_append_CUDA,
-    ortmmap_append_Dnnl,
-    ortmmap_append_fn,
-    ortmmap_append_ROCM,
-    ortmmap_append_TensorRT,
-)
 
 from ortmmap.errors import InvalidArgument, OrtError
 from ortmmap.runtime.providers import CPU
+
+ctypedef int (*Append)(ort.OrtSessionOptions *, Texts) except -1 nogil
 
 
 cdef int append_providers(
     ort.OrtSessionOptions *native, object options, list providers
 ) except -1:
-    """Append `providers`; where there are none, what `options` select them by."""
+    """Append `providers`, or the selection that `options` have if `providers` is empty."""
     for name, settings in providers:
         devices = options._provider_devices.get(name)
         try:
             if devices:
                 append_for_devices(native, devices, Texts(settings))
-            elif name != CPU:   # which every session has, last
+            elif name != CPU:   # every session has it, in the last place
                 append_by_name(native, name, Texts(settings))
         except OrtError as error:
             error.provider = name
@@ -37,7 +31,7 @@ cdef int append_providers(
 
 
 cdef class Texts:
-    """Keys and values as the C API takes them."""
+    """A dict of str as the C API takes it: two arrays of C strings, which the object owns."""
 
     def __init__(self, dict settings):
         cdef size_t index
@@ -56,33 +50,86 @@ cdef class Texts:
 
 
 cdef int append_by_name(ort.OrtSessionOptions *native, str name, Texts texts) except -1:
-    cdef ortmmap_append_fn append = own_function(name)
+    """Append a provider, without the interpreter lock: its library may be loaded."""
+    cdef Append append = own_function(name)
     cdef bytes encoded = name.encode()
     cdef const char *provider = encoded
-    cdef ort.OrtStatus *status
     with nogil:
         if append != NULL:
-            status = append(api, native, texts.keys, texts.values, texts.count)
-        else:
-            status = api.SessionOptionsAppendExecutionProvider(
-                native, provider, texts.keys, texts.values, texts.count
-            )
-    return check(status)
+            return append(native, texts)
+        return check(api.SessionOptionsAppendExecutionProvider(
+            native, provider, texts.keys, texts.values, texts.count
+        ))
 
 
-cdef ortmmap_append_fn own_function(str name) noexcept:
-    """Give what appends a provider that has a function of its own; NULL: it has none."""
+cdef Append own_function(str name) noexcept:
+    """Return the function for a provider whose options are a type of their own; NULL: none."""
     if name == "CUDAExecutionProvider":
-        return ortmmap_append_CUDA
+        return append_CUDA
     if name == "TensorrtExecutionProvider":
-        return ortmmap_append_TensorRT
+        return append_TensorRT
     if name == "ROCMExecutionProvider":
-        return ortmmap_append_ROCM
+        return append_ROCM
     if name == "DnnlExecutionProvider":
-        return ortmmap_append_Dnnl
+        return append_Dnnl
     if name == "CANNExecutionProvider":
-        return ortmmap_append_CANN
+        return append_CANN
     return NULL
+
+
+cdef int append_CUDA(ort.OrtSessionOptions *native, Texts texts) except -1 nogil:
+    cdef ort.OrtCUDAProviderOptionsV2 *made = NULL
+    check(api.CreateCUDAProviderOptions(&made))
+    try:
+        if texts.count:
+            check(api.UpdateCUDAProviderOptions(made, texts.keys, texts.values, texts.count))
+        return check(api.SessionOptionsAppendExecutionProvider_CUDA_V2(native, made))
+    finally:
+        api.ReleaseCUDAProviderOptions(made)
+
+
+cdef int append_TensorRT(ort.OrtSessionOptions *native, Texts texts) except -1 nogil:
+    cdef ort.OrtTensorRTProviderOptionsV2 *made = NULL
+    check(api.CreateTensorRTProviderOptions(&made))
+    try:
+        if texts.count:
+            check(api.UpdateTensorRTProviderOptions(made, texts.keys, texts.values, texts.count))
+        return check(api.SessionOptionsAppendExecutionProvider_TensorRT_V2(native, made))
+    finally:
+        api.ReleaseTensorRTProviderOptions(made)
+
+
+cdef int append_ROCM(ort.OrtSessionOptions *native, Texts texts) except -1 nogil:
+    cdef ort.OrtROCMProviderOptions *made = NULL
+    check(api.CreateROCMProviderOptions(&made))
+    try:
+        if texts.count:
+            check(api.UpdateROCMProviderOptions(made, texts.keys, texts.values, texts.count))
+        return check(api.SessionOptionsAppendExecutionProvider_ROCM(native, made))
+    finally:
+        api.ReleaseROCMProviderOptions(made)
+
+
+cdef int append_Dnnl(ort.OrtSessionOptions *native, Texts texts) except -1 nogil:
+    cdef ort.OrtDnnlProviderOptions *made = NULL
+    check(api.CreateDnnlProviderOptions(&made))
+    try:
+        if texts.count:
+            check(api.UpdateDnnlProviderOptions(made, texts.keys, texts.values, texts.count))
+        return check(api.SessionOptionsAppendExecutionProvider_Dnnl(native, made))
+    finally:
+        api.ReleaseDnnlProviderOptions(made)
+
+
+cdef int append_CANN(ort.OrtSessionOptions *native, Texts texts) except -1 nogil:
+    cdef ort.OrtCANNProviderOptions *made = NULL
+    check(api.CreateCANNProviderOptions(&made))
+    try:
+        if texts.count:
+            check(api.UpdateCANNProviderOptions(made, texts.keys, texts.values, texts.count))
+        return check(api.SessionOptionsAppendExecutionProvider_CANN(native, made))
+    finally:
+        api.ReleaseCANNProviderOptions(made)
 
 
 cdef int append_for_devices(
@@ -90,27 +137,27 @@ cdef int append_for_devices(
 ) except -1:
     cdef size_t count = len(devices)
     cdef size_t index
-    cdef const ort.OrtEpDevice **room
-    room = <const ort.OrtEpDevice **>malloc(count * sizeof(void *))
-    if room == NULL:
+    cdef const ort.OrtEpDevice **natives
+    natives = <const ort.OrtEpDevice **>malloc(count * sizeof(void *))
+    if natives == NULL:
         raise MemoryError()
     try:
         for index in range(count):
-            room[index] = native_ep_device(devices[index])
+            natives[index] = native_ep_device(devices[index])
         with nogil:
             check(api.SessionOptionsAppendExecutionProvider_V2(
-                native, env, room, count, texts.keys, texts.values, texts.count
+                native, env, natives, count, texts.keys, texts.values, texts.count
             ))
     finally:
-        free(room)
+        free(natives)
     return 0
 
 
 cdef int set_selection(ort.OrtSessionOptions *native, object options) except -1:
-    """Have ONNX Runtime select providers, by a policy or by asking a function."""
+    """Let ONNX Runtime select providers, by a policy or a function."""
     cdef int policy
     if options._selection_delegate is not None:
-        # `options` keeps the function until the session is created.
+        # `options` keeps a reference to the function until the session is created.
         return check(api.SessionOptionsSetEpSelectionPolicyDelegate(
             native, &select, <void *>options._selection_delegate
         ))
@@ -132,7 +179,7 @@ cdef ort.OrtStatus *select(
     size_t *selected_count,
     void *delegate,
 ) noexcept with gil:
-    """Ask a function of Python's which devices to use; what it raises becomes a status."""
+    """Call a Python function to select devices; its exception becomes a status."""
     cdef bytes message
     try:
         known = [ep_device(devices[index]) for index in range(count)]

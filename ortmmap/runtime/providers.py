@@ -1,4 +1,4 @@
-"""Execution providers: what is asked for, against what the library in use has."""
+"""Execution providers: the requested ones, checked against those of the library in use."""
 
 import warnings
 from collections.abc import Iterable, Sequence
@@ -18,8 +18,7 @@ __all__ = [
 CPU = "CPUExecutionProvider"
 GPU_PROVIDERS = {"CUDAExecutionProvider", "MIGraphXExecutionProvider", "ROCMExecutionProvider"}
 
-# In the order of preference that onnxruntime 1.23 to 1.32 gives; some are in none of its builds
-# any more.
+# The order of preference of onnxruntime 1.23 to 1.32. Some of them are in no current build.
 ALL_PROVIDERS = (
     "NvTensorRTRTXExecutionProvider",
     "TensorrtExecutionProvider",
@@ -52,31 +51,31 @@ def normalize(
     provider_options: Sequence | None,
     available: Sequence[str],
 ) -> list[tuple[str, dict[str, str]]]:
-    """Pair providers with their options, as onnxruntime does, and leave out what is not there.
+    """Pair providers with their options, as onnxruntime does, and drop unavailable ones.
 
     Parameters
     ----------
     providers : sequence of str or of (str, dict), or None
         In order of preference.
     provider_options : sequence of dict, or None
-        One for each of `providers`, where these are names only.
+        One for each of `providers`, which must then be names only.
     available : sequence of str
-        The names that the library in use knows.
+        The providers of the library in use.
 
     Returns
     -------
     list of (str, dict)
-        Names, each once, with the options as strings. The CPU's provider has no options.
+        Distinct names with their options as strings. The CPU provider has no options.
 
     Raises
     ------
     ValueError
-        Where the arguments are not of that form.
+        If the arguments do not have that form.
 
     Warns
     -----
     UserWarning
-        Where a provider is not available, or named twice.
+        If a provider is not available, or is named twice.
     """
     wanted: dict[str, dict[str, str]] = {}
     for name, options in _pairs(providers, provider_options):
@@ -93,14 +92,14 @@ def normalize(
 
 
 def check_available(name: str) -> None:
-    """Raise where the library in use does not have the provider `name`.
+    """Raise if the library in use does not have the provider `name`.
 
     Raises
     ------
     InvalidArgument
-        Where another build of the library may have it.
+        If another build of the library may have it.
     OrtError
-        Where there is none of that name.
+        If no provider has that name.
     """
     available = get_available_providers()
     if name in available:
@@ -114,22 +113,22 @@ def check_available(name: str) -> None:
 
 
 def get_all_providers() -> list[str]:
-    """Return the execution providers that there are, first choice first, in any build."""
+    """Return the execution providers of all builds, in order of preference."""
     return list(ALL_PROVIDERS)
 
 
 def get_device() -> str:
-    """Return ``GPU`` where the library in use has a provider of NVIDIA's or AMD's, else ``CPU``."""
+    """Return ``GPU`` if the library in use has a provider for NVIDIA or AMD, else ``CPU``."""
     return "GPU" if GPU_PROVIDERS & set(get_available_providers()) else "CPU"
 
 
 def has_collective_ops() -> bool:
-    """Return False: collective operators come with builds for training only."""
+    """Return False: only builds for training have collective operators."""
     return False
 
 
 class _NotIterable(TypeError, ValueError):  # noqa: N818
-    """`providers` that are nothing of the kind: onnxruntime 1.23 raises the one, 1.32 the other."""
+    """`providers` is not iterable: onnxruntime 1.23 and 1.32 raise one base class each."""
 
 
 def _warn(text: str) -> None:
@@ -139,7 +138,7 @@ def _warn(text: str) -> None:
 def _pairs(providers: Sequence | None, provider_options: Sequence | None) -> list[tuple]:
     if providers is None:
         return []
-    if isinstance(providers, str):  # onnxruntime takes it for a sequence of letters
+    if isinstance(providers, str):  # to onnxruntime, a sequence of one-letter names
         raise ValueError("'providers' should be a sequence of names, not one name.")
     if not isinstance(providers, Iterable):
         raise _NotIterable(f"'providers' should be a sequence, not {type(providers).__name__}.")

@@ -10,7 +10,7 @@ from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint8_t
 
 from ortmmap.values.dlpack cimport array_from_dlpack
-from ortmmap.runtime.library cimport allocator, api, api_24, check, cpu_memory
+from ortmmap.runtime.library cimport allocator, api, check, cpu_memory, newer_api
 from ortmmap.values.strings cimport string_array, string_tensor
 from ortmmap.values.element_types cimport (
     bits_of,
@@ -206,9 +206,9 @@ cdef int get_layout(ort.OrtValue *tensor, Layout *layout) except -1:
     """Ask for a tensor's type and shape. Of a rank above MOST_DIMENSIONS the rank only."""
     layout.element_type, layout.rank = ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED, 0
     layout.shape = layout.room
-    if api_24 == NULL:
+    if newer_api.GetTensorElementTypeAndShapeDataReference == NULL:
         return _copy_layout(tensor, layout)
-    return check(api_24.GetTensorElementTypeAndShapeDataReference(
+    return check(newer_api.GetTensorElementTypeAndShapeDataReference(
         tensor, &layout.element_type, &layout.shape, &layout.rank
     ))
 

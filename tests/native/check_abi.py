@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Compare include/ortmmap/ort_abi.h with ONNX Runtime's official header.
+"""Compare ortmmap's declarations of ONNX Runtime's C API with the official header.
 
     check_abi.py INCLUDE_DIR                 the folder of onnxruntime_c_api.h
-    check_abi.py --self-test INCLUDE_DIR     break our header in many ways; each must be noticed
+    check_abi.py --slot NAME INCLUDE_DIR     print the slot of a function in struct OrtApi
+    check_abi.py --self-test INCLUDE_DIR     break our headers in many ways; each must be noticed
 
-Our header is parsed as text, and its layout measured by compiling it alone. A second file, which
-includes the official header alone, then asserts every type, value and offset at compile time.
+Our headers, ort_types.h and ort_abi.h, are parsed as text, and a program that includes only them
+measures their layout. A second file, which includes only the official header, then asserts every
+type, value and offset at compile time.
 """
 
 import argparse
@@ -13,103 +15,69 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-HEADER = Path(__file__).resolve().parents[2] / "include" / "ortmmap" / "ort_abi.h"
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
 
-ENUM = re.compile(r"(?:typedef )?enum (\w+) \{([^}]*)\}(?: \1)?;")
-STRUCT = re.compile(r"(?:typedef )?struct (\w+) \{([^}]*)\}(?: \1)?;")
-OPAQUE = re.compile(r"typedef struct (\w+) \1;")
-HANDLE = re.compile(r"typedef (const struct \w+ \*)(\w+);")
-CALLBACK = re.compile(r"typedef ([^;{}()]*)\(\*(\w+)\)\(([^;{}()]*)\);")
-FUNCTION = re.compile(r"([^;{}()]*)ORT_API_CALL (\w+)\(([^;{}()]*)\);")
+from c_declarations import (  # noqa: E402
+    ENUM,
+    DeclarationError,
+    Declarations,
+    Signature,
+    enumerator_names,
+    parse,
+)
 
-SLOT = re.compile(r"([^()]*)\(ORT_API_CALL \*(\w+)\)\(([^()]*)\)")
-GAP = re.compile(r"void \*unused_(\d+)\[(\d+)\]")
-PLAIN = re.compile(r"(\w+) (\w+)")
+TYPES = ROOT / "include" / "ortmmap" / "ort_types.h"
+HEADER = ROOT / "include" / "ortmmap" / "ort_abi.h"
+
+NEWER = "ortmmap_newer_api"  # a struct of our own, filled by ortmmap_newer_api_load
+TABLE_OF = re.compile(r"base->GetApi\((\d+)\)")
+LOAD = re.compile(r"memcpy\(&newer->(\w+), table \+ (\d+) \* sizeof\(void \*\)")
 
 
 class AbiError(Exception):
-    """Our header differs from the official one, or can't be understood."""
+    """Our headers differ from the official one."""
 
 
 @dataclass
 class Toolchain:
-    """A C compiler, and the command that runs what it makes (empty: none is needed)."""
+    """A C compiler, and the command that runs its programs (empty: none is needed)."""
 
     compiler: str
     runner: list
 
 
-@dataclass
-class Declarations:
-    """What our header declares: names, and types as C text."""
-
-    enums: dict = field(default_factory=dict)  # enum: [enumerator]
-    structs: dict = field(default_factory=dict)  # struct: {member: type}
-    gaps: dict = field(default_factory=dict)  # gap member of OrtApi: (first slot, count)
-    opaque: list = field(default_factory=list)
-    handles: dict = field(default_factory=dict)  # typedef of a pointer: type
-    callbacks: dict = field(default_factory=dict)  # typedef: type
-    functions: dict = field(default_factory=dict)  # function: type
-
-    def members(self):
-        return [(struct, name) for struct, types in self.structs.items() for name in types]
-
-    def enumerators(self):
-        return [name for names in self.enums.values() for name in names]
+def our_header() -> str:
+    """Return our two headers as one."""
+    return TYPES.read_text() + HEADER.read_text().replace('#include "ort_types.h"\n', "")
 
 
-def declaration_text(header):
-    """The header without comments, directives and the C++ wrapping, on one line."""
-    text = re.sub(r"/\*.*?\*/", " ", header, flags=re.S)
-    text = re.sub(r"#ifdef __cplusplus\n.*?#endif", " ", text, flags=re.S)
-    text = re.sub(r"^#.*$", " ", text, flags=re.M)
-    return " ".join(text.split())
+def members(declarations: Declarations) -> list[tuple[str, str]]:
+    """Return the members of the structs that ONNX Runtime shares with us."""
+    structs = declarations.structs.items()
+    return [(struct, name) for struct, types in structs if struct != NEWER for name in types]
 
 
-def enumerator_names(body):
-    return [item.split("=")[0].strip() for item in body.split(",") if item.strip()]
+def enumerators(declarations: Declarations) -> list[str]:
+    return [name for enum in declarations.enums.values() for name in enum.values]
 
 
-def parse_member(declarations, struct, member):
-    if match := GAP.fullmatch(member):
-        name = f"unused_{match[1]}"
-        declarations.gaps[name] = (int(match[1]), int(match[2]))
-    elif match := SLOT.fullmatch(member):
-        declarations.structs[struct][match[2]] = f"{match[1]}(ORT_API_CALL *)({match[3]})"
-    elif match := PLAIN.fullmatch(member):
-        declarations.structs[struct][match[2]] = match[1]
-    else:
-        raise AbiError(f"{struct}: cannot parse member: {member}")
+def c_type(member: Signature | str) -> str:
+    return member if isinstance(member, str) else member.declare("(ORT_API_CALL *)")
 
 
-def parse(header):
-    """Everything that the header declares; AbiError if any text of it is left over."""
-    found = Declarations()
-    text = declaration_text(header)
-    for name, body in ENUM.findall(text):
-        found.enums[name] = enumerator_names(body)
-    text = ENUM.sub("", text)
-    for name, body in STRUCT.findall(text):
-        found.structs[name] = {}
-        for member in filter(None, map(str.strip, body.split(";"))):
-            parse_member(found, name, member)
-    text = STRUCT.sub("", text)
-    found.opaque = OPAQUE.findall(text)
-    text = OPAQUE.sub("", text)
-    found.handles = {name: type_ for type_, name in HANDLE.findall(text)}
-    text = HANDLE.sub("", text)
-    for result, name, arguments in CALLBACK.findall(text):
-        found.callbacks[name] = f"{result}(*)({arguments})"
-    text = CALLBACK.sub("", text)
-    for result, name, arguments in FUNCTION.findall(text):
-        found.functions[name] = f"{result}ORT_API_CALL ({arguments})"
-    text = FUNCTION.sub("", text)
-    if text.strip():
-        raise AbiError(f"cannot parse: {text.strip()[:200]}")
-    return found
+def later_functions(header: str) -> Iterator[tuple[int, str, int]]:
+    """Yield version, name and slot of the functions that ortmmap_newer_api_load fetches."""
+    version = 0
+    for line in header.splitlines():
+        if match := TABLE_OF.search(line):
+            version = int(match[1])
+        elif match := LOAD.search(line):
+            yield version, match[1], int(match[2])
 
 
 def run(*command):
@@ -120,11 +88,11 @@ def run(*command):
 
 
 def measure(declarations, header, work, toolchain):
-    """Enumerator values, member offsets and struct sizes of our header, from a program."""
-    names = ["ORTMMAP_ORT_API_VERSION", *declarations.enumerators()]
+    """Return enumerator values, member offsets and struct sizes of our header, by running it."""
+    names = ["ORTMMAP_ORT_API_VERSION", *enumerators(declarations)]
     rows = [(name, f"(long)({name})") for name in names]
-    members = declarations.members() + [("OrtApi", gap) for gap in declarations.gaps]
-    rows += [(f"{s}.{m}", f"(long)offsetof(struct {s}, {m})") for s, m in members]
+    places = members(declarations) + [("OrtApi", gap) for gap in declarations.gaps]
+    rows += [(f"{s}.{m}", f"(long)offsetof(struct {s}, {m})") for s, m in places]
     rows += [(f"sizeof {s}", f"(long)sizeof(struct {s})") for s in declarations.structs]
     prints = "\n".join(f'  printf("%s\\t%ld\\n", "{name}", {value});' for name, value in rows)
     source = work / "ours.c"
@@ -143,47 +111,65 @@ def measure(declarations, header, work, toolchain):
 def check_gaps(declarations, measured, pointer_size):
     for name, (slot, count) in declarations.gaps.items():
         if measured[f"OrtApi.{name}"] != slot * pointer_size or count < 1:
-            raise AbiError(f"OrtApi.{name}: stands at the wrong slot")
+            raise AbiError(f"OrtApi.{name}: at the wrong slot")
 
 
 def check_complete(declarations, header):
-    """No function pointer of the header was overlooked by the parser."""
-    types = [type_ for members in declarations.structs.values() for type_ in members.values()]
-    parsed = sum("(ORT_API_CALL *)" in type_ for type_ in types)
+    """Check that the parser overlooked no function pointer of the header."""
+    types = [type_ for found in declarations.structs.values() for type_ in found.values()]
+    parsed = sum(isinstance(type_, Signature) for type_ in types)
     if parsed != header.count("(ORT_API_CALL *"):
         raise AbiError(f"only {parsed} function pointers were found")
 
 
+def same(ours: str, official: str) -> str:
+    return f"__builtin_types_compatible_p({ours}, {official})"
+
+
 def assertions(declarations, measured):
-    """(what is checked, C condition) pairs, to be compiled with the official header."""
-
-    def same(ours, official):
-        return f"__builtin_types_compatible_p({ours}, {official})"
-
+    """Yield (subject, C condition) pairs, to be compiled with the official header."""
     yield "ORT_API_VERSION", f"ORT_API_VERSION >= {measured['ORTMMAP_ORT_API_VERSION']}"
-    for name in declarations.enumerators():
+    for name in enumerators(declarations):
         yield name, f"{name} == {measured[name]}"
     for enum in declarations.enums:
         yield f"enum {enum}", f"sizeof(enum {enum}) == sizeof(int)"
-    for struct, name in declarations.members():
+    for struct, name in members(declarations):
         official = f"__typeof__(((struct {struct} *)0)->{name})"
-        yield f"type of {struct}.{name}", same(declarations.structs[struct][name], official)
+        yield f"type of {struct}.{name}", same(c_type(declarations.structs[struct][name]), official)
         offset = measured[f"{struct}.{name}"]
         yield f"offset of {struct}.{name}", f"offsetof(struct {struct}, {name}) == {offset}"
-    for struct in declarations.structs:
+    for struct in declarations.structs.keys() - {NEWER}:
         relation = ">=" if struct == "OrtApi" else "=="
         size = measured[f"sizeof {struct}"]
         yield f"size of {struct}", f"sizeof(struct {struct}) {relation} {size}"
     for name in declarations.opaque:
         yield f"typedef {name}", same(f"struct {name} *", f"{name} *")
-    for name, ours in (declarations.handles | declarations.callbacks).items():
-        yield f"typedef {name}", same(ours, name)
-    for name, ours in declarations.functions.items():
-        yield f"function {name}", same(ours, f"__typeof__({name})")
+    for name, pointed in declarations.handles.items():
+        yield f"typedef {name}", same(f"const struct {pointed} *", name)
+    for name, signature in declarations.callbacks.items():
+        yield f"typedef {name}", same(signature.declare("(*)"), name)
+    for name, signature in declarations.functions.items():
+        yield f"function {name}", same(signature.declare("ORT_API_CALL "), f"__typeof__({name})")
 
 
-def check_official(checks, include, work, toolchain):
-    lines = [f'_Static_assert({condition}, "ABI: {what}");' for what, condition in checks]
+def later_assertions(declarations, header):
+    """Yield (version, subject, C condition) of functions that the official header may not have."""
+    loaded = list(later_functions(header))
+    if sorted(name for _, name, _ in loaded) != sorted(declarations.structs[NEWER]):
+        raise AbiError(f"{NEWER}: a function is not loaded, or loaded twice")
+    for version, name, slot in loaded:
+        ours = c_type(declarations.structs[NEWER][name])
+        yield version, f"type of {name}", same(ours, f"__typeof__(((struct OrtApi *)0)->{name})")
+        offset = f"offsetof(struct OrtApi, {name})"
+        yield version, f"slot of {name}", f"{offset} == {slot} * sizeof(void *)"
+
+
+def check_official(checks, later_checks, include, work, toolchain):
+    lines = [f'_Static_assert({condition}, "ABI: {subject}");' for subject, condition in checks]
+    lines += [
+        f'#if ORT_API_VERSION >= {version}\n_Static_assert({condition}, "ABI: {subject}");\n#endif'
+        for version, subject, condition in later_checks
+    ]
     source = work / "official.c"
     source.write_text(
         "#include <onnxruntime_c_api.h>\n#include <stddef.h>\n" + "\n".join(lines) + "\n"
@@ -192,32 +178,32 @@ def check_official(checks, include, work, toolchain):
 
 
 def check_whole_enums(declarations, include, work, toolchain):
-    """No enumerator of the official enums is missing from ours."""
+    """Check that our enums have every enumerator of the official ones."""
     source = work / "preprocess.c"
     source.write_text("#include <onnxruntime_c_api.h>\n")
     text = " ".join(run(toolchain.compiler, "-E", "-P", f"-I{include}", source).split())
-    official = {name: enumerator_names(body) for name, body in ENUM.findall(text)}
-    for enum, names in declarations.enums.items():
+    official = {name: enumerator_names(body) for _, name, body in ENUM.findall(text)}
+    for enum, ours in declarations.enums.items():
         if enum not in official:
             raise AbiError(f"enum {enum}: not found in the official header")
-        if missing := set(official[enum]) - set(names):
+        if missing := set(official[enum]) - set(ours.values):
             raise AbiError(f"enum {enum}: missing {', '.join(sorted(missing))}")
 
 
 def check_path_character(header, include, work, toolchain):
-    """ORTCHAR_T, a macro, expands alike."""
+    """Check that the macro ORTCHAR_T has the same expansion."""
     source = work / "macro.c"
     expanded = []
     for line in (f'#include "{header}"', "#include <onnxruntime_c_api.h>"):
-        source.write_text(f"{line}\nORTCHAR_T is what stands here\n")
+        source.write_text(f"{line}\nORTCHAR_T ends_here\n")
         text = run(toolchain.compiler, "-E", "-P", f"-I{include}", source)
-        expanded.append(text.split("is what stands here")[0].split("\n")[-1].strip())
+        expanded.append(text.split("ends_here")[0].split("\n")[-1].strip())
     if expanded[0] != expanded[1]:
         raise AbiError(f"ORTCHAR_T: ours {expanded[0]}, official {expanded[1]}")
 
 
 def check(header_text, include, toolchain):
-    """How many facts were compared; AbiError if one differs."""
+    """Return our declarations and the number of facts compared; AbiError if one differs."""
     with tempfile.TemporaryDirectory(prefix="ortmmap-abi-") as folder:
         work = Path(folder)
         header = work / "ort_abi.h"
@@ -228,26 +214,27 @@ def check(header_text, include, toolchain):
         check_gaps(declarations, measured, pointer_size)
         check_complete(declarations, header_text)
         checks = list(assertions(declarations, measured))
-        check_official(checks, include, work, toolchain)
+        later_checks = list(later_assertions(declarations, header_text))
+        check_official(checks, later_checks, include, work, toolchain)
         check_whole_enums(declarations, include, work, toolchain)
         check_path_character(header, include, work, toolchain)
     return declarations, len(checks)
 
 
 def swap(text, one, other):
-    """`text` with two pieces exchanged."""
+    """Return `text` with two parts exchanged."""
     return text.replace(one, "\0").replace(other, one).replace("\0", other)
 
 
-# What is broken, how, and a word of the complaint that must follow.
+# Name of a mutation: how it breaks the header, and a part of the complaint that must follow.
 MUTATIONS = {
     "two slots swapped": (
-        lambda t: swap(t, "*EnableMemPattern)", "*DisableMemPattern)"),
-        "offset of OrtApi.EnableMemPattern",
+        lambda t: swap(t, "*SetSessionLogId)", "*SetSessionLogVerbosityLevel)"),
+        "offset of OrtApi.SetSessionLogId",
     ),
     "a gap one slot too long": (
         lambda t: re.sub(r"(unused_\d+)\[1\]", r"\1[2]", t, count=1),
-        "stands at the wrong slot",
+        "at the wrong slot",
     ),
     "a gap left out": (
         lambda t: re.sub(r"void \*unused_\d+\[\d+\];", "", t, count=1),
@@ -286,11 +273,13 @@ MUTATIONS = {
         "type of OrtApi.GetErrorMessage",
     ),
     "a wrong opaque type": (
-        lambda t: t.replace("*ReleaseEnv)(OrtEnv *", "*ReleaseEnv)(OrtSession *"),
-        "type of OrtApi.ReleaseEnv",
+        lambda t: t.replace("*ReleaseValue)(OrtValue *", "*ReleaseValue)(OrtSession *"),
+        "type of OrtApi.ReleaseValue",
     ),
     "a wrong result": (
-        lambda t: t.replace("void(ORT_API_CALL *ReleaseValue)", "int(ORT_API_CALL *ReleaseValue)"),
+        lambda t: t.replace(
+            "void (ORT_API_CALL *ReleaseValue)", "int (ORT_API_CALL *ReleaseValue)"
+        ),
         "type of OrtApi.ReleaseValue",
     ),
     "a misspelt function": (
@@ -334,6 +323,10 @@ MUTATIONS = {
         lambda t: t.replace("#define ORTCHAR_T char", "#define ORTCHAR_T unsigned char"),
         "ORTCHAR_T",
     ),
+    "a later function that is not loaded": (
+        lambda t: re.sub(r"    memcpy\(&newer->.*\n", "", t, count=1),
+        "not loaded",
+    ),
     "a declaration that the parser does not know": (
         lambda t: t.replace("typedef struct OrtEnv OrtEnv;", "typedef union OrtEnv OrtEnv;"),
         "cannot parse",
@@ -344,13 +337,26 @@ MUTATIONS = {
 def complaint(header_text, include, toolchain):
     try:
         check(header_text, include, toolchain)
-    except AbiError as error:
+    except (AbiError, DeclarationError) as error:
         return str(error)
     return ""
 
 
+def official_slot(name, include, toolchain):
+    """Return the slot of a function in the official struct OrtApi."""
+    with tempfile.TemporaryDirectory(prefix="ortmmap-abi-") as folder:
+        source, program = Path(folder, "slot.c"), Path(folder, "slot.exe")
+        source.write_text(
+            "#include <onnxruntime_c_api.h>\n#include <stddef.h>\n#include <stdio.h>\n"
+            f'int main(void) {{ printf("%d\\n", (int)(offsetof(OrtApi, {name}) /'
+            " sizeof(void *))); return 0; }\n"
+        )
+        run(toolchain.compiler, f"-I{include}", "-o", program, source)
+        return run(*toolchain.runner, program).strip()
+
+
 def self_test(include, toolchain):
-    header = HEADER.read_text()
+    header = our_header()
     for what, (mutate, expected) in MUTATIONS.items():
         broken = mutate(header)
         if broken == header:
@@ -362,10 +368,10 @@ def self_test(include, toolchain):
 
 
 def report(include, toolchain):
-    declarations, count = check(HEADER.read_text(), include, toolchain)
+    declarations, count = check(our_header(), include, toolchain)
     functions = len(declarations.structs["OrtApi"])
-    enumerators = len(declarations.enumerators())
-    return f"check_abi: {count} facts agree: {functions} functions, {enumerators} enumerators"
+    values = len(enumerators(declarations))
+    return f"check_abi: {count} facts agree: {functions} functions, {values} enumerators"
 
 
 def main():
@@ -373,16 +379,19 @@ def main():
     parser.add_argument("include", type=Path, help="folder of onnxruntime_c_api.h")
     parser.add_argument("--compiler", default="gcc")
     parser.add_argument("--self-test", action="store_true")
-    parser.add_argument("--runner", nargs="*", default=[], help="runs a foreign program, as wine")
+    parser.add_argument("--slot", metavar="NAME", help="print the slot of a function")
+    parser.add_argument("--runner", nargs="*", default=[], help="runs foreign programs: wine")
     arguments = parser.parse_args()
     toolchain = Toolchain(arguments.compiler, arguments.runner)
     include = arguments.include.resolve()
     try:
-        if arguments.self_test:
+        if arguments.slot:
+            print(official_slot(arguments.slot, include, toolchain))
+        elif arguments.self_test:
             print(self_test(include, toolchain))
         else:
             print(report(include, toolchain))
-    except AbiError as error:
+    except (AbiError, DeclarationError) as error:
         sys.exit(f"check_abi: {error}")
 
 

@@ -1,8 +1,8 @@
-/* ONNX Runtime's library, with providers that the wheel for the CPU does not have.
+/* A library that wraps ONNX Runtime's and adds stubs of providers that the wheel for the CPU lacks.
  *
- * Everything goes to the library that ORTMMAP_TEST_LIBRARY names, but for the functions of those
- * providers: they are written, as they are called, to the file ORTMMAP_TEST_CALLS. An option
- * "nonsense" is refused, and a provider whose name is in ORTMMAP_TEST_BROKEN cannot be appended. */
+ * The environment variable ORTMMAP_TEST_LIBRARY is the path of the wrapped library. Calls of the
+ * stubs are written to the file ORTMMAP_TEST_CALLS. The stubs refuse an option "nonsense", and to
+ * append a provider whose name occurs in ORTMMAP_TEST_BROKEN. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* sigbus.h and fork.h: faults in truncated files, and forks. */
+/* Tests of sigbus.h, faults in truncated files, and of fork.h. */
 #include "process/fork.h"
 #include "process/sigbus.h"
 
@@ -30,7 +30,7 @@ static unsigned char *map_ones(int flags) {
   return (unsigned char *)data;
 }
 
-/* Whether a child that calls `work` ends as it should. */
+/* Returns whether `work` returns true in a child, which exits normally. */
 static int is_well(int (*work)(void)) {
   int status;
   pid_t child = fork();
@@ -46,7 +46,7 @@ static ortmmap_guard *guard_of(const unsigned char *data) {
   return guard;
 }
 
-/* Reads what was truncated; only somebody's being a user keeps the process alive. */
+/* Reads a truncated mapping whose guard has no users: the process dies. */
 static int read_unused(void) {
   const volatile unsigned char *data = map_ones(MAP_SHARED);
   guard_of((const unsigned char *)data);
@@ -124,7 +124,7 @@ static void a_guard_is_taken_again(void) {
   ortmmap_guard_give(guard);
 }
 
-/* Reads a line of /proc/self/maps, and returns how many lines that was. */
+/* Parses text of /proc/self/maps, and returns the number of completed lines. */
 static int read_line(const char *text, ortmmap_maps_line *line) {
   static ortmmap_maps_reader reader;
   int lines = 0;
@@ -150,7 +150,7 @@ static void lines_of_maps_are_read(void) {
   CHECK(read_line("1000-2000 r--p 00000000 08:02 17   ", &line) == 0);
   CHECK(read_line(longest, &line) == 0 && read_line("\n", &line) == 1);
   CHECK(line.first == 0x1000 && line.is_private && line.path == ortmmap_hash_path(longest));
-  CHECK(read_line(longest + 1, &line) == 0 && read_line("\n", &line) == 1); /* no line at all */
+  CHECK(read_line(longest + 1, &line) == 0 && read_line("\n", &line) == 1); /* not a line of maps */
   CHECK(line.end == 0 && line.path == 0);
 }
 
@@ -164,12 +164,12 @@ static int is_first_child(void) { return forks == 1 && locked == 0 && most_locke
 
 static atomic_int held;
 
-static void *hold_a_while(void *unused) {
-  struct timespec while_ = {0, 50 * 1000 * 1000};
+static void *hold_forks_briefly(void *unused) {
+  struct timespec delay = {0, 50 * 1000 * 1000};
   (void)unused;
   ortmmap_fork_hold();
   atomic_store(&held, 1);
-  nanosleep(&while_, NULL);
+  nanosleep(&delay, NULL);
   atomic_store(&held, 2);
   ortmmap_fork_let();
   return NULL;
@@ -184,9 +184,9 @@ static void a_child_counts_one_fork_more(void) {
   CHECK(forks == 0 && locked == 0 && most_locked == 1);
 }
 
-static void a_fork_waits_for_whoever_holds_it_off(void) {
+static void a_fork_waits_for_a_thread_that_delays_it(void) {
   pthread_t thread;
-  CHECK(pthread_create(&thread, NULL, hold_a_while, NULL) == 0);
+  CHECK(pthread_create(&thread, NULL, hold_forks_briefly, NULL) == 0);
   while (!atomic_load(&held))
     ;
   CHECK(is_well(nobody_holds));
@@ -202,13 +202,13 @@ int main(int argc, char **argv) {
   page = (size_t)sysconf(_SC_PAGESIZE);
   CHECK(ortmmap_sigbus_install() == 0);
   CHECK(ortmmap_sigbus_install() == 0);
-  CHECK(!is_well(read_unused)); /* a sanitizer says on stderr what it died of */
+  CHECK(!is_well(read_unused)); /* a sanitizer reports the death on stderr */
   a_guarded_mapping_reads_as_zeros_and_is_marked();
   a_private_mapping_is_known_by_its_file();
   threads_may_fault_at_once();
   a_guard_is_taken_again();
   lines_of_maps_are_read();
   a_child_counts_one_fork_more();
-  a_fork_waits_for_whoever_holds_it_off();
+  a_fork_waits_for_a_thread_that_delays_it();
   return checks_report("test_processes");
 }

@@ -1,4 +1,4 @@
-"""Finding and opening ONNX Runtime's library."""
+"""ONNX Runtime's library: finding and opening it."""
 
 import json
 import os
@@ -39,7 +39,7 @@ else:
 
 @pytest.fixture
 def compiled(tmp_path):
-    """Compile C to a shared library."""
+    """Return a function that compiles C to a shared library."""
 
     def compile_(source: str, name: str = "libfake.so") -> Path:
         path, file = tmp_path / name, tmp_path / "fake.c"
@@ -51,7 +51,7 @@ def compiled(tmp_path):
 
 
 def refusal(library: object, use: str = "version") -> str:
-    """Return the text of the error when `library` is named in the environment."""
+    """Return the error message when the environment variable is `library`."""
     code = CATCH.format(use=FIRST_USES[use])
     return run_python(code, env={VARIABLE: str(library)}).stdout
 
@@ -215,7 +215,7 @@ def test_a_library_whose_entry_point_answers_nothing_is_refused(compiled):
 
 
 def test_a_failure_may_be_tried_again(tmp_path):
-    """The first failure must leave nothing half open."""
+    """The first failure leaves no partial state."""
     code = (
         "import os, ortmmap\nfrom ortmmap import errors\n"
         "for _ in range(3):\n"
@@ -230,7 +230,7 @@ def test_a_failure_may_be_tried_again(tmp_path):
 
 
 def test_a_failure_to_open_needs_no_library_to_be_raised(tmp_path):
-    """Objects that could not be made are dropped without a call of the library."""
+    """Objects whose construction failed are deallocated without a call of the library."""
     code = (
         "import gc, ortmmap\n"
         "for make in (ortmmap.RunOptions, lambda: ortmmap.Session(b'x')):\n"
@@ -244,7 +244,7 @@ def test_a_failure_to_open_needs_no_library_to_be_raised(tmp_path):
 
 
 def test_no_onnxruntime_at_all_tells_what_to_install(tmp_path):
-    """An interpreter that finds numpy and ortmmap, and no onnxruntime."""
+    """The interpreter finds numpy and ortmmap, but no onnxruntime."""
     folder = tmp_path / "packages"
     folder.mkdir()
     site = Path(np.__file__).parent.parent
@@ -300,7 +300,7 @@ def test_an_onnxruntime_that_is_no_package_is_not_installed(tmp_path):
 
 
 def test_another_flavour_of_onnxruntime_does(tmp_path, ort_file):
-    """It is the package's folder that counts, whatever distribution it came from."""
+    """The package's folder counts, not the distribution that installed it."""
     capi = tmp_path / "first" / "onnxruntime" / "capi"
     capi.mkdir(parents=True)
     (capi.parent / "__init__.py").write_text("raise AssertionError('imported')")
@@ -316,7 +316,7 @@ def test_another_flavour_of_onnxruntime_does(tmp_path, ort_file):
 
 
 def test_the_providers_libraries_beside_it_are_not_taken_for_it(tmp_path):
-    """`max` or `min` of the names must not choose libonnxruntime_providers_shared.so."""
+    """The choice among the names must not be libonnxruntime_providers_shared.so."""
     capi = tmp_path / "first" / "onnxruntime" / "capi"
     capi.mkdir(parents=True)
     (capi.parent / "__init__.py").touch()
@@ -335,7 +335,7 @@ def test_the_providers_libraries_beside_it_are_not_taken_for_it(tmp_path):
 
 
 def test_there_is_one_environment_for_all_threads_and_sessions(ort_file):
-    """A second environment would log under another name, and a second library would be mapped."""
+    """Only one library is mapped."""
     code = (
         "import json, sys, threading, ortmmap\nimport numpy as np\nfrom pathlib import Path\n"
         "def use():\n    ortmmap.Session(sys.argv[1])\n"

@@ -1,7 +1,7 @@
-"""Execution providers added to a session: by functions of their own, for devices, by selection.
+"""Execution providers appended to session options: by name, for devices, by selection.
 
-`native/gpu_library.c` stands for a library that has the providers which the wheel for the CPU has
-not. What they do then is theirs; here it is tested that each is asked for, with its options.
+The wheel for the CPU has few providers. `native/gpu_library.c` wraps its library and adds the
+others as stubs; these tests check that each is appended with its options.
 """
 
 import functools
@@ -74,7 +74,7 @@ def gpu_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def create(gpu_library, tmp_path):
-    """Create a session with a library that has providers; give what came of it, and the calls."""
+    """Create a session with the wrapped library; return the outcome and the recorded calls."""
     calls = tmp_path / "calls"
 
     def create(providers: list, broken: str = "", fallback: int = 1) -> tuple[dict, list]:
@@ -135,7 +135,7 @@ def test_an_option_that_is_wrong_raises_what_onnxruntime_says(create, name):
 
 
 def test_a_provider_that_cannot_be_added_is_left_out_and_told(create):
-    """onnxruntime goes on with the others too, and logs it."""
+    """onnxruntime too continues with the others, and logs the error."""
     found, _ = create(["TensorrtExecutionProvider", "CUDAExecutionProvider"], broken="TensorRT")
     assert found["providers"] == ["CUDAExecutionProvider", CPU]
     (text,) = found["warnings"]
@@ -167,7 +167,7 @@ def test_add_provider_ends_as_in_onnxruntime(name):
 
 
 def created(module: object, prepare: object, providers: list | None = None) -> object:
-    """Give the providers of a session, or what was raised."""
+    """Return the providers of a session, or the exception."""
     options = module.SessionOptions()
     options.log_severity_level = 4
     try:
@@ -312,7 +312,7 @@ def test_a_delegate_that_fails_ends_as_in_onnxruntime(delegate):
 
 
 def test_a_selected_session_is_not_cached(onnx_file, tmp_path):
-    """Another machine's devices, or another answer of the delegate, make another session."""
+    """Other devices, or another choice of the delegate, lead to another session."""
     options = ortmmap.SessionOptions()
     options.set_provider_selection_policy(ortmmap.OrtExecutionProviderDevicePolicy.PREFER_CPU)
     folder = tmp_path / "cache"

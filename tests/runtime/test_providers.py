@@ -1,4 +1,4 @@
-"""Execution providers: what is asked for, against what the library in use has."""
+"""Execution providers: the requested ones, checked against those of the library in use."""
 
 import warnings
 
@@ -15,9 +15,9 @@ FEED = {"x": np.ones((2, 8), "f4")}
 
 
 def both(affine: bytes, *args: object) -> list:
-    """Return the session, or what was raised, and the texts of the warnings; of each module.
+    """Return of each module the session or the exception, and the texts of the warnings.
 
-    onnxruntime by default prints an error and goes on without providers, which is not asked for.
+    Without `enable_fallback=0` onnxruntime prints an error and continues without providers.
     """
     results = []
     for module in (ortmmap, onnxruntime):
@@ -61,7 +61,7 @@ def test_a_provider_named_twice_is_used_once_and_told(affine):
 
 
 def test_a_provider_that_is_not_available_is_told_and_left_out(affine):
-    """onnxruntime warns and falls back to the CPU."""
+    """onnxruntime too warns and uses the CPU."""
     (ours, our_warnings), (theirs, their_warnings) = both(
         affine, ["TensorrtExecutionProvider", CPU]
     )
@@ -106,8 +106,8 @@ def test_bad_arguments_raise_what_onnxruntime_raises(affine, providers, options)
 
 @pytest.mark.parametrize("providers", [3, 1.5, object(), True])
 @pytest.mark.parametrize("fallback", [0, 1])
-def test_what_is_no_sequence_raises(affine, providers, fallback):
-    """What onnxruntime 1.32 does; before, 1.23 raises a ValueError, or falls back to the CPU."""
+def test_providers_that_are_no_sequence_raise(affine, providers, fallback):
+    """As in onnxruntime 1.32; 1.23 raises a ValueError or falls back to the CPU."""
     with pytest.raises(TypeError):
         ortmmap.InferenceSession(affine, None, providers, enable_fallback=fallback)
     theirs = caught(onnxruntime.InferenceSession, affine, None, providers, enable_fallback=fallback)
@@ -133,9 +133,9 @@ MALFORMED = [
 
 @pytest.mark.parametrize(("providers", "options"), MALFORMED, ids=str)
 def test_malformed_providers_leave_the_cpus(affine, providers, options, capfd):
-    """A service goes on; onnxruntime prints what ortmmap warns of."""
+    """A service keeps running: ortmmap warns, onnxruntime prints an error."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of each letter of a name
+        warnings.simplefilter("ignore")  # one warning for each letter of a name
         theirs = onnxruntime.InferenceSession(affine, None, providers, options)
     assert "EP Error" in capfd.readouterr().out
     with pytest.warns(UserWarning, match="The session is created on the CPU") as caught_:
@@ -163,7 +163,7 @@ def test_an_available_provider_is_used_or_raises_what_onnxruntime_says(affine):
 
 
 def test_a_failure_to_create_a_session_is_not_tried_again_on_another_provider(capfd):
-    """onnxruntime prints and tries again; here an error is an error, at once."""
+    """onnxruntime prints the error and retries; ortmmap raises it at once."""
     model = models.build(
         [models.node("Nonsense", "x", "y")], [models.tensor("x")], [models.tensor("y")]
     )
@@ -173,7 +173,7 @@ def test_a_failure_to_create_a_session_is_not_tried_again_on_another_provider(ca
     assert capfd.readouterr().out == ""
 
 
-def test_what_is_available_is_a_list_of_its_own():
+def test_the_available_providers_are_a_new_list():
     names = ortmmap.get_available_providers()
     assert CPU in names
     names.clear()
