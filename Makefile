@@ -36,6 +36,7 @@ lint: $(VENV)/lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cython-lint ortmmap examples
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
 	$(BIN)/python tools/public_names.py --check
+	$(BIN)/python tools/ort_abi.py --check
 
 # ORT_HEADERS names the folder of the official C header, for the comparison with ours.
 native: $(VENV)/installed
