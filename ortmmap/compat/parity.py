@@ -4,7 +4,6 @@
 `package_name` and `cuda_version` describe the onnxruntime wheel whose library is in use.
 """
 
-import functools
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -41,9 +40,8 @@ def __getattr__(name: str) -> str:
     return _package()[name]
 
 
-@functools.cache
 def _package() -> dict[str, str]:
-    """Return the wheel's name, version and CUDA version; the first call opens the library."""
+    """Return the name, the version and the CUDA version of the wheel that has the library."""
     path = os.path.join(os.path.dirname(get_library_path()), BUILD_INFO)
     try:
         with open(path, encoding="utf-8") as file:
