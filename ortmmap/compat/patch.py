@@ -188,24 +188,22 @@ class _StandIn(type):
         return type.__subclasscheck__(cls, subclass) or issubclass(subclass, others)
 
 
-def _session_class(theirs: Any) -> type:
+def _session_class(theirs: Any) -> Any:
     """Make a class of both packages' sessions, whose methods are ortmmap's."""
 
-    class InferenceSession(Session, theirs, metaclass=_StandIn):
-        __doc__ = Session.__doc__
-        __module__ = "onnxruntime"
-        __qualname__ = "InferenceSession"
-        _stands_for = (theirs,)
+    def __init__(self: Any, path_or_bytes: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        super(made, self).__init__(path_or_bytes, *args, **kwargs)
+        is_path = isinstance(path_or_bytes, (str, os.PathLike))
+        self._model_path = os.fspath(path_or_bytes) if is_path else None  # other packages read it
 
-        @functools.wraps(theirs.__init__)
-        def __init__(self, path_or_bytes: Any, *args: Any, **kwargs: Any) -> None:
-            super().__init__(path_or_bytes, *args, **kwargs)
-            is_path = isinstance(path_or_bytes, (str, os.PathLike))
-            self._model_path = (
-                os.fspath(path_or_bytes) if is_path else None
-            )  # other packages read it
-
-    return InferenceSession
+    namespace = {
+        "__module__": "onnxruntime",
+        "__doc__": Session.__doc__,
+        "__init__": functools.wraps(theirs.__init__)(__init__),
+        "_stands_for": (theirs,),
+    }
+    made: Any = _StandIn("InferenceSession", (Session, theirs), namespace)
+    return made
 
 
 def _patch_binding(onnxruntime: Any, classes: Any) -> None:
