@@ -1,7 +1,7 @@
 # make demo       set up, build the demo's models, compare with onnxruntime
 # make test       set up, run every test
 # make lint       format and style of Python, Cython and C; generated files that are stale
-# make types      stubs against the modules, client programs under mypy --strict
+# make types      types against the modules, client programs under mypy --strict and pyright
 # make native     the C layer, under sanitizers and on Windows (wine)
 # make counts     instructions, page faults … against benchmarks/counts/bounds.toml
 # make fuzz       mutated models, compared with onnxruntime
@@ -18,6 +18,13 @@ BIN := $(VENV)/bin
 SOURCES := setup.py $(wildcard ortmmap/*.pyx ortmmap/*/*.p[yx][xd] ortmmap/*/*.[ch] include/ortmmap/*.h)
 C_FILES := $(wildcard include/ortmmap/*.h ortmmap/*/*.[ch] tests/native/*.[ch] benchmarks/*.c \
 	examples/*/*.c examples/*/*.cpp)
+CLIENTS := $(wildcard tests/typing/clients/*.py)
+WRONG_USE := tests/typing/clients/wrong_use.py
+PYRIGHT = node build/pyright/node_modules/pyright/index.js --pythonpath $(BIN)/python
+STUBTEST := -m mypy.stubtest --mypy-config-file pyproject.toml --concise ortmmap \
+	--allowlist tests/typing/stubtest_allowlist.txt
+REQUIRED := import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+	print(*project['dependencies'], *project['optional-dependencies']['types'])
 WITHOUT_TORCH := "torch is not installed, so its tests were skipped; run them with: make test MORE=torch"
 
 .PHONY: demo test lint types native counts fuzz workflows clean
@@ -37,6 +44,14 @@ lint: $(VENV)/lint
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
 	$(BIN)/python tools/public_names.py --check
 	$(BIN)/python tools/ort_abi.py --check
+
+# stubtest twice: in an environment with the required packages only, then with the optional ones too.
+types: $(VENV)/installed $(VENV)-bare/installed
+	$(VENV)-bare/bin/python $(STUBTEST) --allowlist tests/typing/stubtest_allowlist_bare.txt
+	$(BIN)/pytest tests/typing
+	npm install --silent --no-save --prefix build/pyright pyright@1.1.414
+	$(PYRIGHT) $(filter-out $(WRONG_USE),$(CLIENTS))
+	! $(PYRIGHT) $(WRONG_USE) >build/pyright/wrong_use.txt
 
 # ORT_HEADERS names the folder of the official C header, for the comparison with ours.
 native: $(VENV)/installed
@@ -66,6 +81,12 @@ $(VENV)/installed: pyproject.toml $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --upgrade "$(ONNXRUNTIME)" $(MORE) --editable ".[$(EXTRAS)]"
+	touch $@
+
+# The modules that `installed` has built in place serve this environment too.
+$(VENV)-bare/installed: $(VENV)/installed
+	test -x $(VENV)-bare/bin/python || $(BIN)/python -m venv $(VENV)-bare
+	$(VENV)-bare/bin/pip install --quiet --upgrade "$(ONNXRUNTIME)" $$($(BIN)/python -c "$(REQUIRED)")
 	touch $@
 
 $(VENV)/lint: pyproject.toml

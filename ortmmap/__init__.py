@@ -27,14 +27,15 @@ __version__ = "0.1.0"
 # of this table.
 _PUBLIC = {
     "cache.folder": ("CacheWarning",),
-    "compat.package": ("preload_dlls", "print_debug_info"),
-    "compat.patch": ("patch_onnxruntime",),
-    "compat.session_binding": ("SessionIOBinding",),
-    "compat.unsupported": (
+    "compat.parity": (
+        "SessionIOBinding",
+        "preload_dlls",
+        "print_debug_info",
         "set_default_logger_callback",
         "set_default_logger_verbosity",
         "set_seed",
     ),
+    "compat.patch": ("patch_onnxruntime",),
     "embed.table": ("get_capi",),
     "model.inspect": ("ModelInfo", "inspect"),
     "model.mapping": ("Mapping",),
@@ -84,7 +85,7 @@ _PUBLIC = {
 }
 # What `from ortmmap import *` leaves out: these open the library, and the capsule is for C.
 _UNLISTED = {
-    "compat.package": ("cuda_version", "package_name", "version"),
+    "compat.parity": ("cuda_version", "package_name", "version"),
     "embed.table": ("_C_API",),
 }
 _MODULES = ("capi", "errors")

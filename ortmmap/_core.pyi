@@ -3,32 +3,42 @@ import os
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as MappingABC
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self, TypedDict
 
-from typing_extensions import Buffer
+import numpy.typing as npt
+from typing_extensions import Buffer, Unpack, disjoint_base
 
 from ortmmap.model.mapping import Mapping
 from ortmmap.options import SessionOptions
 from ortmmap.session.binding import IOBinding
+from ortmmap.session.call import _Output
 from ortmmap.session.metadata import ModelMetadata, NodeArg
 from ortmmap.session.model import Memory
 from ortmmap.session.native_options import RunOptions
 from ortmmap.values.devices import OrtDevice
 from ortmmap.values.ort_value import OrtValue, OrtValueVector
 
+class _Keywords(TypedDict, total=False):
+    disabled_optimizers: Sequence[str] | None
+    enable_fallback: int
+    read_config_from_model: int
+
+@disjoint_base
 class Session:
     def __init__(
         self,
-        path_or_bytes: str | os.PathLike | Buffer,
+        path_or_bytes: str | os.PathLike[str] | Buffer,
         sess_options: SessionOptions | None = None,
         providers: Sequence[str | tuple[str, dict[Any, Any]]] | None = None,
         provider_options: Sequence[dict[Any, Any]] | None = None,
         *,
-        cache: bool | str | os.PathLike | None = None,
+        cache: bool | str | os.PathLike[str] | None = None,
         prefault: bool = False,
         lock: bool = False,
-        **kwargs: Any,
+        **kwargs: Unpack[_Keywords],
     ) -> None: ...
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: dict[int, Any] | None) -> Self: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self,
@@ -46,7 +56,7 @@ class Session:
         output_names: Sequence[str] | None,
         input_feed: MappingABC[str, Any],
         run_options: RunOptions | None = None,
-    ) -> list[Any]: ...
+    ) -> list[_Output]: ...
     def run_with_ort_values(
         self,
         output_names: Sequence[str] | None,
@@ -70,6 +80,7 @@ class Session:
         self,
         output_names: Sequence[str] | None,
         input_feed: MappingABC[str, Any],
+        # Any, so that a callback may declare the outputs that its model has.
         callback: Callable[[list[Any], Any, str], object],
         user_data: Any,
         run_options: RunOptions | None = None,
@@ -79,15 +90,17 @@ class Session:
         output_names: Sequence[str] | None,
         input_feed: MappingABC[str, Any],
         run_options: RunOptions | None = None,
-    ) -> asyncio.Future[list[Any]]: ...
+    ) -> asyncio.Future[list[_Output]]: ...
     def create_ortvalue_from_shape_and_type(
         self,
         shape: Sequence[int],
-        element_type: Any,
+        element_type: npt.DTypeLike | int,
         device_type: str,
         device_id: int = 0,
         vendor_id: int = -1,
     ) -> OrtValue: ...
+    @property
+    def _sess(self) -> Self: ...
     def get_inputs(self) -> list[NodeArg]: ...
     def get_outputs(self) -> list[NodeArg]: ...
     def get_overridable_initializers(self) -> list[NodeArg]: ...
@@ -103,6 +116,13 @@ class Session:
     def enable_fallback(self) -> None: ...
     def disable_fallback(self) -> None: ...
     def set_ep_dynamic_options(self, options: MappingABC[str, str]) -> None: ...
+    # These exist in onnxruntime, and always raise NotImplementedError here.
+    def get_input_epdevices(self) -> NoReturn: ...
+    def get_input_memory_infos(self) -> NoReturn: ...
+    def get_output_memory_infos(self) -> NoReturn: ...
+    def get_provider_graph_assignment_info(self) -> NoReturn: ...
+    def get_tuning_results(self) -> NoReturn: ...
+    def set_tuning_results(self, results: Any, *, error_on_invalid: bool = False) -> NoReturn: ...
     def release_captured_graph(self, graph_annotation_id: int = 0) -> None: ...
     def end_profiling(self) -> str: ...
     def get_profiling_start_time_ns(self) -> int: ...

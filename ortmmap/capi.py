@@ -1,9 +1,10 @@
-"""onnxruntime's place for the classes of its C++ part, ``capi.onnxruntime_pybind11_state``.
+"""``capi.onnxruntime_pybind11_state``, where onnxruntime has the classes of its C++ part.
 
-Code that reads an exception, or a class such as ``OrtValueVector``, there finds ours.
+Code that looks up an exception or a class such as ``OrtValueVector`` there finds ortmmap's.
 """
 
 from types import ModuleType
+from typing import Any
 
 import ortmmap
 from ortmmap import errors
@@ -12,9 +13,9 @@ __all__ = ["onnxruntime_pybind11_state"]
 
 
 class _State(ModuleType):
-    """Names of `errors`, and of the package."""
+    """The names of `errors`, then those of the package."""
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:  # an object would be of no use in an except clause
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(errors if hasattr(errors, name) else ortmmap, name)

@@ -222,7 +222,7 @@ BY_CODE = {
     )
 }
 
-BY_ERRNO = {
+BY_ERRNO: dict[int, type[NoSuchFile] | type[MappingError]] = {
     errno.ENOENT: NoSuchFile,
     errno.ENOTDIR: NoSuchFile,
     errno.EACCES: MappingPermissionError,
@@ -241,7 +241,9 @@ def from_status(code: int, message: str, path: str | None = None) -> OrtError:
     return error
 
 
-def file_error(cls: type[OSError], reason: str, path: str, number: int | None = None) -> OSError:
+def file_error(
+    cls: type[NoSuchFile] | type[MappingError], reason: str, path: str, number: int | None = None
+) -> NoSuchFile | MappingError:
     """Make the error of a file: its text names the file, its attributes are those of OSError."""
     error = cls(f"{path}: {reason}")
     error.errno = number
@@ -250,11 +252,11 @@ def file_error(cls: type[OSError], reason: str, path: str, number: int | None = 
     return error
 
 
-def system_error(reason: str, path: str, number: int) -> OSError:
+def system_error(reason: str, path: str, number: int) -> NoSuchFile | MappingError:
     """Make the error of a file from what the system said: an errno, or a Windows error code."""
     if os.name == "nt":
         translated = OSError(None, None, None, number)
-        number, said = translated.errno, translated.strerror
+        number, said = translated.errno or number, translated.strerror
     else:
         said = os.strerror(number)
     cls = BY_ERRNO.get(number, MappingError)

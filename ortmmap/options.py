@@ -8,7 +8,7 @@ import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ortmmap.abi.named_number import NamedNumber
 from ortmmap.errors import InvalidArgument, OrtError
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ortmmap.runtime.ep_devices import OrtExecutionProviderDevicePolicy
 
 __all__ = ["ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "SessionOptions"]
+
+_Got = TypeVar("_Got")  # the type of an attribute's value
+_Set = TypeVar("_Set")  # the types that may be assigned to it
+_Enum = TypeVar("_Enum", bound=IntEnum)
 
 # ONNX Runtime's own bounds for configuration entries (onnxruntime 1.32).
 LONGEST_KEY = 1024
@@ -49,19 +53,19 @@ class ExecutionOrder(NamedNumber):
     MEMORY_EFFICIENT = 2
 
 
-def _flag(value: object) -> bool:
+def _flag(value: bool) -> bool:
     if isinstance(value, (str, bytes)) or value not in (True, False):
         raise TypeError(f"expected True or False, not {value!r}")
     return bool(value)
 
 
-def _text(value: object) -> str:
+def _text(value: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected a str, not {type(value).__name__}")
     return value
 
 
-def _path(value: object) -> str:
+def _path(value: str | bytes | os.PathLike[str]) -> str:
     return os.fsdecode(value)
 
 
@@ -77,15 +81,15 @@ def _ort_value(value: object) -> object:
     return OrtValue.ortvalue_from_numpy(value.numpy())  # onnxruntime's
 
 
-def _member(enum: type[IntEnum]) -> Callable[[object], IntEnum]:
+def _member(enum: type[_Enum]) -> Callable[[_Enum | int], _Enum]:
     """Accept a member of `enum`, of onnxruntime's enum of that name, or its number."""
     return lambda value: enum(operator.index(getattr(value, "value", value)))
 
 
-def _only(allowed: object, convert: Callable) -> Callable:
+def _only(allowed: _Got, convert: Callable[[_Set], _Got]) -> Callable[[_Set], _Got]:
     """Refuse what onnxruntime's Python module can set and the C API cannot."""
 
-    def check(value: object) -> object:
+    def check(value: _Set) -> _Got:
         converted = convert(value)
         if converted != allowed:
             raise NotImplementedError(
@@ -97,10 +101,10 @@ def _only(allowed: object, convert: Callable) -> Callable:
     return check
 
 
-class _Option:
+class _Option(Generic[_Set, _Got]):
     """An attribute of SessionOptions: its default, and what a value is converted by."""
 
-    def __init__(self, default: object, convert: Callable, doc: str) -> None:
+    def __init__(self, default: _Got, convert: Callable[[_Set], _Got], doc: str) -> None:
         self.default = default
         self.convert = convert
         self.__doc__ = doc
@@ -108,10 +112,14 @@ class _Option:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, options: "SessionOptions | None", owner: type) -> object:
+    @overload
+    def __get__(self, options: None, owner: type) -> "_Option[_Set, _Got]": ...
+    @overload
+    def __get__(self, options: "SessionOptions", owner: type) -> _Got: ...
+    def __get__(self, options: "SessionOptions | None", owner: type) -> Any:
         return self if options is None else options._values.get(self.name, self.default)
 
-    def __set__(self, options: "SessionOptions", value: object) -> None:
+    def __set__(self, options: "SessionOptions", value: _Set) -> None:
         try:
             options._values[self.name] = self.convert(value)
         except (NotImplementedError, TypeError, ValueError) as error:

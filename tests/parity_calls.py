@@ -1,9 +1,9 @@
-"""Calls of every method with every kind of bad argument, and what comes of them.
+"""Calls of every method with every kind of bad argument, and their outcomes.
 
     parity_calls.py MODULE [FIRST]      one line of JSON for each call, from the FIRST one on
 
-Each argument of each method in turn is replaced by each kind of value. A call is printed before it
-is made, since onnxruntime may end the process at one.
+Each argument of each method is replaced by each kind of value in turn. A call's name is printed
+before the call, because onnxruntime may end the process in it.
 """
 
 import importlib
@@ -48,8 +48,8 @@ BAD = {
 }
 
 
-# Of these onnxruntime dies, or never calls back, or (1.23, where a callback raises) its session
-# never ends: they are not made with it. ortmmap must live.
+# Calls that are not made with onnxruntime: its process dies, its callback is never called, or its
+# session never ends (1.23, after a callback that raises). ortmmap must survive them.
 UNSAFE = re.compile(
     r"add_(run|session)_config_entry\((key|value)=None\)"
     r"|OrtValueVector\.push_back\(value=.*"
@@ -59,7 +59,7 @@ UNSAFE = re.compile(
 
 
 def make(module: ModuleType) -> SimpleNamespace:
-    """Give what the methods are called on, and with."""
+    """Make the objects that the methods are called on, and good arguments."""
     options = module.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = 1, 4
     session = module.InferenceSession(MODEL, options, enable_fallback=0)
@@ -136,7 +136,7 @@ def value_of(name: str) -> Callable:
     return lambda on, *args: getattr(on.module.OrtValue, name)(*args)
 
 
-# What is called, and its arguments by name: good ones, made from what `make` gives.
+# Functions, and makers of good arguments by name. Both take the result of `make` first.
 METHODS: dict[str, tuple[Callable, dict[str, Callable]]] = {
     **parity_values.METHODS,
     "InferenceSession": (
@@ -288,7 +288,7 @@ def with_library(module: ModuleType, path: object) -> object:
 
 
 def plain(result: object) -> object:
-    """Give what is comparable of a result: contents, not identity."""
+    """Return a result's contents in comparable form."""
     if isinstance(result, (list, tuple)):
         return [plain(item) for item in result]
     if isinstance(result, dict):
@@ -303,7 +303,7 @@ def plain(result: object) -> object:
 
 
 def outcome(call: Callable, on: SimpleNamespace, args: list) -> dict[str, object]:
-    """Give what a call returns, in comparable form, or what it raises: its classes and text."""
+    """Return a call's result in comparable form, or the classes and text of its exception."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -314,7 +314,7 @@ def outcome(call: Callable, on: SimpleNamespace, args: list) -> dict[str, object
 
 
 def calls() -> Iterator[tuple[str, Callable, list[Callable]]]:
-    """Give each call of the table: its name, what to call, and what makes the arguments."""
+    """Yield each call of the table: its name, the function, and the makers of its arguments."""
     for name, (call, arguments) in METHODS.items():
         yield f"{name}()", call, list(arguments.values())
         yield f"{name}(one more)", call, [*arguments.values(), lambda _: 5, *[lambda _: 5] * 4]

@@ -1,6 +1,6 @@
 """Calls of asynchronous runs, of vectors of values, and of sparse values, for `parity_calls`.
 
-A function takes what `parity_calls.make` gives, then the arguments that are named in `METHODS`.
+Each function takes the result of `parity_calls.make`, then the arguments named in `METHODS`.
 """
 
 import queue
@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-SECONDS = 30  # after which a callback is not awaited any longer
+SECONDS = 30  # the longest wait for a callback
 
 X = np.ones((2, 8), "f4")
 COO = [3, 3], np.array([1.5, -2, 3], "f4"), np.array([1, 5, 6])
@@ -17,7 +17,7 @@ CSR = [3, 3], np.array([1.5, -2, 3], "f4"), np.array([1, 2, 0]), np.array([0, 1,
 
 
 def inner(value: object) -> object:
-    """Give what onnxruntime's vectors hold: its OrtValue is a shell around it."""
+    """Return the object that onnxruntime's vectors hold, which its OrtValue wraps."""
     return getattr(value, "_ortvalue", value)
 
 
@@ -26,7 +26,7 @@ def inner_device(on: SimpleNamespace) -> object:
 
 
 def run_async(on: SimpleNamespace, names: object, feed: object, callback: object, *rest: object):
-    """Run, wait for the callback, and give what it was called with."""
+    """Run, wait for the callback, and return its arguments."""
     called = queue.Queue()
 
     def watched(*args: object) -> None:
@@ -52,7 +52,7 @@ def vector(on: SimpleNamespace, *values: object) -> object:
 
 
 def run_with_vector(on: SimpleNamespace, *args: object) -> object:
-    """Run, and give the outputs in comparable form."""
+    """Run, and return the outputs in comparable form."""
     on.session.run_with_ortvaluevector(*args)
     return [value.numpy() for value in args[4]]
 
@@ -123,7 +123,7 @@ def wrong_shape(on: SimpleNamespace) -> object:
 
 
 def output(on: SimpleNamespace) -> object:
-    """Give room for the model's output."""
+    """Make memory for the model's output."""
     return on.module.OrtValue.ortvalue_from_shape_and_type([2, 4], np.float32)
 
 

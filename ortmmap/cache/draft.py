@@ -101,8 +101,8 @@ class Draft:
         for _ in range(ATTEMPTS):
             os.mkdir(self.folder, 0o700)
             try:
-                self._fd = hold(self.folder)
-                if self._fd < 0 or os.path.samestat(os.fstat(self._fd), os.lstat(self.folder)):
+                self._fd = fd = hold(self.folder)
+                if fd is None or fd < 0 or os.path.samestat(os.fstat(fd), os.lstat(self.folder)):
                     return
             except FileNotFoundError:
                 pass
@@ -155,7 +155,8 @@ class Draft:
         self._reader.start()
 
     def _content(self) -> bytes:
-        self._reader.join()
+        if self._reader is not None:
+            self._reader.join()
         self._key.check_sources()
         return self._key.content() if self._key.sources else NO_CONTENT
 

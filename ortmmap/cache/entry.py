@@ -29,7 +29,7 @@ from ortmmap.cache.key import KINDS
 try:
     import fcntl
 except ImportError:  # Windows: a folder with a mapped file cannot be renamed there anyway
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["Damaged", "Entry", "File", "Header", "hold", "is_entry", "pack", "parse", "record"]
 
@@ -372,7 +372,7 @@ def _file_checksum(fd: int, progress: Callable[[int], object] | None = None) -> 
     return digest.intdigest()
 
 
-def _checksum(raw: bytes) -> bytes:
+def _checksum(raw: bytes | bytearray) -> bytes:
     from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
 
     return blake2b(raw, digest_size=_CHECKSUM_BYTES).digest()

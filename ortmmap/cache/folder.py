@@ -5,6 +5,7 @@ import stat
 import sys
 import warnings
 from collections.abc import Iterator
+from types import FrameType
 
 __all__ = ["CacheWarning", "default_folder", "is_network", "limit", "open_folder", "warn"]
 
@@ -45,7 +46,8 @@ def warn(topic: str, text: str) -> None:
     if topic in _warned:
         return
     _warned.add(topic)
-    level, frame = 1, sys._getframe(0)
+    level = 1
+    frame: FrameType | None = sys._getframe(0)
     while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith("ortmmap."):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, CacheWarning, stacklevel=level)

@@ -4,6 +4,7 @@ import os
 import sys
 from collections import namedtuple
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 __all__ = ["FORMAT", "KINDS", "Key", "Source", "machine", "options_signature", "runtime_signature"]
 
@@ -130,7 +131,7 @@ class Key:
         return f"<Key {self.setting}-{self.identity}>"
 
 
-def options_signature(options: object) -> dict[str, object]:
+def options_signature(options: Any) -> dict[str, object]:
     """Select from a SessionOptions what changes the graph or what kernels prepack."""
     config = options._config.items()
     return {

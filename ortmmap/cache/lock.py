@@ -2,9 +2,13 @@
 
 import os
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from ortmmap.cache.files import modified
 from ortmmap.cache.folder import warn
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 __all__ = ["Turn", "longest_wait"]
 
@@ -19,18 +23,18 @@ class Turn:
     def __init__(self, path: str, timeout: float) -> None:
         self._path = path
         self._timeout = timeout
-        self._lock = None
+        self._lock: BaseFileLock | None = None
 
     def __enter__(self) -> bool:
         from filelock import FileLock, Timeout
 
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            self._lock = FileLock(self._path, mode=0o600, thread_local=False)
+            self._lock = lock = FileLock(self._path, mode=0o600, thread_local=False)
             try:
-                self._lock.acquire(blocking=False)
+                lock.acquire(blocking=False)
             except Timeout:
-                return self._wait()
+                return self._wait(lock)
         except Timeout:
             self._lock = None
             return False
@@ -49,10 +53,10 @@ class Turn:
         if self._lock is not None:
             self._lock.release()
 
-    def _wait(self) -> bool:
+    def _wait(self, lock: "BaseFileLock") -> bool:
         """Wait for the owner; a file touched meanwhile says that it has failed."""
         before = modified(self._path)
-        self._lock.acquire(timeout=self._timeout, poll_interval=POLL_SECONDS)
+        lock.acquire(timeout=self._timeout, poll_interval=POLL_SECONDS)
         return modified(self._path) == before
 
 

@@ -93,10 +93,12 @@ def store_for(
         return None
     if asked is None and (model_bytes < SMALLEST_MODEL or not cpu_only):
         return None
-    named = not isinstance(asked, bool) and asked is not None
-    folder = os.path.abspath(os.fsdecode(asked)) if named else default_folder()
-    reason = _unusable(folder, named=named or bool(os.environ.get(FOLDER_VARIABLE)))
-    if reason is None:
+    if asked is None or asked is True:
+        folder, named = default_folder(), bool(os.environ.get(FOLDER_VARIABLE))
+    else:
+        folder, named = os.path.abspath(os.fsdecode(asked)), True
+    reason = _unusable(folder, named=named)
+    if folder is not None and reason is None:
         return Store(folder)
     model = "" if path is None else f" for {os.fsdecode(path)}"
     warn(f"folder {folder}", f"the cache is not used{model}: {reason}")

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -21,6 +22,9 @@ from rich.table import Table
 
 from ortmmap.cache.folder import FOLDER_VARIABLE, LIMIT_VARIABLE, limit, parse_size
 from ortmmap.cache.store import Found, Store, store_for
+
+if TYPE_CHECKING:
+    from ortmmap.options import SessionOptions
 
 __all__ = ["cache_group"]
 
@@ -39,7 +43,7 @@ class _Size(click.ParamType):
         try:
             return parse_size(str(value))
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            raise click.BadParameter(str(error), ctx, param) from None
 
 
 class _Pair(click.ParamType):
@@ -105,7 +109,7 @@ def list_(folder: str | None, *, as_json: bool) -> None:
     help="A library of custom operators.",
 )
 @click.pass_obj
-def warm(folder: str | None, models: tuple[str, ...], **choices: object) -> None:
+def warm(folder: str | None, models: tuple[str, ...], **choices: Any) -> None:
     """Open MODELS once, so that every later session finds them in the cache.
 
     Sessions must be created with the same options, onnxruntime and CPU, and run as this user.
@@ -182,7 +186,7 @@ def _session_options(
     config: tuple[tuple[str, str], ...],
     free_dim: tuple[tuple[str, str], ...],
     custom_ops: tuple[str, ...],
-) -> object:
+) -> SessionOptions:
     from ortmmap.options import GraphOptimizationLevel, SessionOptions
 
     options = SessionOptions()
@@ -199,7 +203,7 @@ def _session_options(
     return options
 
 
-def _warm_one(console: Console, store: Store, model: str, options: object) -> bool:
+def _warm_one(console: Console, store: Store, model: str, options: SessionOptions) -> bool:
     """Open a model with the cache, say what came of it, and tell whether it is cached."""
     import warnings
 

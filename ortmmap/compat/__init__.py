@@ -1,1 +1,1 @@
-"""Standing in for onnxruntime: the patch, other people's scripts, names for parity only."""
+"""In place of onnxruntime: the patch, scripts that import onnxruntime, names for parity only."""

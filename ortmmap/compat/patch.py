@@ -1,11 +1,12 @@
-"""patch_onnxruntime: onnxruntime's names, made ours for code that we don't own.
+"""patch_onnxruntime: ortmmap's sessions in code that imports onnxruntime.
 
 ``onnxruntime.InferenceSession`` becomes a class that derives from `ortmmap.Session` and from
-onnxruntime's class, so that ``isinstance`` and ``except`` answer as before, wherever the name was
-imported from and whenever. A subclass that was defined before the patch keeps onnxruntime's
-sessions, since its base is fixed; one that is defined afterwards is ours.
+onnxruntime's class, so that ``isinstance`` and ``except`` keep their meaning, wherever and whenever
+the name was imported. A subclass defined before the patch has a fixed base and keeps onnxruntime's
+sessions; a subclass defined afterwards gets ortmmap's.
 
-onnxruntime's option objects stay what they are; what is set on them is recorded for `compat`.
+onnxruntime's options objects stay as they are. Calls that set something on them are recorded, for
+`ortmmap.session.foreign_options` to repeat on ortmmap's.
 """
 
 import functools
@@ -14,17 +15,18 @@ import warnings
 from _thread import RLock
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import ortmmap
 from ortmmap._core import Session
-from ortmmap.session import foreign_options as compat
+from ortmmap.session import foreign_options
 
 __all__ = ["Patch", "patch_onnxruntime"]
 
-CLASSES = "onnxruntime.capi.onnxruntime_inference_collection"  # where they are defined
+CLASSES = "onnxruntime.capi.onnxruntime_inference_collection"  # the module that defines them
 
-# Methods whose effect onnxruntime's options objects don't tell.
+# Methods whose effect cannot be read back from onnxruntime's options objects.
 RECORDED = {
     "SessionOptions": (
         "add_external_initializers",
@@ -44,8 +46,8 @@ RECORDED = {
     "RunOptions": ("add_active_adapter", "add_run_config_entry"),
 }
 
-# Functions of onnxruntime's that set something of the process: to be set in both libraries.
-FOR_BOTH = (
+# Functions that change state of the whole process, which each of the two libraries has.
+PROCESS_WIDE = (
     "disable_telemetry_events",
     "enable_telemetry_events",
     "register_execution_provider_library",
@@ -57,15 +59,17 @@ FOR_BOTH = (
 )
 
 _lock = RLock()
-_patches = 0  # how many are in effect; guarded by the lock
-_changes: list[tuple[object, str, object]] = []  # (object, attribute, what it was)
-_makers: dict[type, Callable] = {}  # what makes the instances of a class meanwhile
-_hooked: set[type] = set()
-_kept: WeakKeyDictionary = WeakKeyDictionary()  # what onnxruntime's options point to
+_patches = 0  # patches in effect; guarded by the lock
+_changes: list[tuple[object, str, object]] = []  # (object, attribute, original value)
+_factories: dict[type, Callable[..., object]] = {}  # make the instances of a class while patched
+_redirected: set[type] = set()
+
+# onnxruntime's options point into the values that they were given: these live as long as they do.
+_lent: "WeakKeyDictionary[object, list[tuple[object, ...]]]" = WeakKeyDictionary()
 
 
 class Patch:
-    """A patch of onnxruntime in effect; `undo` ends it, and so does leaving its ``with`` block."""
+    """A patch of onnxruntime in effect, until `undo` or the end of its ``with`` block."""
 
     def __init__(self) -> None:
         self._undone = False
@@ -77,7 +81,7 @@ class Patch:
         self.undo()
 
     def undo(self) -> None:
-        """Give onnxruntime its names back, once the last patch is undone. Twice is no error."""
+        """Restore onnxruntime, if no other patch is in effect. A second call does nothing."""
         global _patches
         with _lock:
             if self._undone:
@@ -89,26 +93,26 @@ class Patch:
 
 
 def patch_onnxruntime() -> Patch:
-    """Make ``onnxruntime.InferenceSession`` ours, in code that we don't own too.
+    """Replace ``onnxruntime.InferenceSession`` by `ortmmap.Session`, in other people's code too.
 
-    Sessions that are created from then on are ortmmap's: of names imported before the patch or
-    after it, and of subclasses that are defined after it. ``OrtValue``, ``IOBinding`` and
-    ``SparseTensor`` follow. Sessions that exist stay what they are. Patching may be nested.
+    Sessions created from now on are ortmmap's, by whatever name the class was imported before or
+    after, and so are those of subclasses defined from now on. ``OrtValue``, ``IOBinding`` and
+    ``SparseTensor`` are replaced alike. Existing sessions do not change. Patches may be nested.
 
     Returns
     -------
     Patch
-        Has an ``undo()``, and is a context manager.
+        A context manager with a method ``undo()``.
 
     Raises
     ------
     ImportError
-        Where onnxruntime is not installed.
+        If onnxruntime is not installed.
 
     Notes
     -----
-    Values made while the patch is in effect are for ortmmap's sessions; one of onnxruntime's that
-    was created earlier takes numpy arrays, and not these.
+    Values made while the patch is in effect work with ortmmap's sessions only. A session of
+    onnxruntime's that was created earlier takes numpy arrays, but not these values.
     """
     global _patches
     with _lock:
@@ -125,58 +129,58 @@ def patch_onnxruntime() -> Patch:
 def _apply() -> None:
     onnxruntime = import_module("onnxruntime")
     classes = import_module(CLASSES)
-    natives = import_module(compat.MODULE)
+    natives = import_module(foreign_options.MODULE)
     session = _session_class(classes.InferenceSession)
-    _hook(classes.InferenceSession, lambda *_args, **_kwargs: session.__new__(session))
+    _redirect(classes.InferenceSession, lambda *_args, **_kwargs: session.__new__(session))
     _change(onnxruntime, "InferenceSession", session)
-    _apply_bindings(onnxruntime, classes)
-    _apply_factories(onnxruntime, classes)
+    _patch_binding(onnxruntime, classes)
+    _patch_values(onnxruntime, classes)
     for name, methods in RECORDED.items():
         _record(getattr(natives, name), methods)
-    _follow_terminate(natives.RunOptions)
-    for name in FOR_BOTH:
+    _forward_terminate(natives.RunOptions)
+    for name in PROCESS_WIDE:
         if hasattr(onnxruntime, name):
-            _change(onnxruntime, name, _for_both(name, getattr(onnxruntime, name)))
+            _change(onnxruntime, name, _in_both_libraries(name, getattr(onnxruntime, name)))
 
 
 def _restore() -> None:
-    _makers.clear()
+    _factories.clear()
     while _changes:
-        target, name, before = _changes.pop()
-        setattr(target, name, before)
+        target, name, original = _changes.pop()
+        setattr(target, name, original)
 
 
 def _change(target: object, name: str, value: object) -> None:
-    before = vars(target)[name]  # not what a descriptor makes of it
+    original = vars(target)[name]  # a descriptor itself, not the value that it returns
     setattr(target, name, value)
-    _changes.append((target, name, before))
+    _changes.append((target, name, original))
 
 
-def _hook(cls: type, make: Callable) -> None:
-    """Let calling `cls` itself give what `make` makes, if anything, while a patch is in effect.
+def _redirect(cls: Any, factory: Callable[..., object]) -> None:
+    """Have calls of `cls` itself return the factory's objects while a patch is in effect.
 
-    The hook stays when the patch is undone, and does nothing: a class that has lost its
-    ``__new__`` takes no arguments any more (a quirk of CPython's).
+    A factory that returns None leaves the call to the class. The added ``__new__`` stays after the
+    patch, and does nothing then: CPython lets no class take arguments that has lost a ``__new__``.
     """
-    _makers[cls] = make
-    if cls in _hooked:
+    _factories[cls] = factory
+    if cls in _redirected:
         return
-    _hooked.add(cls)
+    _redirected.add(cls)
 
     def __new__(wanted: type, *args: object, **kwargs: object) -> object:  # noqa: N807
-        maker = _makers.get(wanted)
-        made = maker and maker(*args, **kwargs)
+        factory = _factories.get(wanted)
+        made = factory and factory(*args, **kwargs)
         return object.__new__(wanted) if made is None else made
 
-    __new__.__wrapped__ = cls.__init__  # whose arguments inspect.signature shall tell
+    vars(__new__)["__wrapped__"] = cls.__init__  # the arguments that inspect.signature shows
     cls.__new__ = __new__
 
 
-class _Standing(type):
-    """Of a class that stands for another: instances of that one count as its own."""
+class _StandIn(type):
+    """The metaclass of a class in place of another: it counts that one's instances as its own."""
 
     def __instancecheck__(cls, instance: object) -> bool:
-        others = vars(cls).get("_stands_for", ())  # its own: a class that derives from it has none
+        others = vars(cls).get("_stands_for", ())  # not inherited: a subclass stands for none
         return type.__instancecheck__(cls, instance) or isinstance(instance, others)
 
     def __subclasscheck__(cls, subclass: type) -> bool:
@@ -184,57 +188,61 @@ class _Standing(type):
         return type.__subclasscheck__(cls, subclass) or issubclass(subclass, others)
 
 
-def _session_class(theirs: type) -> type:
-    """Make the class that is both ours and onnxruntime's; ours comes first."""
+def _session_class(theirs: Any) -> Any:
+    """Make a class of both packages' sessions, whose methods are ortmmap's."""
 
-    class InferenceSession(Session, theirs, metaclass=_Standing):
-        __doc__ = Session.__doc__
-        __module__ = "onnxruntime"
-        __qualname__ = "InferenceSession"
-        _stands_for = (theirs,)
+    def __init__(self: Any, path_or_bytes: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        super(made, self).__init__(path_or_bytes, *args, **kwargs)
+        is_path = isinstance(path_or_bytes, (str, os.PathLike))
+        self._model_path = os.fspath(path_or_bytes) if is_path else None  # other packages read it
 
-        @functools.wraps(theirs.__init__)
-        def __init__(self, path_or_bytes: object, *args: object, **kwargs: object) -> None:
-            super().__init__(path_or_bytes, *args, **kwargs)
-            is_path = isinstance(path_or_bytes, (str, os.PathLike))
-            self._model_path = os.fspath(path_or_bytes) if is_path else None  # clients read it
+    namespace = {
+        "__module__": "onnxruntime",
+        "__doc__": Session.__doc__,
+        "__init__": functools.wraps(theirs.__init__)(__init__),
+        "_stands_for": (theirs,),
+    }
+    made: Any = _StandIn("InferenceSession", (Session, theirs), namespace)
+    return made
 
-    return InferenceSession
 
+def _patch_binding(onnxruntime: Any, classes: Any) -> None:
+    """Have ``IOBinding(session)`` make ortmmap's binding if the session is ortmmap's."""
 
-def _apply_bindings(onnxruntime: object, classes: object) -> None:
-    """Let ``IOBinding(session)`` be ours where the session is."""
-
-    def make(session: object) -> object:
+    def factory(session: object) -> object:
         return ortmmap.IOBinding(session) if isinstance(session, Session) else None
 
-    _hook(classes.IOBinding, make)
-    _makers[_stand(onnxruntime, "IOBinding", (classes.IOBinding, ortmmap.IOBinding))] = make
+    _redirect(classes.IOBinding, factory)
+    stand_in = _install_stand_in(onnxruntime, "IOBinding", classes.IOBinding, ortmmap.IOBinding)
+    _factories[stand_in] = factory
 
 
-def _apply_factories(onnxruntime: object, classes: object) -> None:
-    """Let the static factories of values make ours."""
+def _patch_values(onnxruntime: Any, classes: Any) -> None:
+    """Have the static factories of values make ortmmap's."""
     for name in ("OrtValue", "SparseTensor"):
         ours, theirs = getattr(ortmmap, name), getattr(classes, name)
         for factory, value in list(vars(theirs).items()):
             if isinstance(value, (classmethod, staticmethod)) and hasattr(ours, factory):
                 _change(theirs, factory, staticmethod(getattr(ours, factory)))
-        _stand(onnxruntime, name, (theirs, ours))
+        _install_stand_in(onnxruntime, name, theirs, ours)
     if hasattr(onnxruntime, "copy_tensors"):
         _change(onnxruntime, "copy_tensors", _copy_tensors(onnxruntime.copy_tensors))
 
 
-def _stand(onnxruntime: object, name: str, classes: tuple[type, type]) -> type:
-    """Put a class in the place of onnxruntime's that counts instances of ours as its own."""
-    theirs = classes[0]
-    namespace = {"__module__": "onnxruntime", "__doc__": theirs.__doc__, "_stands_for": classes}
-    standing = _Standing(name, (theirs,), namespace)
-    _change(onnxruntime, name, standing)
-    return standing
+def _install_stand_in(onnxruntime: Any, name: str, theirs: type, ours: type) -> type:
+    """Replace onnxruntime's class by a subclass that counts instances of both as its own."""
+    namespace = {
+        "__module__": "onnxruntime",
+        "__doc__": theirs.__doc__,
+        "_stands_for": (theirs, ours),
+    }
+    stand_in = _StandIn(name, (theirs,), namespace)
+    _change(onnxruntime, name, stand_in)
+    return stand_in
 
 
-def _copy_tensors(theirs: Callable) -> Callable:
-    def copy_tensors(src: object, dst: object, stream: object = None) -> None:
+def _copy_tensors(theirs: Callable[..., None]) -> Callable[..., None]:
+    def copy_tensors(src: Any, dst: Any, stream: object = None) -> None:
         if any(isinstance(value, ortmmap.OrtValue) for value in dst):
             return ortmmap.copy_tensors(src, dst, stream)
         return theirs(src, dst, stream)
@@ -242,8 +250,8 @@ def _copy_tensors(theirs: Callable) -> Callable:
     return copy_tensors
 
 
-def _record(cls: type, methods: tuple[str, ...]) -> None:
-    """Note the calls of `methods`, and which objects are created."""
+def _record(cls: Any, methods: tuple[str, ...]) -> None:
+    """Record calls of `methods`, and the objects that are created."""
     for name in methods:
         if hasattr(cls, name):
             _change(cls, name, _recording(name, getattr(cls, name)))
@@ -251,49 +259,49 @@ def _record(cls: type, methods: tuple[str, ...]) -> None:
 
     def __init__(self: object, *args: object, **kwargs: object) -> None:  # noqa: N807
         initialize(self, *args, **kwargs)
-        compat.created.add(self)
+        foreign_options.created.add(self)
 
     _change(cls, "__init__", __init__)
 
 
-def _recording(name: str, method: Callable) -> Callable:
+def _recording(name: str, method: Callable[..., object]) -> Callable[..., object]:
     def call(options: object, *args: object) -> object:
-        theirs = tuple(_for_theirs(argument) for argument in args)
+        theirs = tuple(_to_onnxruntime(argument) for argument in args)
         result = method(options, *theirs)
-        compat.recorded.setdefault(options, []).append((name, args))
-        _kept.setdefault(options, []).append(theirs)  # onnxruntime points into added initializers
+        foreign_options.recorded.setdefault(options, []).append((name, args))
+        _lent.setdefault(options, []).append(theirs)
         return result
 
     call.__name__, call.__doc__ = name, method.__doc__
     return call
 
 
-def _for_theirs(argument: object) -> object:
-    """Give onnxruntime's options a value of its own for one of ours."""
+def _to_onnxruntime(argument: object) -> object:
+    """Convert ortmmap's values in an argument to onnxruntime's."""
     if isinstance(argument, list):
-        return [_for_theirs(item) for item in argument]
+        return [_to_onnxruntime(item) for item in argument]
     if not isinstance(argument, ortmmap.OrtValue):
         return argument
-    natives = import_module(compat.MODULE)
+    natives = import_module(foreign_options.MODULE)
     cpu = natives.OrtDevice(natives.OrtDevice.cpu(), natives.OrtDevice.default_memory(), 0)
     value = natives.OrtValue.ortvalue_from_numpy(argument.numpy(), cpu)
     return import_module(CLASSES).OrtValue(value)
 
 
-def _follow_terminate(cls: type) -> None:
-    """Let ``terminate`` reach the RunOptions that was made of onnxruntime's."""
+def _forward_terminate(cls: Any) -> None:
+    """Have ``terminate`` reach the RunOptions that were made from onnxruntime's."""
     theirs = vars(cls)["terminate"]
 
     def set_terminate(options: object, value: bool) -> None:
         theirs.fset(options, value)
-        ours = compat.run_options.get(options)
+        ours = foreign_options.run_options.get(options)
         if ours is not None:
             ours.terminate = value
 
     _change(cls, "terminate", property(theirs.fget, set_terminate, doc=theirs.__doc__))
 
 
-def _for_both(name: str, theirs: Callable) -> Callable:
+def _in_both_libraries(name: str, theirs: Callable[..., object]) -> Callable[..., object]:
     def call(*args: object, **kwargs: object) -> object:
         result = theirs(*args, **kwargs)
         try:

@@ -1,4 +1,4 @@
-"""``python -m ortmmap run``: a script or a module, unchanged, on ortmmap's sessions."""
+"""``python -m ortmmap run``: run a script or a module, unchanged, with ortmmap's sessions."""
 
 import io
 import os
@@ -21,18 +21,18 @@ Runs a Python script or module with onnxruntime's sessions replaced by ortmmap's
 
 
 def main(arguments: list[str]) -> None:
-    """Run what the command line after ``python -m ortmmap run`` names.
+    """Run the script or module named on the command line.
 
     Parameters
     ----------
     arguments : list of str
-        ``SCRIPT [ARGUMENT]...`` or ``-m MODULE [ARGUMENT]...``; the script's own arguments are
-        left as they are.
+        ``SCRIPT [ARGUMENT]...`` or ``-m MODULE [ARGUMENT]...``, the words after
+        ``python -m ortmmap run``. The script's own arguments are not interpreted.
 
     Raises
     ------
     SystemExit
-        As the script ends; 1 where it raises, 2 where there is none.
+        With the script's exit code; 1 if it raises, 2 if none is named or it cannot be read.
     """
     match arguments:
         case ["-h" | "--help", *_]:
@@ -47,62 +47,62 @@ def main(arguments: list[str]) -> None:
 
 
 def run_script(script: str, args: list[str]) -> None:
-    """Run a script as ``python script args…`` does, onnxruntime's sessions being ortmmap's.
+    """Run a script as ``python script args…`` does, with onnxruntime patched.
 
     Parameters
     ----------
     script : str
-        A file; or a folder or zip file that has a ``__main__.py``.
+        A file, or a folder or zip file with a ``__main__.py``.
     args : list of str
-        What follows in ``sys.argv``.
+        The rest of ``sys.argv``.
 
     Raises
     ------
     SystemExit
-        As the script ends; 1 where it raises, 2 where it cannot be read.
+        With the script's exit code; 1 if it raises, 2 if it cannot be read.
     """
     sys.argv = [script, *args]
     if os.path.isdir(script) or script.endswith((".zip", ".pyz")):
         _run(lambda: runpy.run_path(script, run_name="__main__"))
         return
-    _look_in(os.path.dirname(os.path.realpath(script)))
+    _import_from(os.path.dirname(os.path.realpath(script)))
     _run(lambda: _run_file(script))
 
 
 def run_module(module: str, args: list[str]) -> None:
-    """Run a module as ``python -m module args…`` does, onnxruntime's sessions being ortmmap's.
+    """Run a module as ``python -m module args…`` does, with onnxruntime patched.
 
     Parameters
     ----------
     module : str
     args : list of str
-        What follows in ``sys.argv``.
+        The rest of ``sys.argv``.
 
     Raises
     ------
     SystemExit
-        As the module ends; 1 where it raises or cannot be found.
+        With the module's exit code; 1 if it raises or cannot be found.
     """
     sys.argv = [module, *args]
-    _look_in(os.getcwd())
+    _import_from(os.getcwd())
     _run(lambda: runpy.run_module(module, run_name="__main__", alter_sys=True))
 
 
-def _look_in(folder: str) -> None:
-    """Import from `folder` first, instead of from where this program was started."""
+def _import_from(folder: str) -> None:
+    """Put `folder` first on the import path, in place of this program's own folder."""
     if not sys.flags.safe_path:
         sys.path[0] = folder
 
 
 def _run(program: Callable[[], object]) -> None:
-    """Patch, and run; an exception is shown as if nothing lay between it and the interpreter."""
+    """Patch onnxruntime and run; print an exception as the interpreter itself would."""
     patch_onnxruntime()
     try:
         program()
     except (SystemExit, KeyboardInterrupt):
         raise
     except BaseException as error:
-        error.__traceback__ = _of_the_script(error.__traceback__)
+        error.__traceback__ = _without_runner(error.__traceback__)
         sys.excepthook(type(error), error, error.__traceback__)
         sys.exit(1)
 
@@ -111,9 +111,9 @@ def _run_file(script: str) -> None:
     module = ModuleType("__main__")
     module.__file__ = script
     module.__loader__ = SourceFileLoader("__main__", script)
-    module.__builtins__ = __builtins__
+    vars(module)["__builtins__"] = __builtins__
     code = _compile(script)
-    sys.modules["__main__"] = module  # for good: threads and exit functions may come back to it
+    sys.modules["__main__"] = module  # kept: threads and exit functions may still use it
     exec(code, vars(module))
 
 
@@ -127,8 +127,8 @@ def _compile(script: str) -> CodeType:
     return compile(source, script, "exec")
 
 
-def _of_the_script(traceback: TracebackType | None) -> TracebackType | None:
-    """Leave out the frames of this file, and of runpy."""
+def _without_runner(traceback: TracebackType | None) -> TracebackType | None:
+    """Skip the outermost frames, those of this file and of runpy."""
     ours = {__file__, runpy.__file__, "<frozen runpy>"}
     while traceback is not None and traceback.tb_frame.f_code.co_filename in ours:
         traceback = traceback.tb_next

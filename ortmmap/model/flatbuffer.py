@@ -40,6 +40,13 @@ class Table:
         at = self._field(position)
         return Table(self._data, self._follow(at)) if at else None
 
+    def required(self, position: int) -> "Table":
+        """Return a table; raise `struct.error` if there is none."""
+        found = self.table(position)
+        if found is None:
+            raise struct.error(f"the table at position {position} is missing")
+        return found
+
     def tables(self, position: int) -> list["Table"]:
         """Return a vector of tables."""
         return [Table(self._data, self._follow(at)) for at in self._elements(position, 4)]

@@ -344,14 +344,14 @@ def _plan(skeleton: Skeleton) -> str:
 def _inspect_ort(path: str, data: memoryview, largest: int) -> ModelInfo:
     try:
         return _read_ort(path, data, largest)
-    except (struct.error, AttributeError, RecursionError) as error:
+    except (struct.error, RecursionError) as error:
         # An offset beyond the end, a table that is missing, a type within itself.
         raise from_status(INVALID_PROTOBUF, f"Not an ORT-format model: {error}", path) from None
 
 
 def _read_ort(path: str, data: memoryview, largest: int) -> ModelInfo:
-    model = _flatbuffer.root(data).table(1)
-    graph = model.table(7)
+    model = _flatbuffer.root(data).required(1)
+    graph = model.required(7)
     values = {entry.text(0): entry for entry in graph.tables(1)}
     tensors = graph.tables(0)
     initialized = {tensor.text(0) for tensor in tensors}
@@ -409,19 +409,22 @@ def _ort_value(name: str, entry: _flatbuffer.Table | None) -> Value:
 
 def _ort_dimension(dimension: _flatbuffer.Table) -> int | str | None:
     value = dimension.table(0)
-    kind = value.integer(0, "<b") if value else 0
-    if kind == ORT_FIXED_DIMENSION:
+    if value is None:
+        return None
+    if value.integer(0, "<b") == ORT_FIXED_DIMENSION:
         return value.integer(1, "<q")
-    return value.text(2) or None if value else None
+    return value.text(2) or None
 
 
 def _ort_type_name(described: _flatbuffer.Table) -> str:
     inner = described.table(2)
-    kind = described.integer(1, "<B") if inner else 0
+    if inner is None:
+        return "unknown"
+    kind = described.integer(1, "<B")
     if kind == ORT_TENSOR_TYPE:
         return f"tensor({_element_name(inner.integer(0))})"
     if kind == ORT_SEQUENCE_TYPE:
-        return f"seq({_ort_type_name(inner.table(0))})"
+        return f"seq({_ort_type_name(inner.required(0))})"
     if kind == ORT_MAP_TYPE:
-        return f"map({_element_name(inner.integer(0))},{_ort_type_name(inner.table(1))})"
+        return f"map({_element_name(inner.integer(0))},{_ort_type_name(inner.required(1))})"
     return "unknown"

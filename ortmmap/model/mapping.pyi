@@ -2,10 +2,17 @@ import os
 from types import TracebackType
 from typing import Literal, Self
 
+from typing_extensions import disjoint_base
+
+@disjoint_base
 class Mapping:
-    def __init__(
-        self, path: str | bytes | os.PathLike, *, prefault: bool = False, lock: bool = False
-    ) -> None: ...
+    def __new__(
+        cls,
+        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        *,
+        prefault: bool = False,
+        lock: bool = False,
+    ) -> Self: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
     def __release_buffer__(self, buffer: memoryview, /) -> None: ...
     def __len__(self) -> int: ...

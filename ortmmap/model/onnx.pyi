@@ -1,6 +1,6 @@
 from typing import NamedTuple
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 DEFAULT_THRESHOLD: int
 
@@ -18,6 +18,7 @@ class Field(NamedTuple):
     start: int
     stop: int
 
+@disjoint_base
 class Skeleton:
     @property
     def model(self) -> bytes | None: ...

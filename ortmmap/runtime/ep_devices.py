@@ -3,7 +3,7 @@
 Imported at first use: making these classes would take a tenth of the time of importing ortmmap.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ortmmap.abi.named_number import NamedNumber
 
@@ -55,7 +55,7 @@ class OrtEpDevice(NamedTuple):
     device: OrtHardwareDevice
 
     @staticmethod
-    def of(device: object) -> "OrtEpDevice":
+    def of(device: Any) -> "OrtEpDevice":
         """Return `device`, converted if it is onnxruntime's.
 
         Raises
@@ -65,7 +65,7 @@ class OrtEpDevice(NamedTuple):
         """
         if isinstance(device, OrtEpDevice):
             return device
-        hardware = getattr(device, "device", None)
+        hardware: Any = getattr(device, "device", None)
         if not hasattr(device, "ep_name") or not hasattr(hardware, "vendor_id"):
             raise TypeError(f"expected an OrtEpDevice, not {device!r}")
         return OrtEpDevice(

@@ -1,4 +1,7 @@
 from collections.abc import Mapping
+from typing import Self
+
+from typing_extensions import disjoint_base
 
 from ortmmap.values.memory import (
     OrtAllocatorType,
@@ -8,6 +11,7 @@ from ortmmap.values.memory import (
     OrtMemType,
 )
 
+@disjoint_base
 class OrtMemoryInfo:
     def __init__(
         self, name: str, allocator_type: OrtAllocatorType, device_id: int, mem_type: OrtMemType
@@ -34,6 +38,10 @@ class OrtMemoryInfo:
     def device_mem_type(self) -> OrtDeviceMemoryType: ...
     @property
     def device_vendor_id(self) -> int: ...
+
+@disjoint_base
+class Arena:
+    def __new__(cls, settings: OrtArenaCfg | None) -> Self: ...
 
 def create_and_register_allocator(
     mem_info: OrtMemoryInfo, arena_cfg: OrtArenaCfg | None, /

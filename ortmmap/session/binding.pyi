@@ -1,19 +1,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from ortmmap._core import Session
+from ortmmap.session.call import _Output
+from ortmmap.values.devices import OrtDevice
 from ortmmap.values.ort_value import OrtValue, OrtValueVector
 
+@disjoint_base
 class IOBinding:
     def __init__(self, session: Session) -> None: ...
     def bind_cpu_input(self, name: str, arr_on_cpu: Any) -> None: ...
     def bind_input(
         self,
         name: str,
-        device_type: str,
+        device_type: str | OrtDevice,
         device_id: int,
         element_type: npt.DTypeLike | int,
         shape: Sequence[int],
@@ -23,7 +26,7 @@ class IOBinding:
     def bind_output(
         self,
         name: str,
-        device_type: str = "cpu",
+        device_type: str | OrtDevice = "cpu",
         device_id: int = 0,
         element_type: npt.DTypeLike | int | None = None,
         shape: Sequence[int] | None = None,
@@ -32,7 +35,7 @@ class IOBinding:
     def bind_ortvalue_output(self, name: str, ortvalue: OrtValue) -> None: ...
     def get_outputs(self) -> list[OrtValue]: ...
     def get_outputs_as_ortvaluevector(self) -> OrtValueVector: ...
-    def copy_outputs_to_cpu(self) -> list[np.ndarray | list | dict]: ...
+    def copy_outputs_to_cpu(self) -> list[_Output]: ...
     def clear_binding_inputs(self) -> None: ...
     def clear_binding_outputs(self) -> None: ...
     def synchronize_inputs(self) -> None: ...

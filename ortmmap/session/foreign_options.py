@@ -1,17 +1,18 @@
-"""onnxruntime's own options objects, read into ours.
+"""onnxruntime's own options objects, converted to ortmmap's.
 
-``onnxruntime.SessionOptions`` and ``onnxruntime.RunOptions`` tell their attributes, and the value
-of a configuration entry that is asked for by its key (`config_keys` lists the keys). They don't
-tell free dimension overrides, added initializers, libraries of custom operators, adapters, nor
-which providers were added. While `patch_onnxruntime` is in effect the calls that set these are
-recorded, and made again on ours; without it they are lost, with a warning where that shows.
+Attributes of ``onnxruntime.SessionOptions`` and ``onnxruntime.RunOptions`` can be read back, and so
+can a configuration entry whose key is known (`config_keys` lists them). Free dimension overrides,
+added initializers, libraries of custom operators, adapters and added providers cannot. The calls
+that set these are recorded while `patch_onnxruntime` is in effect, and repeated on ortmmap's
+options. Without the patch they are lost, with a warning if the loss can be noticed.
 
-onnxruntime is never imported here: its classes are known by their names.
+onnxruntime is never imported here: its classes are recognized by their names.
 """
 
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from ortmmap.abi.config_keys import RUN_CONFIG_KEYS, SESSION_CONFIG_KEYS
@@ -48,18 +49,18 @@ RUN_ATTRIBUTES = (
     "terminate",
 )
 
-# What `patch_onnxruntime` saw: calls of methods on onnxruntime's options, as (method, arguments),
-# and the options that were created meanwhile, of which every call is known.
-recorded: WeakKeyDictionary = WeakKeyDictionary()
-created: WeakSet = WeakSet()
+# Filled by `patch_onnxruntime`: calls of methods on onnxruntime's options, as (method, arguments),
+# and options created while it was in effect, whose calls are therefore all recorded.
+recorded: "WeakKeyDictionary[object, list[tuple[str, tuple[object, ...]]]]" = WeakKeyDictionary()
+created: "WeakSet[object]" = WeakSet()
 
-# For each of onnxruntime's RunOptions that was read: ours, which setting `terminate` there must
-# reach, and how many of the recorded calls were made on it.
-run_options: WeakKeyDictionary = WeakKeyDictionary()
-repeated: WeakKeyDictionary = WeakKeyDictionary()
+# ortmmap's RunOptions by the one of onnxruntime's that they were made from, so that setting
+# `terminate` there reaches them; and the number of recorded calls that were repeated on them.
+run_options: "WeakKeyDictionary[object, RunOptions]" = WeakKeyDictionary()
+repeated: "WeakKeyDictionary[object, int]" = WeakKeyDictionary()
 
 
-def session_options_from(options: object) -> SessionOptions:
+def session_options_from(options: Any) -> SessionOptions:
     """Return `options` itself, or a `SessionOptions` with the settings of onnxruntime's.
 
     Parameters
@@ -70,14 +71,14 @@ def session_options_from(options: object) -> SessionOptions:
     Raises
     ------
     TypeError
-        Where it is neither.
+        If `options` is an object of another kind.
     NotImplementedError
-        Where something was done to it that ortmmap has nothing for.
+        If a recorded call has no counterpart in ortmmap.
 
     Warns
     -----
     UserWarning
-        Where a setting cannot be read back, or the C API cannot set it.
+        If a setting cannot be read back, or cannot be made through the C API.
     """
     if options is None:
         return SessionOptions()
@@ -97,11 +98,12 @@ def session_options_from(options: object) -> SessionOptions:
     return ours
 
 
-def run_options_from(options: object) -> RunOptions | None:
+def run_options_from(options: Any) -> RunOptions | None:
     """Return `options` itself, or a `RunOptions` with the settings of onnxruntime's.
 
-    While `patch_onnxruntime` is in effect, setting ``terminate`` on onnxruntime's during a run
-    ends it, and reading takes 5 µs; otherwise it has no such effect, and reading takes 0.3 ms.
+    While `patch_onnxruntime` is in effect the conversion takes 5 µs, and setting ``terminate`` on
+    onnxruntime's object ends a run under way. Without the patch it takes 0.3 ms, and setting
+    ``terminate`` affects later runs only.
 
     Parameters
     ----------
@@ -110,14 +112,14 @@ def run_options_from(options: object) -> RunOptions | None:
     Raises
     ------
     TypeError
-        Where it is none of these.
+        If `options` is an object of another kind.
     NotImplementedError
-        Where something was done to it that ortmmap has nothing for.
+        If a recorded call has no counterpart in ortmmap.
 
     Warns
     -----
     UserWarning
-        Where the C API cannot set what was set.
+        If a setting cannot be made through the C API.
     """
     if options is None or isinstance(options, RunOptions):
         return options
@@ -139,14 +141,14 @@ def run_options_from(options: object) -> RunOptions | None:
 
 
 def _is_theirs(options: object, name: str) -> bool:
-    """Whether it is an instance of onnxruntime's class `name`, or of a class derived from it."""
+    """Whether `options` is an instance of onnxruntime's class `name` or of a subclass."""
     return any(cls.__name__ == name and cls.__module__ == MODULE for cls in type(options).__mro__)
 
 
 def _copy_attributes(theirs: object, ours: object, names: tuple[str, ...]) -> None:
     for name in names:
         value = getattr(theirs, name)
-        value = getattr(value, "value", value)  # of an enum
+        value = getattr(value, "value", value)  # an enum's number
         if value == getattr(ours, name):
             continue
         try:
@@ -158,13 +160,13 @@ def _copy_attributes(theirs: object, ours: object, names: tuple[str, ...]) -> No
 def _read_entries(keys: Iterable[str], get: Callable[[str], str]) -> dict[str, str]:
     entries = {}
     for key in keys:
-        with suppress(RuntimeError):  # there is no such entry
+        with suppress(RuntimeError):  # the entry is not set
             entries[key] = get(key)
     return entries
 
 
-def _repeat(calls: list[tuple[str, tuple]], ours: object) -> None:
-    """Make the calls on `ours` that were recorded on onnxruntime's options."""
+def _repeat(calls: list[tuple[str, tuple[object, ...]]], ours: object) -> None:
+    """Make recorded calls on ortmmap's options."""
     for name, arguments in calls:
         method = getattr(ours, name, None)
         if method is None:

@@ -1,3 +1,6 @@
+from typing import final
+
+@final
 class NodeArg:
     @property
     def name(self) -> str: ...
@@ -6,6 +9,7 @@ class NodeArg:
     @property
     def shape(self) -> list[int | str | None]: ...
 
+@final
 class ModelMetadata:
     @property
     def producer_name(self) -> str: ...

@@ -2,7 +2,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
 
 from ortmmap.model.mapping import Mapping
 
@@ -14,12 +14,15 @@ class Memory(NamedTuple):
     shared_blocks: int
     private_blocks: int
 
+@disjoint_base
 class Model:
     def __init__(
-        self, source: str | os.PathLike | Buffer, *, prefault: bool = False, lock: bool = False
+        self, source: str | os.PathLike[str] | Buffer, *, prefault: bool = False, lock: bool = False
     ) -> None: ...
     @property
     def path(self) -> str | None: ...
+    @property
+    def real_path(self) -> str | None: ...
     @property
     def mapping(self) -> Mapping | None: ...
     @property

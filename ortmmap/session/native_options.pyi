@@ -1,16 +1,25 @@
 import os
+from typing import Never
 
+from typing_extensions import disjoint_base
+
+@disjoint_base
 class LoraAdapter:
     @staticmethod
-    def Load(adapter_path: str | os.PathLike) -> LoraAdapter: ...  # noqa: N802 - onnxruntime's
+    def Load(adapter_path: str | os.PathLike[str]) -> LoraAdapter: ...  # noqa: N802 - onnxruntime's
 
+@disjoint_base
+class NativeOptions:
+    def set_load_cancellation_flag(self, cancel: bool) -> None: ...
+
+@disjoint_base
 class RunOptions:
     log_severity_level: int
     log_verbosity_level: int
     logid: str
     terminate: bool
     only_execute_path_to_fetches: bool
-    def __init__(self) -> None: ...
+    def __init__(self, *args: Never) -> None: ...  # takes none; Cython's signature has *args
     def add_run_config_entry(self, key: str, value: str) -> None: ...
     def get_run_config_entry(self, key: str) -> str: ...
     def add_active_adapter(self, adapter: LoraAdapter) -> None: ...

@@ -6,6 +6,7 @@ another one is never taken for it.
 
 import pickle
 import sys
+from typing import Any
 
 from ortmmap._core import Session
 from ortmmap.model.mapping import Mapping
@@ -14,7 +15,7 @@ from ortmmap.session.model import check_sources
 __all__ = ["reduce_mapping", "reduce_session", "restore_mapping", "restore_session"]
 
 
-def reduce_session(session: Session, source: object, settings: dict, protocol: int) -> tuple:
+def reduce_session(session: Session, source: Any, settings: dict, protocol: int) -> tuple:
     """Return what ``__reduce_ex__`` of a session returns.
 
     Parameters
@@ -45,9 +46,7 @@ def reduce_session(session: Session, source: object, settings: dict, protocol: i
     return restore_session, (_named(type(session)), source, settings, attributes)
 
 
-def restore_session(
-    cls: type | None, source: object, settings: dict, attributes: dict | None
-) -> Session:
+def restore_session(cls: Any, source: object, settings: dict, attributes: dict | None) -> Session:
     """Open a session as another one was opened; `cls` is None for onnxruntime's patched class."""
     cls = _session_class() if cls is None else cls
     session = cls.__new__(cls)

@@ -1,6 +1,7 @@
 """onnxruntime's names for kinds of memory, and the settings of an arena."""
 
 import operator
+from typing import overload
 
 from ortmmap.abi.named_number import NamedNumber
 from ortmmap.errors import InvalidArgument
@@ -61,10 +62,14 @@ class _Setting:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
+    @overload
+    def __get__(self, arena: None, owner: type) -> "_Setting": ...
+    @overload
+    def __get__(self, arena: "OrtArenaCfg", owner: type) -> int: ...
     def __get__(self, arena: "OrtArenaCfg | None", owner: type) -> "int | _Setting":
         return self if arena is None else arena._values.get(self.name, self.default)
 
-    def __set__(self, arena: "OrtArenaCfg", value: object) -> None:
+    def __set__(self, arena: "OrtArenaCfg", value: int) -> None:
         try:
             number = operator.index(value)
         except TypeError:
@@ -111,7 +116,7 @@ class OrtArenaCfg:
     initial_growth_chunk_size_bytes = _int("The size of the second allocation; -1: any.")
     max_power_of_two_extend_bytes = _int("The most that powers of two grow by; -1: any.")
 
-    def __init__(self, *settings: object) -> None:
+    def __init__(self, *settings: dict[str, int] | int) -> None:
         self._values: dict[str, int] = {}
         match settings:
             case (dict() as named,):

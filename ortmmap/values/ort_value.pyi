@@ -1,34 +1,38 @@
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Never, Self
 
-import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
+from ortmmap.values.devices import OrtDevice
 from ortmmap.values.sparse import SparseTensor
+from ortmmap.values.value import Value
 
-class OrtValue:
+@disjoint_base
+class OrtValue(Value):
+    def __init__(self, *args: Never) -> None: ...  # always raises: the class methods make values
     @classmethod
     def ortvalue_from_numpy(
         cls,
         numpy_obj: npt.ArrayLike,
         /,
-        device_type: str = "cpu",
+        device_type: str | OrtDevice = "cpu",
         device_id: int = 0,
         vendor_id: int = -1,
     ) -> Self: ...
     @classmethod
     def ortvalue_from_numpy_with_onnx_type(
-        cls, data: np.ndarray, /, onnx_element_type: int
+        cls, data: npt.NDArray[Any], /, onnx_element_type: int
     ) -> Self: ...
     @classmethod
     def ortvalue_from_shape_and_type(
         cls,
         shape: Sequence[int],
         element_type: npt.DTypeLike | int,
-        device_type: str = "cpu",
+        device_type: str | OrtDevice = "cpu",
         device_id: int = 0,
         vendor_id: int = -1,
-        memory_info: Any = None,
+        memory_info: None = None,
     ) -> Self: ...
     @classmethod
     def ort_value_from_sparse_tensor(cls, sparse_tensor: SparseTensor) -> Self: ...
@@ -45,9 +49,11 @@ class OrtValue:
     def is_tensor(self) -> bool: ...
     def is_sparse_tensor(self) -> bool: ...
     def is_tensor_sequence(self) -> bool: ...
-    def numpy(self) -> np.ndarray: ...
-    def update_inplace(self, data: npt.ArrayLike | OrtValue) -> None: ...
-    def __array__(self, dtype: npt.DTypeLike = None, copy: bool | None = None) -> np.ndarray: ...
+    def numpy(self) -> npt.NDArray[Any]: ...
+    def update_inplace(self, data: npt.NDArray[Any] | OrtValue) -> None: ...
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]: ...
     def __dlpack__(
         self,
         *,

@@ -1,4 +1,4 @@
-"""A Celery worker that opens a model before it forks: its children answer over the same file."""
+"""A Celery worker that opens a model before it forks: its children compute with the same file."""
 
 import json
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ne
 
 CHILDREN, COUNT, WIDTH = 2, 100, 512
 
-# Messages and answers appear whole, by a rename: celery's own files can be read half-written.
+# Messages and answers are renamed into place, since celery's own files can be read half-written.
 CONFIGURED = """
 import os, sys
 from celery import Celery
@@ -94,7 +94,7 @@ def folder(tmp_path) -> Path:
 
 @contextmanager
 def working(folder: Path) -> Iterator[psutil.Process]:
-    """Start a worker, and end it as its users do; it and its children must end by themselves."""
+    """Start a worker and terminate it; it and its children must exit without being killed."""
     path = os.pathsep.join([str(Path(ortmmap.__file__).parent.parent), str(folder)])
     options = ["--pool=prefork", f"--concurrency={CHILDREN}", "--loglevel=WARNING"]
     silent = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
@@ -136,7 +136,7 @@ def send(folder: Path, count: int, task: str, *arguments: str) -> None:
 
 
 def answers(folder: Path, x: np.ndarray) -> list[list]:
-    """Have tasks done, and give their answers."""
+    """Send tasks, and return their answers."""
     send(folder, COUNT, "compute", x.tobytes().hex())
     wait_for(lambda: len(list((folder / "answers").iterdir())) == COUNT)
     files = list((folder / "answers").iterdir())
@@ -147,9 +147,9 @@ def answers(folder: Path, x: np.ndarray) -> list[list]:
 
 
 def replace_one(folder: Path, worker: psutil.Process) -> int:
-    """Have a child killed in a task, wait for the one in its place, and return which it was.
+    """Kill a child in a task, wait for its replacement, and return the killed child's id.
 
-    Between tasks it may hold the lock of the pool's queue, which nobody would give back.
+    A child killed between tasks may hold the lock of the pool's queue, which then stays locked.
     """
     before = children_of(worker)
     send(folder, 1, "be_killed")
@@ -176,5 +176,5 @@ def test_children_of_a_worker_answer_right_share_the_model_and_are_replaced(fold
             assert str(folder / "cache") in mapped
             assert smaps_rollup(child)["Anonymous"] < 100 << 20
         assert worker.pid not in {answer[0] for answer in before + after}
-        told = {tuple(answer[1:]) for answer in before + after}
-        assert told == {(worker.pid, expected.tobytes().hex(), False)}
+        found = {tuple(answer[1:]) for answer in before + after}
+        assert found == {(worker.pid, expected.tobytes().hex(), False)}

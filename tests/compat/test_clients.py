@@ -1,6 +1,6 @@
 """Libraries that use onnxruntime, unchanged, on ortmmap's sessions.
 
-Each is skipped where it is not installed: ``pip install "ortmmap[clients]"``, and torch.
+A test is skipped if its library is not installed: ``pip install "ortmmap[clients]"``, and torch.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def iris() -> tuple[np.ndarray, np.ndarray]:
     return features.astype("f4"), labels
 
 
-def test_a_classifier_gives_a_sequence_of_maps(iris):
+def test_a_classifier_returns_a_sequence_of_maps(iris):
     from skl2onnx import to_onnx
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -60,7 +60,7 @@ def test_a_classifier_gives_a_sequence_of_maps(iris):
     )
 
 
-def test_a_classifier_of_strings_gives_maps_with_strings(iris):
+def test_a_classifier_of_strings_returns_maps_with_strings(iris):
     from skl2onnx import to_onnx
     from sklearn.ensemble import RandomForestClassifier
 
@@ -135,7 +135,7 @@ def test_a_tensor_is_fed_as_it_is(module, tmp_path):
 
 
 def test_an_exported_program_runs_itself(module):
-    """``torch.onnx.ONNXProgram`` makes a session, options and values of onnxruntime's."""
+    """``torch.onnx.ONNXProgram`` makes onnxruntime's session, options and values itself."""
     import torch
 
     image = torch.randn(1, 3, 8, 8)
@@ -164,7 +164,7 @@ def test_custom_operators_of_a_library():
 
 
 def test_an_operator_in_python():
-    """Their ``PyOp`` calls Python from a kernel, so that the interpreter lock must be free."""
+    """``PyOp`` calls Python from a kernel, so a run must not hold the interpreter lock."""
     extensions = pytest.importorskip("onnxruntime_extensions")
 
     @extensions.onnx_op(op_type="Reversed", inputs=[extensions.PyOp.dt_float])

@@ -1,8 +1,8 @@
-"""Every method with every kind of bad argument: ortmmap ends as onnxruntime does.
+"""Every method, called with every kind of bad argument: ortmmap and onnxruntime agree.
 
-Where onnxruntime raises, so does ortmmap, and the name of onnxruntime's exception is among the
-names of our exception's classes; where onnxruntime returns, ortmmap returns the same.
-`parity_calls` makes the calls. What differs is listed in `DIFFERENCES`, with the reason.
+If onnxruntime raises, so does ortmmap, and the name of onnxruntime's exception is among the names
+of the classes of ortmmap's exception. If onnxruntime returns, ortmmap returns the same.
+`parity_calls` makes the calls. `DIFFERENCES` lists the exceptions to this rule with their reasons.
 """
 
 import json
@@ -17,20 +17,20 @@ from support import REPOSITORY
 
 Outcome = dict[str, object]
 
-# Where ortmmap differs: a pattern of ``method(argument=kind)``; of how onnxruntime ends, and
-# ortmmap (``returns``, or the class raised); and why.
+# Each difference: patterns of the call, ``method(argument=kind)``, of onnxruntime's outcome and of
+# ortmmap's (``returns``, or the class of the exception), and the reason.
 DIFFERENCES = [
     (
         r"(run|bind_ortvalue_|sparse_|ort_value_from_)\w*(, an OrtValue)?\(.*",
         "AttributeError",
         "TypeError",
-        "of an object of another kind onnxruntime looks up an attribute that it has not",
+        "onnxruntime looks up an attribute that objects of another kind do not have",
     ),
     (
         r"(add|bind|get|ortvalue|register|run|OrtValueVector.to_dlpacks)\w*(, input)?\(.*",
         "RuntimeError|RuntimeException|Fail|InvalidArgument",
         "TypeError",
-        "what cannot be a name, a type, or a value at all is a TypeError",
+        "an object that is no name, no type or no value is a TypeError",
     ),
     (
         r"(run, input|bind_cpu_input|ortvalue_from_numpy)\(\w+=nested list\)",
@@ -84,7 +84,7 @@ DIFFERENCES = [
         r"InferenceSession\(sess_options=empty \w+\)",
         "returns",
         "TypeError",
-        "onnxruntime takes whatever is false for no options",
+        "onnxruntime takes any false object for no options",
     ),
     (
         r".*=bytes\)",
@@ -96,19 +96,19 @@ DIFFERENCES = [
         r"(RunOptions\.terminate\(value|SessionOptions\..*)=(None|5|-1|2\*\*70|2.5|text array)\)",
         "returns",
         "TypeError",
-        "flags are True or False; pybind11 takes what is true or false",
+        "flags are True or False; pybind11 takes the truth of any object",
     ),
     (
         r"bind_(cpu_in|in|out|ortvalue_out)put\((arr_on_cpu|name|element_type|buffer_ptr)=.*",
         "returns|RuntimeError",
         "InvalidArgument|OverflowError",
-        "an unknown name or a wrong type is told when it is bound; by onnxruntime when it is run",
+        "an unknown name or a wrong type is reported when it is bound; by onnxruntime when it runs",
     ),
     (
         r"run_async\(output_names=.*",
         "returns",
         "InvalidArgument",
-        "a wrong argument is told at once; onnxruntime tells the callback of an unknown output",
+        "a wrong argument raises at once; onnxruntime reports an unknown output to the callback",
     ),
     (
         r"run_with_ortvaluevector(, list of \w+)?\(.*",
@@ -120,7 +120,7 @@ DIFFERENCES = [
         r"OrtValueVector\.(__getitem__|\w+_at|reserve)\(\w+=(-1|2\*\*70)\)",
         "TypeError",
         "IndexError|ValueError|returns",
-        "it is a list: an index counts from its end too, and none is too large to ask for",
+        "it is a list: an index may count from the end, and may have any size",
     ),
     (
         r"(bind_input|ortvalue_from_shape_and_type)\(shape=wrong rank\)",
@@ -156,7 +156,7 @@ DIFFERENCES = [
 
 
 def outcomes(module: str) -> dict[str, Outcome]:
-    """Make every call with a module, each in a process that lives; give what came of each."""
+    """Return the outcome of every call, in as many processes as the calls end."""
     found: dict[str, Outcome] = {}
     count = sum(1 for _ in parity_calls.calls())
     while len(found) < count:
@@ -186,14 +186,14 @@ def theirs() -> dict[str, Outcome]:
 
 
 def is_same(ours: Outcome, theirs: Outcome) -> bool:
-    if "aborts" in theirs:  # nothing to do as onnxruntime does; but to live
+    if "aborts" in theirs:  # ortmmap must survive the call, however it ends
         return "aborts" not in ours
     if "raises" in theirs:
         return theirs["raises"][0] in ours.get("raises", ())
     return ours == theirs
 
 
-def told(outcome: Outcome) -> str:
+def text_of(outcome: Outcome) -> str:
     if "raises" in outcome:
         return f"{outcome['raises'][0]}: {outcome['text'][:100]}"
     return str(outcome)[:100]
@@ -203,13 +203,13 @@ def test_no_call_ends_the_process(ours):
     assert [name for name, outcome in ours.items() if "aborts" in outcome] == []
 
 
-def how(outcome: Outcome) -> str:
+def kind_of(outcome: Outcome) -> str:
     return outcome["raises"][0] if "raises" in outcome else next(iter(outcome))
 
 
 def explanation(name: str, ours: Outcome, theirs: Outcome) -> str | None:
     for call, their_end, our_end, reason in DIFFERENCES:
-        ends = (call, name), (their_end, how(theirs)), (our_end, how(ours))
+        ends = (call, name), (their_end, kind_of(theirs)), (our_end, kind_of(ours))
         if all(re.fullmatch(pattern, text) for pattern, text in ends):
             return reason
     return None
@@ -217,7 +217,7 @@ def explanation(name: str, ours: Outcome, theirs: Outcome) -> str | None:
 
 def test_calls_end_as_with_onnxruntime(ours, theirs):
     unexplained = [
-        f"{name}: {told(ours[name])}  where onnxruntime: {told(theirs[name])}"
+        f"{name}: {text_of(ours[name])}  where onnxruntime: {text_of(theirs[name])}"
         for name in theirs
         if not is_same(ours[name], theirs[name])
         and explanation(name, ours[name], theirs[name]) is None

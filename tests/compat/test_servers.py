@@ -54,7 +54,7 @@ async def asgi(scope, receive, send):
     await send({"type": "http.response.body", "body": answer})
 """
 
-# Sends requests from 4 threads; prints the workers, how many answers were wrong, and how many lost.
+# Send requests from 4 threads; print the workers, and the numbers of wrong and of lost answers.
 LOAD = """
 import http.client, json, sys
 from concurrent.futures import ThreadPoolExecutor
@@ -68,7 +68,7 @@ def work(_):
             response = connection.getresponse()
             answer = response.read()
         except (OSError, http.client.HTTPException):
-            connection.close()  # a worker was killed with the request in its hands
+            connection.close()  # a worker was killed during the request
             lost += 1
             continue
         wrong += response.status != 200 or answer[4:] != expected
@@ -110,7 +110,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(name: str, folder: Path) -> Iterator[tuple[int, subprocess.Popen]]:
-    """Start a server, and end it as its users do; it must end by itself."""
+    """Start a server and terminate it; it must exit without being killed."""
     module, arguments = SERVERS[name]
     port = free_port()
     path = os.pathsep.join([str(Path(ortmmap.__file__).parent.parent), str(folder)])
@@ -165,7 +165,7 @@ def test_workers_answer_right_share_memory_and_are_replaced(name, folder):
         os.kill(workers[0], signal.SIGKILL)
         after, wrong, lost = load(port, REQUESTS // 2, folder)
         assert wrong == 0
-        assert lost < 10  # what the killed worker had in its hands
+        assert lost < 10  # requests of the killed worker
         assert workers[0] not in after
 
 
