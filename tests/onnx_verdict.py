@@ -11,7 +11,7 @@ import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import SparseTensor
 
 from ortmmap import errors
-from ortmmap.model.onnx import Skeleton, scan
+from ortmmap.model.skeleton import Skeleton, scan
 
 FOLDER = "session.model_external_initializers_file_folder_path"
 LEVELS = [

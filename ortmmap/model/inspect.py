@@ -10,7 +10,8 @@ from heapq import nlargest
 from ortmmap.errors import from_status
 from ortmmap.model import flatbuffer as _flatbuffer
 from ortmmap.model.mapping import Mapping
-from ortmmap.model.onnx import Field, Skeleton, TensorBytes, fields, scan
+from ortmmap.model.skeleton import Skeleton, TensorBytes, scan
+from ortmmap.model.wire import Field, fields
 
 __all__ = ["Initializer", "ModelInfo", "Value", "inspect"]
 

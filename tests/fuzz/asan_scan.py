@@ -12,7 +12,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from mutate import mutate  # noqa: E402 - once the folders are known
 
 from ortmmap import errors  # noqa: E402
-from ortmmap.model.onnx import fields, scan  # noqa: E402
+from ortmmap.model.skeleton import scan  # noqa: E402
+from ortmmap.model.wire import fields  # noqa: E402
 
 THRESHOLD = 64
 CORPUS = [path.read_bytes() for path in sorted(Path(sys.argv[-1]).iterdir())]

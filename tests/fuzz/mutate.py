@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from wire import LENGTH, group, integer, text, varint
 
 from ortmmap import errors
-from ortmmap.model.onnx import Field, fields
+from ortmmap.model.wire import Field, fields
 
 NUMBERS = [0, 1, 2, 7, 8, 11, 16, 63, 64, 65, 127, 128, 1 << 31, 1 << 40, (1 << 64) - 1]
 TEXTS = [b"", b"w", b"x", b"y", b"Constant", b"value", b"location", b"ai.onnx", b"\xff" * 9]

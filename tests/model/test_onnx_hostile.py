@@ -26,7 +26,8 @@ from wire import (
 )
 
 import ortmmap
-from ortmmap.model.onnx import fields, scan
+from ortmmap.model.skeleton import scan
+from ortmmap.model.wire import fields
 
 X = {"x": onnx_zoo.x_value()}
 RAW = onnx_zoo.weight("w").raw_data

@@ -20,7 +20,7 @@ from onnx_verdict import LEVELS, scan_file, skeleton_verdict, verdict
 from support import status
 from wire import LENGTH, group, integer, tag, text, varint
 
-from ortmmap.model.onnx import DEFAULT_THRESHOLD, scan
+from ortmmap.model.skeleton import DEFAULT_THRESHOLD, scan
 
 GIB = 1 << 30
 MOST_REFERENCES = 16384

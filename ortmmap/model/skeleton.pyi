@@ -1,22 +1,20 @@
-from typing import NamedTuple
+from typing import Literal
 
 from typing_extensions import Buffer
 
 DEFAULT_THRESHOLD: int
 
-class TensorBytes(NamedTuple):
-    place: str
-    start: int
-    stop: int
-    data: int
-    nbytes: int
-
-class Field(NamedTuple):
-    number: int
-    wire: int
-    value: int
-    start: int
-    stop: int
+class TensorBytes:
+    @property
+    def place(self) -> Literal["mapped", "inline", "external"]: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def stop(self) -> int: ...
+    @property
+    def data(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
 
 class Skeleton:
     @property
@@ -39,4 +37,3 @@ class Skeleton:
 def scan(
     data: Buffer, location: bytes, path: str | None = None, threshold: int = ...
 ) -> Skeleton: ...
-def fields(data: Buffer, start: int = 0, stop: int | None = None) -> list[Field]: ...
