@@ -1,4 +1,4 @@
-"""Pickling: what a session or a mapping becomes on its way to another process.
+"""Pickling: what a session becomes on its way to another process.
 
 A path, or the bytes of a buffer, and the options travel. What the file was travels too, so that
 another one is never taken for it.
@@ -9,9 +9,8 @@ import sys
 
 from ortmmap._core import Session
 from ortmmap.model.mapping import Mapping
-from ortmmap.session.model import check_sources
 
-__all__ = ["reduce_mapping", "reduce_session", "restore_mapping", "restore_session"]
+__all__ = ["reduce_session", "restore_session"]
 
 
 def reduce_session(session: Session, source: object, settings: dict, protocol: int) -> tuple:
@@ -55,17 +54,6 @@ def restore_session(
     if attributes and hasattr(session, "__dict__"):
         vars(session).update(attributes)
     return session
-
-
-def reduce_mapping(mapping: Mapping, source: tuple, settings: dict) -> tuple:
-    """Return what ``__reduce__`` of a mapping returns; `source` says which file it was."""
-    return restore_mapping, (type(mapping), source, settings)
-
-
-def restore_mapping(cls: type, source: tuple, settings: dict) -> Mapping:
-    """Map a file again, which must be what it was."""
-    check_sources([source])
-    return cls(source[0], **settings)
 
 
 def _named(cls: type) -> type | None:
