@@ -10,7 +10,6 @@ cdef class TensorBytes:
     cdef readonly size_t nbytes
 
 cdef class Skeleton:
-    cdef object __weakref__
     # Set by scan_onnx(), constant from then on.
     cdef readonly bytes model                # to create a session of; None: the file as it is
     cdef readonly Py_ssize_t externalized    # tensors that refer into the file

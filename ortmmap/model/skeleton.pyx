@@ -4,6 +4,7 @@ A copy of the file's bytes with the edits that the scan has noted: in place of t
 get the file's name, an offset and a length, and the messages around them get new lengths.
 """
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint64_t
@@ -34,6 +35,8 @@ cdef tuple PLACES = ("mapped", "inline", "external")
 cdef bytes MEMORY_MARKER = b"*/_ORT_"
 
 
+@cython.final
+@cython.auto_pickle(False)
 cdef class TensorBytes:
     """A tensor of a model, and its data.
 
