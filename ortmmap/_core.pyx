@@ -32,7 +32,7 @@ from ortmmap.values.devices import check_cpu
 from ortmmap.errors import InvalidArgument, OrtError
 from ortmmap.options import SessionOptions
 from ortmmap.runtime.providers import CPU, normalize
-from ortmmap.session.model import check_sources
+from ortmmap.model.mapping import check_sources
 from ortmmap.runtime.library import get_available_providers
 
 # A key of onnxruntime_session_options_config_keys.h.

@@ -1,4 +1,4 @@
-"""What onnxruntime makes of a model file, and what it makes of the file's skeleton."""
+"""onnxruntime's verdicts on a model file, and on the skeleton of the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import SparseTensor
 
 from ortmmap import errors
-from ortmmap.model.onnx import Skeleton, scan
+from ortmmap.model.skeleton import Skeleton, scan
 
 FOLDER = "session.model_external_initializers_file_folder_path"
 LEVELS = [
@@ -22,7 +22,7 @@ LEVELS = [
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outputs and overridable initializers of a session; or that there is none, and why."""
+    """Outputs and overridable initializers of a session, or the error of one that was refused."""
 
     refused: bool
     outputs: object = None
@@ -63,7 +63,7 @@ def dump(output: object) -> object:
 
 
 def scan_file(path: Path, threshold: int = 64) -> Skeleton:
-    """Scan a file as a session does, by its resolved name."""
+    """Scan a file by its resolved name, as a session does."""
     return scan(path.read_bytes(), os.fsencode(path.resolve().name), os.fspath(path), threshold)
 
 

@@ -1,10 +1,10 @@
-"""Protobuf's wire format, written by hand: what no serializer would write too."""
+"""Protobuf's wire format, written by hand, with encodings that no serializer produces."""
 
 VARINT, FIXED64, LENGTH, GROUP, END_GROUP, FIXED32 = range(6)
 
 
 def varint(value: int, width: int = 1) -> bytes:
-    """Encode a number, in at least `width` bytes."""
+    """Encode a number in at least `width` bytes."""
     value &= (1 << 70) - 1
     made = bytearray()
     while value >= 0x80 or len(made) < width - 1:
@@ -18,7 +18,7 @@ def tag(number: int, wire: int, width: int = 1) -> bytes:
 
 
 def text(number: int, content: bytes, width: int = 1) -> bytes:
-    """Encode a string or message; its length takes at least `width` bytes."""
+    """Encode a string or message, with its length in at least `width` bytes."""
     return tag(number, LENGTH) + varint(len(content), width) + content
 
 

@@ -1,4 +1,4 @@
-"""A reader of flatbuffers: just enough for what an ORT-format model says of itself.
+"""A reader of flatbuffers, complete enough to describe a model in ORT format.
 
 The format: https://flatbuffers.dev/internals/.
 """
@@ -9,10 +9,10 @@ __all__ = ["Table", "root"]
 
 
 class Table:
-    """A table; its fields are asked for by their position in the schema.
+    """A table, whose fields are read by their position in the schema.
 
-    Offsets in a flatbuffer are 32 bits without a sign, from where they stand, except a table's to
-    its vtable. Whatever lies outside the buffer raises `struct.error`.
+    Offsets in a flatbuffer are unsigned numbers of 32 bits, relative to their own position, except
+    for a table's offset to its vtable. A read outside the buffer raises `struct.error`.
     """
 
     def __init__(self, data: memoryview, at: int) -> None:
@@ -22,12 +22,12 @@ class Table:
         self._entries = (self._number("<H", self._vtable) - 4) // 2
 
     def integer(self, position: int, form: str = "<i", default: int = 0) -> int:
-        """Return a number of the format `form` of `struct`."""
+        """Return a number in the format `form` of `struct`; `default` if the field is absent."""
         at = self._field(position)
         return self._number(form, at) if at else default
 
     def text(self, position: int) -> str:
-        """Return a string; an empty one where there is none."""
+        """Return a string; an empty one if the field is absent."""
         at = self._field(position)
         return self._text(self._follow(at)) if at else ""
 
@@ -36,7 +36,7 @@ class Table:
         return [self._text(self._follow(at)) for at in self._elements(position, 4)]
 
     def table(self, position: int) -> "Table | None":
-        """Return a table, or None where there is none."""
+        """Return a table; None if the field is absent."""
         at = self._field(position)
         return Table(self._data, self._follow(at)) if at else None
 
@@ -56,7 +56,7 @@ class Table:
         return [self._number("<q", at) for at in self._elements(position, 8)]
 
     def extent(self, position: int) -> tuple[int, int]:
-        """Return where a vector of bytes begins, and its size; 0, 0 where there is none."""
+        """Return offset and size of a vector; 0, 0 if the field is absent."""
         at = self._field(position)
         if not at:
             return 0, 0
@@ -83,7 +83,7 @@ class Table:
         return bytes(self._data[at + 4 : at + 4 + size]).decode("utf-8", "replace")
 
     def _number(self, form: str, at: int) -> int:
-        if at < 0:  # unpack_from would count from the end
+        if at < 0:  # unpack_from counts negative offsets from the end
             raise struct.error(f"an offset of {at}")
         return struct.unpack_from(form, self._data, at)[0]
 

@@ -1,4 +1,4 @@
-"""inspect: what a model file holds, where its bytes are, and what a Session does with them."""
+"""inspect: the contents of a model file, their places, and their use by a Session."""
 
 import os
 import struct
@@ -10,14 +10,15 @@ from heapq import nlargest
 from ortmmap.errors import from_status
 from ortmmap.model import flatbuffer as _flatbuffer
 from ortmmap.model.mapping import Mapping
-from ortmmap.model.onnx import Field, Skeleton, TensorBytes, fields, scan
+from ortmmap.model.skeleton import Skeleton, TensorBytes, scan
+from ortmmap.model.wire import Field, fields
 
 __all__ = ["Initializer", "ModelInfo", "Value", "inspect"]
 
 INVALID_PROTOBUF = 7
 LENGTH = 2  # protobuf's wire type of strings and messages
 MOST_ALIGNMENT = 64
-# Of onnxruntime's ort.fbs: the union TypeInfoValue, and DimensionValueType.
+# The union TypeInfoValue and the enum DimensionValueType of onnxruntime's ort.fbs.
 ORT_TENSOR_TYPE, ORT_SEQUENCE_TYPE, ORT_MAP_TYPE = 1, 2, 3
 ORT_FIXED_DIMENSION = 1
 
@@ -42,9 +43,9 @@ class Value:
     ----------
     name, type : str
         The type as `NodeArg` names it, such as ``tensor(float)``.
-    shape : list of int, str or None
-        Symbolic dimensions by name, None where one has none; the whole is None where the rank is
-        unknown or the value is no tensor.
+    shape : list of (int, str or None), or None
+        A symbolic dimension is its name, or None if it has no name. None if the rank is unknown or
+        the value is not a tensor.
     """
 
     name: str
@@ -61,12 +62,13 @@ class Initializer:
     name, dtype : str
     dims : list of int
     nbytes : int
+        Bytes of its data.
     place : {"mapped", "inline", "external"}
-        In the file, used where it lies; in the file, copied; in another file.
+        In the file, and used in place; in the file, and copied; in another file.
     offset : int or None
-        Where its data begins in the file that holds it, in bytes.
+        Position of its data, in bytes, in the file that holds it; None if it is not known.
     location : str or None
-        That file, where it is another one.
+        The other file, if there is one.
     """
 
     name: str
@@ -80,37 +82,39 @@ class Initializer:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a model file holds.
+    """The contents of a model file.
 
     Attributes
     ----------
     path : str
     format : {"ONNX", "ORT"}
     file_bytes : int
+        Size of the file.
     ir_version : int
     opsets : dict of str to int
         Versions by operator domain; ONNX's own domain is ``ai.onnx``.
     producer : str
-        Name and version of what wrote the model.
+        Name and version of the program that wrote the model.
     inputs, outputs : list of Value
-        Without the inputs that are initializers.
+        Inputs that are initializers are left out.
     nodes : int
-        Of the outermost graph.
+        Number of nodes of the main graph.
     initializers : int
-        Tensors of weights, those of inner graphs and functions too.
+        Number of tensors of weights, in inner graphs and functions too.
     mapped_bytes, inline_bytes, external_bytes : int
-        Bytes of tensors that are used where they lie in the file, that are copied when a session
-        is created, and that other files hold.
+        Bytes of tensors that are used in place in the file, that are copied when a session is
+        created, and that are in other files.
     structure_bytes : int
         The rest of the file: nodes, names, types.
     external_files : list of str
-        Relative to the model's folder.
+        The other files, relative to the model's folder.
     alignment : dict of int to int
-        How many mapped tensors begin at a multiple of 1, 2, 4 … 64 bytes, each counted at the
-        largest.
+        Number of mapped tensors by the alignment of their data: the largest of 1, 2, 4 … 64 bytes
+        that divides its offset.
     largest : list of Initializer
+        The largest first.
     session : str
-        What `Session` does with the file.
+        What `Session` does with the file, in words.
     """
 
     path: str
@@ -133,19 +137,19 @@ class ModelInfo:
     session: str
 
     def to_dict(self) -> dict[str, object]:
-        """Return the same as dicts and lists, for JSON."""
+        """Return the contents as dicts and lists, for JSON."""
         return asdict(self)
 
 
 def inspect(path: str | os.PathLike, *, largest: int = 10) -> ModelInfo:
-    """Look into a model file, without ONNX Runtime.
+    """Describe a model file, without ONNX Runtime.
 
     Parameters
     ----------
     path : str or os.PathLike
         A model in ONNX or ORT format.
     largest : int, default 10
-        How many initializers to list, the largest first.
+        Number of initializers to list, the largest first.
 
     Returns
     -------
@@ -154,11 +158,11 @@ def inspect(path: str | os.PathLike, *, largest: int = 10) -> ModelInfo:
     Raises
     ------
     InvalidProtobuf
-        Where the file is no model; the text says at which byte that shows.
+        If the file is not a model; the text names the offset of the error.
     InvalidGraph
-        Where its external data lie outside its folder.
+        If the model refers to files outside its folder.
     NoSuchFile, MappingError
-        Where the file cannot be mapped.
+        If the file cannot be mapped.
     """
     path = os.fsdecode(path)
     with Mapping(path) as mapping, memoryview(mapping) as data:
@@ -201,7 +205,7 @@ def _inspect_onnx(path: str, data: memoryview, largest: int) -> ModelInfo:
 
 
 class _Message:
-    """A protobuf message that the scan has been through: its fields by number."""
+    """A protobuf message of a model that the scan has accepted: its fields by number."""
 
     def __init__(self, data: memoryview, start: int, stop: int) -> None:
         self._data = data
@@ -287,7 +291,7 @@ def _dimension(message: _Message) -> int | str | None:
 
 
 def _type_name(message: _Message) -> str:
-    """Write a TypeProto as ONNX Runtime does."""
+    """Name a TypeProto as ONNX Runtime does."""
     for number, form in ((1, "tensor({})"), (8, "sparse_tensor({})")):
         for inner in message.messages(number):
             return form.format(_element_name(inner.integer(1)))
@@ -326,7 +330,7 @@ def _alignment(offsets: Iterable[int]) -> dict[int, int]:
 
 
 def _plan(skeleton: Skeleton) -> str:
-    """Say in words what `Session` does with an ONNX file."""
+    """Describe in words what `Session` does with an ONNX file."""
     if skeleton.oversized:
         return "refuses it: ONNX Runtime reads no ONNX file beyond 2 GiB"
     parts = []
@@ -345,7 +349,7 @@ def _inspect_ort(path: str, data: memoryview, largest: int) -> ModelInfo:
     try:
         return _read_ort(path, data, largest)
     except (struct.error, RecursionError) as error:
-        # An offset beyond the end, a table that is missing, a type within itself.
+        # An offset beyond the end, a missing table, a type that contains itself.
         raise from_status(INVALID_PROTOBUF, f"Not an ORT-format model: {error}", path) from None
 
 

@@ -6,7 +6,7 @@ from ortmmap.process.guard cimport ortmmap_guard
 cdef class Mapping:
     cdef object __weakref__
     cdef readonly str path
-    cdef dict _settings           # what it was made with, beside the path
+    cdef dict _settings           # the arguments of the constructor, without the path
     # Changed by opening and closing only; constant while `_exports` is not 0.
     cdef ortmmap_mapping _mapping
     # Buffers exported and not yet released. Guarded by the interpreter lock.
@@ -15,5 +15,6 @@ cdef class Mapping:
     cdef int _check_open(self) except -1
 
 cdef tuple identity_of(str path)
+cdef tuple stamp(str path, tuple identity)
 cdef ortmmap_guard *take_guard() except NULL
 cdef int give_guard(ortmmap_guard *guard) noexcept

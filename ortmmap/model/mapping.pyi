@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Literal, Self
 
@@ -40,3 +41,8 @@ class Mapping:
         length: int | None = None,
     ) -> None: ...
     def close(self) -> None: ...
+
+def restore_mapping(
+    cls: type[Mapping], source: tuple[str, int, int], settings: dict[str, bool]
+) -> Mapping: ...
+def check_sources(sources: Iterable[tuple[str, int, int]]) -> None: ...

@@ -15,7 +15,7 @@ cdef extern from "process/sigbus.h":
     void ortmmap_guard_give(ortmmap_guard *guard)
     int ortmmap_sigbus_install()
 
-ADVICE = {
+cdef dict ADVICE = {
     "normal": cm.ORTMMAP_ADVICE_NORMAL,
     "random": cm.ORTMMAP_ADVICE_RANDOM,
     "sequential": cm.ORTMMAP_ADVICE_SEQUENTIAL,
@@ -29,31 +29,36 @@ cdef class Mapping:
     """A whole file as read-only memory, by mmap(2) or ``CreateFileMapping``.
 
     The file's descriptor is closed once it is mapped. Every process that maps the same file
-    shares one physical copy of it, the system's page cache. The buffer protocol gives the bytes
-    without a copy; while a buffer is in use (by a `Session`, a memoryview, an array), the mapping
-    cannot be closed.
+    shares one physical copy of it, the system's page cache. The mapping supports the buffer
+    protocol, without a copy; while a buffer of it is in use (by a `Session`, a memoryview, an
+    array), it cannot be closed.
+
+    A mapping can be pickled: its path and arguments travel, and size and modification time of the
+    file, which must be the same where it is unpickled.
 
     Parameters
     ----------
     path : str, bytes or os.PathLike
         The file. It must be a regular file that is not empty.
     prefault : bool, default False
-        Read the whole file in and enter its pages in this process before returning, so that no
-        first touch waits for the disk.
+        Read the whole file and enter its pages in this process before returning, so that no
+        access waits for the disk.
     lock : bool, default False
         Keep the pages in physical memory (mlock(2), ``VirtualLock``) until the mapping is closed.
 
     Raises
     ------
     NoSuchFile
-        Where there is no such file.
+        If there is no such file.
     MappingPermissionError
-        Where the file may not be read.
+        If the file may not be read.
     MappingError
-        Where it is a directory, a device, a FIFO, a socket or empty, where the system refuses to
-        map, prefault or lock it; all of these are `OSError` too.
+        If it is a directory, a device, a FIFO, a socket or empty, or if the system refuses to map,
+        prefault or lock it.
     ModelChangedError
-        Where it changed its size while it was being opened.
+        If it was written to while it was being opened.
+
+    All of these are `OSError` too.
     """
 
     def __cinit__(self, path, *, bint prefault=False, bint lock=False):
@@ -71,7 +76,7 @@ cdef class Mapping:
             if error.status == cm.ORTMMAP_MAPPING_OK and lock:
                 cm.ortmmap_mapping_lock(&self._mapping, &error)
         if error.status != cm.ORTMMAP_MAPPING_OK:
-            _raise(&error, self.path)
+            raise_error(&error, self.path)
 
     def __dealloc__(self):
         with nogil:
@@ -96,13 +101,8 @@ cdef class Mapping:
         self.close()
 
     def __reduce__(self):
-        from ortmmap.session.pickling import reduce_mapping
-
         self._check_open()
-        identity = self.identity
-        return reduce_mapping(
-            self, (os.path.abspath(self.path), identity[2], identity[3]), self._settings
-        )
+        return restore_mapping, (type(self), stamp(self.path, self.identity), self._settings)
 
     def __repr__(self):
         state = "closed" if self.closed else f"{self.nbytes} bytes"
@@ -120,14 +120,17 @@ cdef class Mapping:
 
     @property
     def identity(self) -> tuple:
-        """Device, inode, size in bytes, times of modification and of change in ns, when mapped."""
-        return _identity(&self._mapping.identity)
+        """Device, inode, size in bytes, times of modification and of change in ns.
+
+        They are those of the file when it was mapped.
+        """
+        return identity_tuple(&self._mapping.identity)
 
     def changed(self) -> bool:
-        """Whether the path no longer names the file that was mapped, as it was then.
+        """Whether the path no longer names the file that was mapped, or the file has changed.
 
-        True where the file was written to, truncated, removed, or replaced by another. Of these,
-        only writing and truncating change what is mapped. It costs one stat(2).
+        True if the file was written to, truncated, removed, or replaced by another. Of these,
+        only writing and truncating change the mapped bytes. It costs one stat(2).
         """
         self._check_open()
         try:
@@ -136,15 +139,15 @@ cdef class Mapping:
             return True
 
     def resident(self) -> int:
-        """Return how many bytes of the file are in physical memory (mincore(2)).
+        """Return the number of the file's bytes that are in physical memory (mincore(2)).
 
-        They are in the page cache, whichever process brought them there. Linux answers the whole
-        size for a file that this user neither owns nor may write.
+        They are in the page cache, whichever process has read them. Linux reports the whole size
+        for a file that this user neither owns nor may write.
 
         Raises
         ------
         OSError
-            Where the system does not tell.
+            If the system does not report residence.
         """
         cdef long long count
         self._check_open()
@@ -153,27 +156,27 @@ cdef class Mapping:
             count = cm.ortmmap_mapping_resident(&self._mapping)
         self._exports -= 1
         if count < 0:
-            raise OSError(errno.ENOSYS, "no system call tells what is resident", self.path)
+            raise OSError(errno.ENOSYS, "no system call reports resident pages", self.path)
         return count
 
     def advise(self, advice: str, offset: int = 0, length: int | None = None) -> None:
-        """Tell the system how a part of the mapping will be used (madvise(2)).
+        """Advise the system on how a part of the mapping will be used (madvise(2)).
 
         Parameters
         ----------
         advice : {"normal", "random", "sequential", "willneed", "dontneed", "nohugepage"}
             "willneed" reads ahead in the background; "dontneed" drops the pages from this process
-            (the page cache keeps them, and the next touch brings them back); "nohugepage" (Linux)
-            has a touch bring a few pages, not 2 MiB.
+            (the page cache keeps them, and the next access maps them again); "nohugepage" (Linux)
+            makes an access map a few pages, not 2 MiB.
         offset, length : int
             The part, in bytes; by default all. It need not begin at a page.
 
         Raises
         ------
         ValueError
-            Where the advice is unknown or the part lies outside the mapping.
+            If the advice is unknown or the part lies outside the mapping.
         MappingError
-            Where the system refuses, or has no such advice.
+            If the system refuses, or has no such advice.
         """
         cdef cm.ortmmap_mapping_error error
         cdef cm.ortmmap_advice kind
@@ -194,7 +197,7 @@ cdef class Mapping:
             cm.ortmmap_mapping_advise(&self._mapping, kind, first, size, &error)
         self._exports -= 1
         if error.status != cm.ORTMMAP_MAPPING_OK:
-            _raise(&error, self.path)
+            raise_error(&error, self.path)
 
     def close(self) -> None:
         """Unmap the file. Closing twice is no error.
@@ -202,7 +205,7 @@ cdef class Mapping:
         Raises
         ------
         BufferError
-            Where a session, a memoryview or an array still uses it.
+            If a session, a memoryview or an array still uses it.
         """
         cdef ortmmap_mapping mapping
         if self._exports:
@@ -211,7 +214,7 @@ cdef class Mapping:
                 "(sessions, memoryviews or arrays over it)"
             )
         mapping = self._mapping
-        self._mapping.data, self._mapping.size = NULL, 0   # first, so that no one else unmaps it
+        self._mapping.data, self._mapping.size = NULL, 0   # so that no other thread unmaps it
         with nogil:
             cm.ortmmap_mapping_close(&mapping)
 
@@ -221,10 +224,85 @@ cdef class Mapping:
         return 0
 
 
-cdef ortmmap_guard *take_guard() except NULL:
-    """Give a guard of a model's files, to be given back by give_guard().
+def restore_mapping(cls, source, settings):
+    """Map a file that was mapped in another process; unpickling calls it.
 
-    From the first on, a SIGBUS in guarded files is answered.
+    Parameters
+    ----------
+    cls : type
+        `Mapping`, or a class derived from it.
+    source : (str, int, int)
+        Absolute path, size in bytes and modification time in ns of the file.
+    settings : dict
+        The other arguments of `cls`.
+
+    Raises
+    ------
+    NoSuchFile, MappingError
+        If the file is missing or cannot be mapped.
+    ModelChangedError
+        If its size or modification time differs.
+    """
+    check_sources([source])
+    return cls(source[0], **settings)
+
+
+# --- Files that must stay as they are ---
+
+def check_sources(sources) -> None:
+    """Raise if a file is missing, or has changed.
+
+    Parameters
+    ----------
+    sources : iterable of (str, int, int)
+        Absolute path, size in bytes and modification time in ns of each file.
+
+    Raises
+    ------
+    NoSuchFile, MappingError
+        If a file is missing or cannot be examined.
+    ModelChangedError
+        If its size or modification time differs.
+    """
+    for path, size, mtime_ns in sources:
+        found = stamp(path, identity_of(path))
+        if found != (path, size, mtime_ns):
+            raise errors.file_error(
+                errors.ModelChangedError,
+                f"is not the file that it was: expected {size} bytes, modified at {mtime_ns} ns, "
+                f"found {found[1]} bytes, modified at {found[2]} ns",
+                path,
+            )
+
+
+cdef tuple stamp(str path, tuple identity):
+    """Absolute path, size and modification time in ns: an entry of check_sources()'s argument."""
+    return os.path.abspath(path), identity[2], identity[3]
+
+
+cdef tuple identity_of(str path):
+    """Identity, as in `Mapping.identity`, of the file that a path names now."""
+    cdef bytes encoded = native_path(path)
+    cdef const cm.ortmmap_path_char *name = <const cm.ortmmap_path_char *><const char *>encoded
+    cdef cm.ortmmap_file_identity identity
+    cdef cm.ortmmap_mapping_error error
+    with nogil:
+        cm.ortmmap_file_identity_get(name, &identity, &error)
+    if error.status != cm.ORTMMAP_MAPPING_OK:
+        raise_error(&error, path)
+    return identity_tuple(&identity)
+
+
+cdef tuple identity_tuple(const cm.ortmmap_file_identity *found):
+    return found.device, found.inode, found.size, found.mtime_ns, found.ctime_ns
+
+
+# --- Guards of files that may be truncated while they are mapped ---
+
+cdef ortmmap_guard *take_guard() except NULL:
+    """Return a guard of a model's files, which give_guard() takes back.
+
+    The first call installs the process's handler of SIGBUS. It is compiled into this module only.
     """
     cdef ortmmap_guard *guard
     error = ortmmap_sigbus_install()
@@ -241,24 +319,9 @@ cdef int give_guard(ortmmap_guard *guard) noexcept:
     return 0
 
 
-cdef tuple identity_of(str path):
-    """Give the identity, as `Mapping.identity` does, of the file that a path names now."""
-    cdef bytes encoded = native_path(path)
-    cdef const cm.ortmmap_path_char *name = <const cm.ortmmap_path_char *><const char *>encoded
-    cdef cm.ortmmap_file_identity identity
-    cdef cm.ortmmap_mapping_error error
-    with nogil:
-        cm.ortmmap_file_identity_get(name, &identity, &error)
-    if error.status != cm.ORTMMAP_MAPPING_OK:
-        _raise(&error, path)
-    return _identity(&identity)
+# --- Errors ---
 
-
-cdef tuple _identity(const cm.ortmmap_file_identity *found):
-    return found.device, found.inode, found.size, found.mtime_ns, found.ctime_ns
-
-
-cdef int _raise(const cm.ortmmap_mapping_error *error, str path) except -1:
+cdef int raise_error(const cm.ortmmap_mapping_error *error, str path) except -1:
     """Raise the exception for a failed call of mapping.h."""
     if error.status == cm.ORTMMAP_MAPPING_OPEN_FAILED:
         raise errors.system_error("cannot open", path, error.os_error)
@@ -275,14 +338,14 @@ cdef int _raise(const cm.ortmmap_mapping_error *error, str path) except -1:
     raise errors.system_error(FAILED[error.status], path, error.os_error)
 
 
-REFUSED = {
+cdef dict REFUSED = {
     cm.ORTMMAP_MAPPING_IS_DIRECTORY: (errno.EISDIR, "is a directory, not a model file"),
     cm.ORTMMAP_MAPPING_NOT_REGULAR: (errno.ENODEV, "is a device, a FIFO or a socket, not a file"),
     cm.ORTMMAP_MAPPING_EMPTY: (errno.EINVAL, "is empty: expected a model, found 0 bytes"),
     cm.ORTMMAP_MAPPING_TOO_LARGE: (errno.EFBIG, "does not fit this process's address space"),
     cm.ORTMMAP_MAPPING_UNSUPPORTED: (errno.ENOTSUP, "this system has no such call"),
 }
-FAILED = {
+cdef dict FAILED = {
     cm.ORTMMAP_MAPPING_MAP_FAILED: "cannot map",
     cm.ORTMMAP_MAPPING_PREFAULT_FAILED: "cannot prefault",
     cm.ORTMMAP_MAPPING_LOCK_FAILED: "cannot lock in memory (see ulimit -l)",

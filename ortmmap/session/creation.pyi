@@ -1,6 +1,6 @@
 from typing import Any
 
-from ortmmap.model.onnx import Skeleton
+from ortmmap.model.skeleton import Skeleton
 from ortmmap.session.model import Model
 
 MOST_REWRITTEN: int

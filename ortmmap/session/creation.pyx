@@ -8,10 +8,9 @@ Prepacked weights become pages that processes share.
 
 from cpython.bytes cimport PyBytes_CheckExact
 
-from ortmmap.model.mapping cimport identity_of
+from ortmmap.model.mapping cimport identity_of, stamp
 from ortmmap.session.metadata cimport inputs_of, outputs_of, overridable_initializers_of
-from ortmmap.session.model cimport stamp
-from ortmmap.model.onnx cimport Skeleton, scan_onnx
+from ortmmap.model.skeleton cimport Skeleton, scan_onnx
 from ortmmap.cache.prepack cimport Pages, Recording, creating, start
 from ortmmap.runtime.library cimport api
 from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
@@ -23,8 +22,8 @@ from functools import partial
 from ortmmap.errors import ModelChangedError, OrtError, file_error, from_status
 from ortmmap.options import GraphOptimizationLevel
 from ortmmap.runtime.providers import CPU
-from ortmmap.session.model import check_sources
-from ortmmap.model.onnx import DEFAULT_THRESHOLD
+from ortmmap.model.mapping import check_sources
+from ortmmap.model.skeleton import DEFAULT_THRESHOLD
 
 # Keys of onnxruntime_session_options_config_keys.h.
 LOAD_FORMAT = "session.load_model_format"

@@ -53,5 +53,3 @@ cdef class Model:
         size_t size,
         bytes path,
     ) except NULL
-
-cdef tuple stamp(str path, tuple identity)

@@ -1,5 +1,4 @@
 import os
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from typing_extensions import Buffer, disjoint_base
@@ -33,5 +32,3 @@ class Model:
     @property
     def nbytes(self) -> int: ...
     def memory(self) -> Memory: ...
-
-def check_sources(sources: Iterable[tuple[str, int, int]]) -> None: ...

@@ -7,7 +7,7 @@ the `Model` does.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcmp
 
-from ortmmap.model.mapping cimport give_guard, identity_of, take_guard
+from ortmmap.model.mapping cimport give_guard, stamp, take_guard
 from ortmmap.session.native_options cimport NativeOptions, make_session_options
 from ortmmap.runtime.library cimport api, env, hold_forks, let_forks, native_path, raise_status
 from ortmmap.process.guard cimport ortmmap_count_get
@@ -16,6 +16,7 @@ import os
 from collections import namedtuple
 
 from ortmmap.errors import InvalidArgument, ModelChangedError, file_error
+from ortmmap.model.mapping import check_sources
 
 # Keys of onnxruntime_session_options_config_keys.h.
 LOAD_FORMAT = "session.load_model_format"
@@ -225,34 +226,3 @@ cdef class Model:
         if status != NULL:
             raise_status(status, self.path)
         return session
-
-
-cdef tuple stamp(str path, tuple identity):
-    """Give what tells a file from a changed one: its absolute path, its size and mtime in ns."""
-    return os.path.abspath(path), identity[2], identity[3]
-
-
-def check_sources(sources) -> None:
-    """Raise where a file is not there, or is not what it was.
-
-    Parameters
-    ----------
-    sources : sequence of (str, int, int)
-        Absolute path, size in bytes and time of modification in ns, of each file.
-
-    Raises
-    ------
-    NoSuchFile, MappingError
-        Where a file cannot be asked for.
-    ModelChangedError
-        Where its size or its time is another.
-    """
-    for path, size, mtime_ns in sources:
-        found = stamp(path, identity_of(path))
-        if found != (path, size, mtime_ns):
-            raise file_error(
-                ModelChangedError,
-                f"is not the file that it was: expected {size} bytes, modified at {mtime_ns} ns, "
-                f"found {found[1]} bytes, modified at {found[2]} ns",
-                path,
-            )

@@ -1,4 +1,4 @@
-"""Pickling: what a session or a mapping becomes on its way to another process.
+"""Pickling: what a session becomes on its way to another process.
 
 A path, or the bytes of a buffer, and the options travel. What the file was travels too, so that
 another one is never taken for it.
@@ -10,9 +10,8 @@ from typing import Any
 
 from ortmmap._core import Session
 from ortmmap.model.mapping import Mapping
-from ortmmap.session.model import check_sources
 
-__all__ = ["reduce_mapping", "reduce_session", "restore_mapping", "restore_session"]
+__all__ = ["reduce_session", "restore_session"]
 
 
 def reduce_session(session: Session, source: Any, settings: dict, protocol: int) -> tuple:
@@ -54,17 +53,6 @@ def restore_session(cls: Any, source: object, settings: dict, attributes: dict |
     if attributes and hasattr(session, "__dict__"):
         vars(session).update(attributes)
     return session
-
-
-def reduce_mapping(mapping: Mapping, source: tuple, settings: dict) -> tuple:
-    """Return what ``__reduce__`` of a mapping returns; `source` says which file it was."""
-    return restore_mapping, (type(mapping), source, settings)
-
-
-def restore_mapping(cls: type, source: tuple, settings: dict) -> Mapping:
-    """Map a file again, which must be what it was."""
-    check_sources([source])
-    return cls(source[0], **settings)
 
 
 def _named(cls: type) -> type | None:

@@ -1,4 +1,4 @@
-"""A libFuzzer target, by atheris: the scan alone, under AddressSanitizer. See asan."""
+"""A libFuzzer target for atheris: the scan alone, under AddressSanitizer. See the script asan."""
 
 import random
 import sys
@@ -9,17 +9,18 @@ import atheris
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from mutate import mutate  # noqa: E402 - once the folders are known
+from mutate import mutate  # noqa: E402 - found in the folders above
 
 from ortmmap import errors  # noqa: E402
-from ortmmap.model.onnx import fields, scan  # noqa: E402
+from ortmmap.model.skeleton import scan  # noqa: E402
+from ortmmap.model.wire import fields  # noqa: E402
 
 THRESHOLD = 64
 CORPUS = [path.read_bytes() for path in sorted(Path(sys.argv[-1]).iterdir())]
 
 
 def check(data: bytes) -> None:
-    """Scan, and scan what came of it: the skeleton has nothing more to replace."""
+    """Scan a model, and then its skeleton, in which nothing is left to replace."""
     try:
         skeleton = scan(data, b"model.onnx", threshold=THRESHOLD)
     except errors.OrtError:

@@ -1,4 +1,4 @@
-"""Mutations of messages in protobuf's wire format that keep the lengths around them right."""
+"""Mutations of protobuf messages, with the lengths of the messages around them adjusted."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from wire import LENGTH, group, integer, text, varint
 
 from ortmmap import errors
-from ortmmap.model.onnx import Field, fields
+from ortmmap.model.wire import Field, fields
 
 NUMBERS = [0, 1, 2, 7, 8, 11, 16, 63, 64, 65, 127, 128, 1 << 31, 1 << 40, (1 << 64) - 1]
 TEXTS = [b"", b"w", b"x", b"y", b"Constant", b"value", b"location", b"ai.onnx", b"\xff" * 9]
-HIGHEST = 32  # field numbers
+HIGHEST = 32  # field number, exclusive
 
 
 def mutate(content: bytes, corpus: Sequence[bytes], rng: random.Random) -> bytes:
-    """Change a model in a few places, most often within its fields."""
+    """Change a model in a few places, most often inside fields."""
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         content = change_message(content, corpus, rng) if rng.random() < 0.9 else flip(content, rng)
     return content
@@ -34,7 +34,7 @@ def flip(content: bytes, rng: random.Random) -> bytes:
 
 
 def change_message(content: bytes, corpus: Sequence[bytes], rng: random.Random) -> bytes:
-    """Change a field of the message, or of a message in it."""
+    """Change a field of the message, or of a nested message."""
     found = read(content)
     if not found:
         return flip(content, rng)
@@ -85,7 +85,7 @@ def any_field(rng: random.Random) -> bytes:
 
 
 def borrowed(content: bytes, rng: random.Random) -> bytes:
-    """Take a field from somewhere in another model."""
+    """Return a field of another model, at any depth."""
     found = read(content)
     if not found:
         return b""
@@ -104,7 +104,7 @@ def read(content: bytes) -> list[Field]:
 
 
 def written(content: bytes, found: list[Field], index: int) -> bytes:
-    """Return a field as it is written, tag and all."""
+    """Return a field's bytes, with its tag."""
     start = found[index - 1].stop if index else 0
     return content[start : found[index].stop]
 

@@ -1,4 +1,4 @@
-"""What must hold for any bytes: a session of the skeleton is as one of the file, or both refuse."""
+"""The property fuzzed: a session of the skeleton equals one of the file, or both are refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class MismatchError(AssertionError):
 
 
 def corpus() -> list[bytes]:
-    """Return the models that the tests are made of."""
+    """Return the models that the tests use."""
     cases = [build() for build in onnx_zoo.CASES.values()]
     cases += [onnx_zoo.of_type(data_type) for data_type in onnx_zoo.DATA_TYPES]
     return [case.content for case in cases]
@@ -28,7 +28,7 @@ def check_original(path: Path) -> None:
 
 
 def check(path: Path) -> bool:
-    """Compare onnxruntime's verdicts; say whether the file was taken."""
+    """Compare onnxruntime's verdicts; return whether the file was accepted."""
     with np.errstate(all="ignore"):
         expected = verdict(path, FEEDS)
         found = skeleton_verdict(path, FEEDS, threshold=THRESHOLD)

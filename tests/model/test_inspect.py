@@ -1,4 +1,4 @@
-"""inspect and `python -m ortmmap info`: what a file holds and where its bytes are."""
+"""inspect and `python -m ortmmap info`: the contents of model files and their places."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write(path: Path, content: bytes) -> Path:
 
 
 def large() -> bytes:
-    """Make y = x @ w + b + c, with w of 64 KiB, and c typed."""
+    """Make a model of x @ w + b + sum(c): w has 64 KiB, c has typed data."""
     c = helper.make_tensor("c", TensorProto.FLOAT, [2], [1.0, 2.0])
     return models.build(
         [
@@ -155,7 +155,7 @@ def test_types_are_named_as_onnxruntime_names_them(tmp_path: Path, entry: object
     try:
         session = onnxruntime_session(content)
     except onnxruntime.capi.onnxruntime_pybind11_state.Fail:
-        assert found.type == "map(int64,tensor(float))"  # no such input in onnxruntime
+        assert found.type == "map(int64,tensor(float))"  # onnxruntime has no such inputs
         return
     expected = session.get_inputs()[1]
     assert found.type == expected.type

@@ -83,7 +83,7 @@ def test_a_relative_path_and_a_symbolic_link_are_followed(path, tmp_path, monkey
 
 
 @pytest.mark.parametrize("bad", [None, 3, 1.5, object(), ["file"], bytearray(b"file")])
-def test_what_is_no_path_is_a_type_error(bad):
+def test_a_path_of_another_type_is_a_type_error(bad):
     with pytest.raises(TypeError):
         ortmmap.Mapping(bad)
 
@@ -123,13 +123,16 @@ void *NAME(void *address, size_t size, int protection, int flags, int fd, off_t 
 
 @pytest.fixture
 def meanwhile(tmp_path: Path):
-    """Give the environment in which a C expression is evaluated once a file has been mapped."""
+    """Return a function that makes an environment for a process.
+
+    In it, a C expression is evaluated whenever a file has been mapped.
+    """
 
     def preload(expression: str, target: Path) -> dict[str, str]:
         source = tmp_path / "preload.c"
         source.write_text(PRELOAD)
         libraries = []
-        for name in ("mmap", "mmap64"):  # which of them is called depends on the width of off_t
+        for name in ("mmap", "mmap64"):  # the one that is called depends on the width of off_t
             libraries.append(tmp_path / f"{name}.so")
             defines = [f"-DNAME={name}", f"-DMEANWHILE={expression}"]
             compiler = ["cc", "-shared", "-fPIC", *defines, "-o", libraries[-1], source, "-ldl"]
@@ -140,7 +143,7 @@ def meanwhile(tmp_path: Path):
 
 
 def test_the_descriptor_is_never_inherited(path, tmp_path, meanwhile):
-    """A process started while the file is open lists what it inherited."""
+    """A process that is started while the file is open lists the descriptors that it inherited."""
     listing = tmp_path / "listing"
     environment = meanwhile(f'system("env -u LD_PRELOAD ls -l /proc/self/fd > {listing}")', path)
     run_python("import sys, ortmmap; ortmmap.Mapping(sys.argv[1])", path, env=environment)
@@ -148,7 +151,7 @@ def test_the_descriptor_is_never_inherited(path, tmp_path, meanwhile):
     assert str(path) not in listing.read_text()
 
 
-def test_closing_ends_it(path):
+def test_a_closed_mapping_refuses_to_be_used(path):
     mapping = ortmmap.Mapping(path)
     mapping.close()
     assert mapping.closed
@@ -207,7 +210,7 @@ def test_a_buffer_keeps_the_mapping_alive(path):
     assert maps(path) == []
 
 
-def test_each_of_several_users_must_let_go(path):
+def test_closing_waits_for_the_last_of_several_buffers(path):
     mapping = ortmmap.Mapping(path)
     views = [memoryview(mapping) for _ in range(5)]
     while views:
@@ -290,7 +293,7 @@ def test_advice_changes_no_content(path, advice, part):
         (-(2**80),),
     ],
 )
-def test_advice_for_what_is_outside_is_a_value_error(path, part):
+def test_advice_outside_the_mapping_is_a_value_error(path, part):
     with pytest.raises(ValueError, match="outside"):
         ortmmap.Mapping(path).advise("willneed", *part)
 
@@ -354,7 +357,7 @@ def test_a_fifo_is_refused_and_not_waited_for(tmp_path):
 def test_a_socket_is_refused(tmp_path, monkeypatch):
     import socket
 
-    monkeypatch.chdir(tmp_path)  # the name of a socket may not be long
+    monkeypatch.chdir(tmp_path)  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket")
         assert stat.S_ISSOCK(Path("socket").stat().st_mode)
@@ -391,7 +394,7 @@ def test_a_file_that_may_not_be_read_is_a_permission_error(public_path, forbidde
 
 
 @pytest.mark.parametrize("kind", ["Mapping", "Session"])
-def test_a_file_that_shrinks_while_it_is_opened_is_told(path, affine, meanwhile, kind):
+def test_a_file_that_shrinks_while_it_is_opened_is_reported(path, affine, meanwhile, kind):
     path.write_bytes(affine)
     code = (
         "import sys, ortmmap\nfrom ortmmap import errors\nfrom support import descriptors, maps\n"
@@ -401,8 +404,8 @@ def test_a_file_that_shrinks_while_it_is_opened_is_told(path, affine, meanwhile,
     )
     environment = meanwhile('truncate(getenv("TARGET"), 10)', path)
     printed = run_python(code, path, kind, env=environment).stdout
-    for told in (str(path), f" {len(affine)} ", " 10"):
-        assert told in printed
+    for part in (str(path), f" {len(affine)} ", " 10"):
+        assert part in printed
 
 
 def test_failed_mappings_leave_nothing_behind(tmp_path):
@@ -445,8 +448,8 @@ def test_many_threads_open_use_and_close_one_mapping(path):
     assert maps(path) == []
 
 
-def test_it_cannot_be_made_twice_over(path, write):
-    """Calling __init__ again must not leave the first file's memory behind."""
+def test_it_cannot_be_initialized_twice(path, write):
+    """A second call of __init__ must not leak the first file's mapping."""
     mapping = ortmmap.Mapping(path)
     other = write(b"other")
     with contextlib.suppress(TypeError, RuntimeError):

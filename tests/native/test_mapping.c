@@ -1,8 +1,7 @@
-/* test_mapping FOLDER: every function of mapping.h and every way it can fail, in an empty folder.
+/* test_mapping FOLDER: tests every function and every failure of mapping.h, in an empty folder.
  *
- * Races are made certain by interposing: the system calls that mapping.h makes are renamed by
- * macros to functions of this file, which run a hook first (somebody else's write, say) or fail
- * once. */
+ * Races and failures are forced: macros rename the system calls of mapping.h to functions of this
+ * file, which first run a hook, such as another writer, or fail a set number of times. */
 #include "check.h"
 
 #include <stdlib.h>
@@ -91,11 +90,11 @@ static int is_read_only(const void *address) {
 
 #define TEXT_OF(literal) literal
 
-/* How often each call is still to fail, and with which errno. */
+/* The number of times that each call will still fail, and its errno. */
 static struct failure {
   int times, error;
 } open_failure, stat_failure, fstat_failure, mmap_failure, madvise_failure, mincore_failure;
-static int fstat_successes; /* that many calls of fstat work before its failure counts */
+static int fstat_successes; /* calls of fstat that succeed before it fails */
 
 static int fails(struct failure *failure) {
   if (failure->times == 0)
@@ -136,7 +135,7 @@ static int test_madvise(void *address, size_t size, int advice) {
   return fails(&madvise_failure) ? -1 : madvise(address, size, advice);
 }
 
-/* The sanitizers make mlock do nothing. */
+/* The sanitizers replace mlock by a function that does nothing. */
 static int test_mlock(const void *address, size_t size) {
 #ifdef __linux__
   return (int)syscall(SYS_mlock, address, size);
@@ -191,7 +190,7 @@ static int open_handles(void) {
 
 static int is_mapped(const void *address) { return msync((void *)address, 1, MS_ASYNC) == 0; }
 
-/* True also where the system does not tell. */
+/* Also true if the system has no /proc/self/maps. */
 static int is_read_only(const void *address) {
   char line[1024], permissions[5];
   uintptr_t begin, end;
@@ -209,11 +208,11 @@ static int is_read_only(const void *address) {
 #endif
 
 #define PATH_SIZE 4096
-#define BIG (17 * 1024 * 1024 + 123) /* more than resident() asks for at once, no whole pages */
+#define BIG (17 * 1024 * 1024 + 123) /* beyond one mincore of resident(), no whole pages */
 
 static const ortmmap_path_char *folder;
 
-/* FOLDER/name, in one of a few buffers that are used in turn. */
+/* FOLDER/name, in one of 8 buffers that are used in turn. */
 static const ortmmap_path_char *at(const ortmmap_path_char *name) {
   static ortmmap_path_char paths[8][PATH_SIZE];
   static unsigned turn;
@@ -258,7 +257,7 @@ static int holds_pattern(const ortmmap_mapping *mapping) {
   return 1;
 }
 
-/* Filled with garbage, so that a result that is not written is noticed. */
+/* Filled with garbage, to detect a field that is not written. */
 static ortmmap_mapping_error garbage_error(void) {
   ortmmap_mapping_error error;
   memset(&error, 0x5a, sizeof error);
@@ -474,7 +473,7 @@ static void an_identity_lasts_until_the_file_is_rewritten(void) {
   ortmmap_mapping_close(&mapping);
   again = identity_of(AT("identity"));
   CHECK(ortmmap_file_identity_equal(&before, &again));
-  sleep_ms(30); /* longer than the steps of the file system's clock */
+  sleep_ms(30); /* longer than a tick of the file system's clock */
   write_file(AT("identity"), 5000);
   rewritten = identity_of(AT("identity"));
   CHECK(!ortmmap_file_identity_equal(&before, &rewritten));
@@ -512,7 +511,7 @@ static void prefaulting_makes_the_file_resident(void) {
   CHECK(0 <= resident && resident <= BIG);
   CHECK(ortmmap_mapping_prefault(&mapping, &error) == ORTMMAP_MAPPING_OK);
   CHECK(error.status == ORTMMAP_MAPPING_OK && error.os_error == 0);
-  CHECK(holds_pattern(&mapping)); /* touches what Windows has merely read ahead */
+  CHECK(holds_pattern(&mapping)); /* maps the pages that Windows has only read ahead */
   CHECK(ortmmap_mapping_resident(&mapping) == BIG);
   ortmmap_mapping_close(&mapping);
   CHECK(ortmmap_mapping_resident(&mapping) == 0);
@@ -656,7 +655,7 @@ static void a_file_removed_before_it_is_opened_is_reported(void) {
   CHECK(open_badly(AT("racing"), ORTMMAP_MAPPING_OPEN_FAILED).os_error == ENOENT);
 }
 
-/* The renaming changes the old file's ctime, which must not count. */
+/* The rename changes the old file's ctime, which must be ignored. */
 static void a_file_replaced_while_it_is_opened_is_the_old_one(void) {
   ortmmap_mapping mapping;
   write_file(AT("racing"), 100);
@@ -694,7 +693,7 @@ static void links_are_followed(void) {
   remove_file(AT("target"));
 }
 
-/* Root may do everything, so it becomes somebody else meanwhile. */
+/* Root ignores permissions and limits, so it becomes another user. */
 static int drop_privileges(void) { return geteuid() == 0 && seteuid(65534) == 0; }
 
 static void regain_privileges(int dropped) { CHECK(!dropped || seteuid(0) == 0); }
@@ -767,13 +766,13 @@ static void prefaulting_falls_back_to_reading_ahead(void) {
   remove_file(AT("fallback"));
 }
 
-/* Reading the lost pages would be a SIGBUS. */
+/* Reading the lost pages would raise SIGBUS. */
 static void prefaulting_a_truncated_file_is_an_error(void) {
   ortmmap_mapping mapping;
   ortmmap_mapping_error error = garbage_error();
   ortmmap_mapping_status expected = ORTMMAP_MAPPING_OK;
 #ifdef MADV_POPULATE_READ
-  if (madvise(NULL, 0, MADV_POPULATE_READ) == 0) /* the kernel knows it */
+  if (madvise(NULL, 0, MADV_POPULATE_READ) == 0) /* the kernel supports it */
     expected = ORTMMAP_MAPPING_PREFAULT_FAILED;
 #endif
   write_file(AT("truncated"), 1000000);
@@ -847,7 +846,7 @@ static void locked_pages_cannot_be_dropped(void) {
 }
 #endif
 
-/* Appends and cuts until it is killed. */
+/* A process that truncates and appends to the file until it is killed. */
 static pid_t start_writer(const char *path) {
   pid_t writer = fork();
   if (writer != 0)

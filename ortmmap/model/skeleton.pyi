@@ -1,22 +1,20 @@
-from typing import NamedTuple
+from typing import Literal
 
 from typing_extensions import Buffer, disjoint_base
 
 DEFAULT_THRESHOLD: int
 
-class TensorBytes(NamedTuple):
-    place: str
-    start: int
-    stop: int
-    data: int
-    nbytes: int
-
-class Field(NamedTuple):
-    number: int
-    wire: int
-    value: int
-    start: int
-    stop: int
+class TensorBytes:
+    @property
+    def place(self) -> Literal["mapped", "inline", "external"]: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def stop(self) -> int: ...
+    @property
+    def data(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
 
 @disjoint_base
 class Skeleton:
@@ -40,4 +38,3 @@ class Skeleton:
 def scan(
     data: Buffer, location: bytes, path: str | None = None, threshold: int = ...
 ) -> Skeleton: ...
-def fields(data: Buffer, start: int = 0, stop: int | None = None) -> list[Field]: ...

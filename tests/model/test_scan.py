@@ -1,4 +1,4 @@
-"""Files that no exporter writes: read as protobuf and onnxruntime read them, or refused."""
+"""Models that no exporter writes: scanned as protobuf and onnxruntime read them, or refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wire import (
 )
 
 import ortmmap
-from ortmmap.model.onnx import fields, scan
+from ortmmap.model.skeleton import scan
 
 X = {"x": onnx_zoo.x_value()}
 RAW = onnx_zoo.weight("w").raw_data
@@ -62,7 +62,7 @@ def with_constant(attribute: bytes, node: bytes = b"") -> bytes:
 
 
 def branches(depth: int) -> bytes:
-    """Encode a node with a graph with a node … as fields of a graph."""
+    """Encode, as fields of a graph, a node with a graph with a node and so on."""
     content = b""
     for _ in range(depth):
         content = text(1, text(5, text(6, content)))
@@ -70,7 +70,7 @@ def branches(depth: int) -> bytes:
 
 
 def alternating(depth: int) -> bytes:
-    """Encode a sequence of sequences: a type, and a type in it, `depth` messages in all."""
+    """Encode a sequence of sequences: types within types, `depth` messages in all."""
     content = b""
     for index in range(depth):
         content = text(4 if (depth - index) % 2 else 1, content)
@@ -80,7 +80,7 @@ def alternating(depth: int) -> bytes:
 VALUE = text(1, b"value") + integer(20, AttributeProto.TENSOR)
 HALF = len(RAW) // 2
 
-# What protobuf takes, however odd, and ONNX Runtime with it.
+# Unusual encodings that protobuf accepts, and ONNX Runtime with it.
 ODD = {
     "unknown varint": product(model=integer(1000, 5)),
     "unknown fixed": product(model=tag(1000, FIXED64) + bytes(8) + tag(1001, FIXED32) + bytes(4)),
@@ -163,7 +163,7 @@ ODD = {
     "empty graph": without_graph(onnx_zoo.model([])) + text(7, b""),
 }
 
-# What protobuf refuses; where, from the end or the beginning of the file.
+# Encodings that protobuf refuses.
 BROKEN = {
     "varint of 11 bytes": product(model=tag(1000, VARINT) + b"\x80" * 10 + b"\0"),
     "value of 11 bytes": product(b"\x08" + b"\xff" * 10 + b"\1" + TENSOR),
@@ -353,12 +353,3 @@ def test_colliding_names_take_linear_time() -> None:
     started = time.perf_counter()
     assert scan(product(None, graph=tensors), b"m", threshold=64).externalized == 16384
     assert time.perf_counter() - started < 2
-
-
-def test_fields_outside_the_buffer() -> None:
-    for start, stop in ((0, 5), (3, 2), (5, 5)):
-        with pytest.raises(ValueError, match="not within"):
-            fields(b"\x08\x01\x08\x01", start, stop)
-    with pytest.raises(ortmmap.errors.InvalidProtobuf, match="at byte 3"):
-        fields(b"\x08\x01\x08\x80\x01", 2, 4)
-    assert fields(b"\x08\x01\x12\x01a") == [(1, 0, 1, 1, 2), (2, 2, 0, 4, 5)]
