@@ -33,6 +33,8 @@ DIRECTIVES = {
 HOT = {
     "ortmmap._core",
     "ortmmap.cache.prepack",
+    "ortmmap.embed.arguments",
+    "ortmmap.embed.prepared",
     "ortmmap.embed.runs",
     "ortmmap.session.binding",
     "ortmmap.session.call",

@@ -1,4 +1,4 @@
-"""The C API's errors, written and read."""
+"""Errors of the C API: written for C callers, raised for Cython's."""
 
 from libc.stddef cimport size_t
 

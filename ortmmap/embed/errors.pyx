@@ -1,4 +1,8 @@
-"""The C API's errors: codes and text in the caller's memory, written without the interpreter."""
+"""Errors of the C API: written for C callers, raised for Cython's.
+
+An error is a code and a text in the caller's memory, which may be NULL. Only fail_exception() and
+raise_error() need the interpreter.
+"""
 
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, strlen
@@ -22,14 +26,17 @@ from ortmmap.runtime.library cimport api
 from ortmmap import errors
 
 
+# --- written ---
+
 cdef int succeed(ortmmap_error *error) noexcept nogil:
+    """Write that there is no error."""
     if error != NULL:
         error.code, error.ort_code, error.message[0] = ORTMMAP_OK, 0, 0
     return ORTMMAP_OK
 
 
 cdef int fail(ortmmap_error *error, int code, const char *text) noexcept nogil:
-    """Write an error, and give its code."""
+    """Write an error, and return its code."""
     if error != NULL:
         error.code, error.ort_code = code, 0
         set_text(error, text)
@@ -37,7 +44,7 @@ cdef int fail(ortmmap_error *error, int code, const char *text) noexcept nogil:
 
 
 cdef void set_text(ortmmap_error *error, const char *text) noexcept nogil:
-    """Copy as much of a text as there is room for, and no half character."""
+    """Copy a text, cut between characters if it is too long."""
     cdef size_t size = strlen(text)
     if size >= sizeof(error.message):
         size = sizeof(error.message) - 1
@@ -57,7 +64,7 @@ cdef int fail_argument(
     long long expected,
     long long found,
 ) noexcept nogil:
-    """Write the error of one input or output; `text` has the two numbers in it."""
+    """Write the error of an input or output; `text` is a format of `expected` and `found`."""
     cdef char reason[256]
     cdef char whole[2048]
     if name == NULL:
@@ -83,7 +90,7 @@ cdef int fail_file(
     unsigned long long expected,
     unsigned long long found,
 ) noexcept nogil:
-    """Write the error of a file; `text` has the two numbers in it."""
+    """Write the error of a file; `text` is a format of `expected` and `found`."""
     cdef char reason[256]
     cdef char whole[2048]
     snprintf(reason, sizeof(reason), text, expected, found)
@@ -92,7 +99,7 @@ cdef int fail_file(
 
 
 cdef int fail_status(ortmmap_error *error, ort.OrtStatus *status) noexcept nogil:
-    """Write what a status says, and release it."""
+    """Write the error of a status, and release that."""
     cdef int ort_code = api.GetErrorCode(status)
     cdef int code = code_of(ort_code)
     fail(error, code, api.GetErrorMessage(status))
@@ -112,7 +119,7 @@ cdef int code_of(int ort_code) noexcept nogil:
     return ORTMMAP_ORT_ERROR
 
 
-# The first that an exception is an instance of.
+# The first entry with a class of an exception counts.
 cdef tuple _codes = (
     (errors.ModelChangedError, ORTMMAP_MODEL_CHANGED),
     (errors.NoSuchFile, ORTMMAP_NO_SUCH_FILE),
@@ -127,7 +134,7 @@ cdef tuple _codes = (
 
 
 cdef int fail_exception(ortmmap_error *error, object exception) except -1:
-    """Write what an exception says."""
+    """Write an exception as an error."""
     cdef int code = ORTMMAP_FAILED
     cdef bytes text = (str(exception) or type(exception).__name__).encode("utf-8", "replace")
     for kinds, number in _codes:
@@ -139,6 +146,8 @@ cdef int fail_exception(ortmmap_error *error, object exception) except -1:
         error.ort_code = exception.code or 0
     return code
 
+
+# --- raised ---
 
 cdef dict _exceptions = {
     ORTMMAP_INVALID_ARGUMENT: errors.InvalidArgument,
@@ -154,7 +163,7 @@ cdef dict _exceptions = {
 
 
 cdef int raise_error(const ortmmap_error *error) except -1 nogil:
-    """Raise the exception for an error, if it is one."""
+    """Raise the exception for an error; return 0 if there is none."""
     if error.code == ORTMMAP_OK:
         return 0
     with gil:

@@ -1,4 +1,4 @@
-"""The C API: handles of sessions, for C code and for Cython."""
+"""The C API's table, and its handles for Cython."""
 
 from libc.stddef cimport size_t
 
@@ -11,10 +11,10 @@ from ortmmap.abi.capi cimport (
 )
 
 cdef class SessionHandle:
-    # Set once, released with the object. Whoever needs it for longer retains it.
+    # Set once, and released with the object; a user of it that outlives the object retains it.
     cdef ortmmap_session *session
 
-    # Without the interpreter lock. Raises what the error says.
+    # Run without the interpreter lock; raises the exception for an error.
     cdef int run(
         self,
         const ortmmap_input *inputs,
@@ -32,18 +32,9 @@ cdef class SessionHandle:
 
 cdef class PreparedRun:
     # Set once, by SessionHandle.prepare(), and released with the object. One thread may run it at
-    # a time, over memory that the maker keeps for as long as the object lives.
+    # a time. The caller of prepare() keeps the inputs' and outputs' memory until then.
     cdef ortmmap_prepared *prepared
 
-    # Without the interpreter lock: one raises, the other gives the code.
+    # Run without the interpreter lock: run() raises, try_run() returns the error's code.
     cdef int run(self) except -1 nogil
     cdef int try_run(self, ortmmap_error *error) noexcept nogil
-
-ctypedef void (*ReleaseMemory)(void *context) noexcept nogil
-
-cdef class LentMemory:
-    # Bytes of C code. Set once; `release` is called when the object goes.
-    cdef const void *data
-    cdef Py_ssize_t size
-    cdef ReleaseMemory release
-    cdef void *context

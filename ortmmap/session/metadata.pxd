@@ -27,7 +27,6 @@ cdef class ModelMetadata:
     cdef readonly dict custom_metadata_map
 
 cdef str take_string(char *text)
-cdef str take_type_name(ort.OrtTypeInfo *info)
 cdef list inputs_of(ort.OrtSession *session)
 cdef list outputs_of(ort.OrtSession *session)
 cdef list overridable_initializers_of(ort.OrtSession *session)

@@ -4,10 +4,8 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from ortmmap.runtime.library cimport allocator, api, check
-from ortmmap.values.element_types cimport element_type_name
-
-cdef enum:
-    MOST_DIMENSIONS = 64
+from ortmmap.values.native_tensor cimport MOST_DIMENSIONS
+from ortmmap.values.value cimport tensor_element_type, type_name
 
 ctypedef ort.OrtStatus *(*CountOf)(const ort.OrtSession *, size_t *) noexcept nogil
 ctypedef ort.OrtStatus *(*NameOf)(
@@ -130,7 +128,7 @@ cdef int describe(NodeArg arg, const ort.OrtTypeInfo *info) except -1:
     arg._shape = []
     if kind == ort.ONNX_TYPE_TENSOR or kind == ort.ONNX_TYPE_SPARSETENSOR:
         check(api.CastTypeInfoToTensorInfo(info, &tensor))
-        arg.element_type = element_type_of(tensor)
+        arg.element_type = tensor_element_type(tensor)
         arg._shape = shape_of(tensor)
     if kind == ort.ONNX_TYPE_OPTIONAL:
         arg._shape = shape_of_optional(info)
@@ -151,12 +149,6 @@ cdef list shape_of_optional(const ort.OrtTypeInfo *info):
         api.ReleaseTypeInfo(inner)
 
 
-cdef int element_type_of(const ort.OrtTensorTypeAndShapeInfo *info) except -1:
-    cdef ort.ONNXTensorElementDataType element_type
-    check(api.GetTensorElementType(info, &element_type))
-    return element_type
-
-
 cdef list shape_of(const ort.OrtTensorTypeAndShapeInfo *info):
     cdef int64_t sizes[MOST_DIMENSIONS]
     cdef const char *symbols[MOST_DIMENSIONS]
@@ -171,44 +163,6 @@ cdef list shape_of(const ort.OrtTensorTypeAndShapeInfo *info):
         sizes[index] if sizes[index] >= 0 else (symbols[index].decode("utf-8", "replace") or None)
         for index in range(rank)
     ]
-
-
-cdef str type_name(const ort.OrtTypeInfo *info, int kind):
-    """Write a type as onnxruntime does."""
-    cdef const ort.OrtTensorTypeAndShapeInfo *tensor = NULL
-    cdef const ort.OrtSequenceTypeInfo *sequence = NULL
-    cdef const ort.OrtOptionalTypeInfo *optional = NULL
-    cdef const ort.OrtMapTypeInfo *map_info = NULL
-    cdef ort.ONNXTensorElementDataType key_type
-    cdef ort.OrtTypeInfo *inner = NULL
-    if kind == ort.ONNX_TYPE_TENSOR or kind == ort.ONNX_TYPE_SPARSETENSOR:
-        check(api.CastTypeInfoToTensorInfo(info, &tensor))
-        prefix = "tensor" if kind == ort.ONNX_TYPE_TENSOR else "sparse_tensor"
-        return f"{prefix}({element_type_name(element_type_of(tensor))})"
-    if kind == ort.ONNX_TYPE_SEQUENCE:
-        check(api.CastTypeInfoToSequenceTypeInfo(info, &sequence))
-        check(api.GetSequenceElementType(sequence, &inner))
-        return f"seq({take_type_name(inner)})"
-    if kind == ort.ONNX_TYPE_OPTIONAL:
-        check(api.CastTypeInfoToOptionalTypeInfo(info, &optional))
-        check(api.GetOptionalContainedTypeInfo(optional, &inner))
-        return f"optional({take_type_name(inner)})"
-    if kind == ort.ONNX_TYPE_MAP:
-        check(api.CastTypeInfoToMapTypeInfo(info, &map_info))
-        check(api.GetMapKeyType(map_info, &key_type))
-        check(api.GetMapValueType(map_info, &inner))
-        return f"map({element_type_name(key_type)},{take_type_name(inner)})"
-    return "opaque" if kind == ort.ONNX_TYPE_OPAQUE else "unknown"
-
-
-cdef str take_type_name(ort.OrtTypeInfo *info):
-    """Name a type, and release it."""
-    cdef ort.ONNXType kind = ort.ONNX_TYPE_UNKNOWN
-    try:
-        check(api.GetOnnxTypeFromTypeInfo(info, &kind))
-        return type_name(info, kind)
-    finally:
-        api.ReleaseTypeInfo(info)
 
 
 cdef ModelMetadata metadata_of(ort.OrtSession *session):

@@ -6,8 +6,9 @@ tensor for the next run.
 
 from cpython.object cimport PyObject
 
+from ortmmap.values.native_tensor cimport Layout
 from ortmmap.values.strings cimport new_string_tensor
-from ortmmap.values.tensors cimport Layout, get_layout
+from ortmmap.values.tensors cimport get_layout
 
 cnp.import_array()
 

@@ -1,7 +1,7 @@
 """Sequences, maps and optionals to values and back.
 
-What a value should be made into is read from the type that a model declares, as ONNX Runtime
-writes it: ``seq(map(int64,tensor(float)))``.
+The type that a model declares, as onnxruntime spells it, says what a Python object becomes:
+``seq(map(int64,tensor(float)))``.
 """
 
 cimport numpy as cnp
@@ -9,32 +9,31 @@ from libc.stdlib cimport free, malloc
 
 cimport ortmmap.abi.ort as ort
 from ortmmap.runtime.library cimport api, check, env, hold_forks, let_forks
+from ortmmap.values.element_types cimport element_type_named
+from ortmmap.values.native_tensor cimport Layout, lies_in, nbytes_of
 from ortmmap.values.sparse cimport SparseTensor
 from ortmmap.values.tensors cimport (
-    Layout,
     array_from_tensor,
     as_tensor_array,
     data_of,
     get_layout,
-    nbytes_of,
-    tensor_from_array,
+    new_tensor,
 )
-from ortmmap.values.element_types cimport element_type_named
 from ortmmap.values.value cimport Value, check_made, elements_of, has_value, kind_of, own, share
 
 from ortmmap.errors import InvalidArgument, NotImplemented
 
 cnp.import_array()
 
-# Sequences of no tensors, by element type. Only ever added to, under the interpreter lock.
+# Empty sequences, by element type. Only added to, under the interpreter lock.
 cdef dict _empty_sequences = {}
 
-# AttributeProto.type, field 20, is INT; the number of the field takes two bytes.
+# AttributeProto.type, field 20, is INT (2); the field's number takes two bytes.
 ATTRIBUTE_IS_INT = b"\xa0\x01\x02"
 
 
 cdef object to_python(Value value):
-    """Give a value as Python does: an array, a list, a dict, a SparseTensor, or None."""
+    """Return a value as a Python object: an array, a list, a dict, a SparseTensor, or None."""
     if not has_value(value):
         return None
     kind = kind_of(value)
@@ -51,7 +50,7 @@ cdef object to_python(Value value):
 
 
 cdef Value from_python(object data, str type_, str name):
-    """Make a value of `type_` for the input `name`; what its memory belongs to lives on in it."""
+    """Make a value of type `type_` for the input `name`; it keeps the memory that it lies over."""
     if isinstance(data, Value):
         return check_made(data, name)
     outer, _, inner = type_.partition("(")
@@ -70,11 +69,7 @@ cdef Value from_python(object data, str type_, str name):
 
 
 cdef Value tensor_of(object data, int element_type, str name):
-    cdef cnp.ndarray array = as_tensor_array(data, element_type, name)
-    cdef Value tensor = Value.__new__(Value)
-    tensor.memory = array
-    tensor.value = tensor_from_array(array, element_type)
-    return tensor
+    return new_tensor(Value, as_tensor_array(data, element_type, name), element_type)
 
 
 cdef Value sequence_of(object data, str element, str name):
@@ -105,7 +100,7 @@ cdef Value map_of(object data, str key_and_value, str name):
 
 
 cdef Value compose(list elements, ort.ONNXType kind):
-    """Make a sequence of its elements, or a map of its keys and its values."""
+    """Make a sequence of elements, or a map of a tensor of keys and one of values."""
     cdef Value composed = Value.__new__(Value)
     cdef size_t count = len(elements)
     cdef size_t index
@@ -123,7 +118,7 @@ cdef Value compose(list elements, ort.ONNXType kind):
 
 
 cdef Value empty_sequence(str element):
-    """Make a sequence of no tensors, which the C API cannot: a model of one node returns it."""
+    """Return an empty sequence, which the C API cannot make: it is the output of a model."""
     outer, _, inner = element.partition("(")
     if outer != "tensor":
         raise NotImplemented(f"the C API cannot make an empty seq({element})")
@@ -166,7 +161,7 @@ def field(number, content):
 
 
 def sequence_empty(element_type):
-    """Encode an ONNX model of one SequenceEmpty node, ``onnx.proto`` says how."""
+    """Encode an ONNX model of one SequenceEmpty node, by the field numbers of ``onnx.proto``."""
     tensor = field(1, field(1, element_type))
     output = field(1, b"y") + field(2, field(4, field(1, tensor)))
     dtype = field(1, b"dtype") + field(3, element_type) + ATTRIBUTE_IS_INT
@@ -176,7 +171,7 @@ def sequence_empty(element_type):
 
 
 cdef bint lies_in_value(Value value, const void *data) except -1:
-    """Whether `data` lies in the memory of a tensor, or of one anywhere in a sequence."""
+    """Whether `data` points into the memory of a tensor, or of a tensor in a sequence."""
     cdef Layout layout
     if not has_value(value):
         return False
@@ -188,5 +183,8 @@ cdef bint lies_in_value(Value value, const void *data) except -1:
     get_layout(value.value, &layout)
     if layout.element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
         return False   # strings are copied
-    first = <const char *>data_of(value.value)
-    return first <= <const char *>data < first + nbytes_of(&layout)
+    return lies_in(
+        data,
+        data_of(value.value),
+        nbytes_of(layout.shape, layout.rank, layout.element_type),
+    )

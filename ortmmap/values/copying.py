@@ -1,4 +1,4 @@
-"""copy_tensors: the contents of tensors into others."""
+"""copy_tensors: copy the elements of tensors into other tensors."""
 
 from collections.abc import Sequence
 
@@ -6,24 +6,24 @@ __all__ = ["copy_tensors"]
 
 
 def copy_tensors(src: Sequence, dst: Sequence, stream: object = None) -> None:
-    """Copy each tensor's contents into the tensor at the same place, in its memory.
+    """Copy the elements of each tensor in `src` into the memory of its counterpart in `dst`.
 
     Parameters
     ----------
     src, dst : sequence of OrtValue
-        As many of each, of equal types and shapes.
+        Of one length, with equal types and shapes.
     stream : None
-        Of a device; the CPU's memory has none.
+        Streams belong to other devices than the CPU.
 
     Raises
     ------
     ValueError
-        Where there are not as many of each, or a shape differs.
+        If the lengths, or the shapes of two tensors, differ.
     NotImplementedError
-        Where a stream is given.
+        If a stream is given.
     """
     if stream is not None:
-        raise NotImplementedError("ortmmap's values lie in the CPU's memory: there is no stream")
+        raise NotImplementedError("ortmmap's values lie in the CPU's memory, which has no streams")
     if len(src) != len(dst):
         raise ValueError(f"{len(src)} tensors cannot be copied into {len(dst)}")
     for source, target in zip(src, dst, strict=True):

@@ -1,16 +1,16 @@
-"""Devices: where a value's memory lies."""
+"""OrtDevice: the device that a value's memory belongs to."""
 
 from enum import IntEnum
 
 __all__ = ["OrtDevice", "OrtDeviceVendorId", "check_cpu"]
 
-# onnxruntime's numbers for the names that OrtDevice.make takes, and the vendor that goes with one.
+# onnxruntime's numbers for the names that OrtDevice.make takes.
 DEVICE_TYPES = {"cpu": 0, "cuda": 1, "gpu": 1, "webgpu": 1, "dml": 1, "npu": 3, "cann": 3}
 DEFAULT_MEMORY = 0
 
 
 class OrtDeviceVendorId(IntEnum):
-    """PCI vendor ids, and NONE for a device of no vendor."""
+    """PCI vendor ids; NONE stands for no vendor."""
 
     NONE = 0x0000
     AMD = 0x1002
@@ -30,7 +30,7 @@ VENDORS = {
 
 
 class OrtDevice:
-    """Where a value's memory lies; made by `make`, as ``onnxruntime.OrtDevice``.
+    """A device, as ``onnxruntime.OrtDevice``; made by `make`.
 
     ortmmap's values lie in the CPU's memory.
     """
@@ -44,20 +44,24 @@ class OrtDevice:
 
     @staticmethod
     def make(ort_device_name: str, device_id: int, vendor_id: int = -1) -> "OrtDevice":
-        """Name a device.
+        """Make a device of its name.
 
         Parameters
         ----------
         ort_device_name : {'cpu', 'cuda', 'gpu', 'npu', 'dml', 'cann', 'webgpu'}
         device_id : int
-            Which of the machine's devices of that name, from 0.
+            Index among the machine's devices of that name, from 0.
         vendor_id : int, default -1
-            A PCI vendor id; -1 stands for the one that goes with the name, or none.
+            A PCI vendor id; -1 stands for the vendor of the name, if it has one.
+
+        Returns
+        -------
+        OrtDevice
 
         Raises
         ------
         ValueError
-            Where the name is another.
+            If there is no such name.
         """
         if ort_device_name not in DEVICE_TYPES:
             raise ValueError(f"Unsupported device type: {ort_device_name}")
@@ -66,19 +70,19 @@ class OrtDevice:
         return OrtDevice(DEVICE_TYPES[ort_device_name], device_id, int(vendor_id))
 
     def device_id(self) -> int:
-        """Return which of the machine's devices of its type it is."""
+        """Return the index among the machine's devices of this type."""
         return self._device_id
 
     def device_type(self) -> int:
-        """Return 0 for a CPU, 1 for a GPU, 3 for an NPU."""
+        """Return the type: 0 for a CPU, 1 for a GPU, 3 for an NPU."""
         return self._device_type
 
     def device_vendor_id(self) -> int:
-        """Return the PCI vendor id, or 0."""
+        """Return the PCI vendor id; 0 if there is none."""
         return self._vendor_id
 
     def device_mem_type(self) -> int:
-        """Return 0: the device's default memory."""
+        """Return the kind of memory: 0, the device's default."""
         return DEFAULT_MEMORY
 
     def __repr__(self) -> str:
@@ -86,16 +90,22 @@ class OrtDevice:
 
 
 def check_cpu(device: object, device_id: int = 0) -> None:
-    """Raise unless `device` is the CPU: its name, an OrtDevice of ours or onnxruntime's, or None.
+    """Raise unless `device` is the CPU.
+
+    Parameters
+    ----------
+    device : str, OrtDevice of ortmmap or onnxruntime, or None
+        None stands for the CPU.
+    device_id : int, default 0
 
     Raises
     ------
     TypeError
-        Where it is none of these.
+        If `device` is of another type.
     ValueError
-        Where there is no device of that name.
+        If there is no device of that name.
     NotImplementedError
-        Where it is another device.
+        If it is another device.
     """
     if isinstance(device, str):
         device = OrtDevice.make(device.lower(), device_id)

@@ -1,11 +1,10 @@
 """DLPack: tensors handed to and taken from other libraries, without a copy.
 
-A capsule holds a structure whose `deleter` is called exactly once: by whoever took the tensor, or
-by the capsule that nobody took it from.
+A capsule holds a structure whose `deleter` is called exactly once: by the consumer that took the
+tensor, or by the capsule if no consumer took it.
 """
 
 cimport cython
-from cpython.object cimport PyTypeObject
 from cpython.pycapsule cimport (
     PyCapsule_CheckExact,
     PyCapsule_GetPointer,
@@ -19,59 +18,47 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 cimport ortmmap.abi.dlpack as dl
-cimport ortmmap.abi.ort as ort
-from ortmmap.values.element_types cimport dtype_of, element_type_name
+from ortmmap.values.array_over cimport array_over
+from ortmmap.values.element_types cimport ElementType, dtype_of, element_type_name
+from ortmmap.values.native_tensor cimport MOST_DIMENSIONS
+
+from ortmmap.values.element_types import ELEMENT_TYPES
 
 cnp.import_array()
 
 cdef extern from "Python.h":
     bint Py_IsInitialized() noexcept nogil
 
-cdef extern from "numpy/arrayobject.h":
-    PyTypeObject PyArray_Type
-    object PyArray_NewFromDescr(
-        PyTypeObject *, cnp.dtype, int, const cnp.npy_intp *, const cnp.npy_intp *, void *, int,
-        object
-    )
-
 cdef const char *PLAIN = "dltensor"
 cdef const char *PLAIN_USED = "used_dltensor"
 cdef const char *VERSIONED = "dltensor_versioned"
 cdef const char *VERSIONED_USED = "used_dltensor_versioned"
 
-MOST_DIMENSIONS = 64
+# DLPack's code and bits by element type, and back.
+cdef dict _types = {}
+cdef dict _element_types = {}
 
-# DLPack's code and bits, by element type.
-TYPES = {
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT: (dl.ORTMMAP_DL_FLOAT, 32),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8: (dl.ORTMMAP_DL_UINT, 8),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8: (dl.ORTMMAP_DL_INT, 8),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16: (dl.ORTMMAP_DL_UINT, 16),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16: (dl.ORTMMAP_DL_INT, 16),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32: (dl.ORTMMAP_DL_INT, 32),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64: (dl.ORTMMAP_DL_INT, 64),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL: (dl.ORTMMAP_DL_BOOL, 8),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16: (dl.ORTMMAP_DL_FLOAT, 16),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE: (dl.ORTMMAP_DL_FLOAT, 64),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32: (dl.ORTMMAP_DL_UINT, 32),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64: (dl.ORTMMAP_DL_UINT, 64),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_COMPLEX64: (dl.ORTMMAP_DL_COMPLEX, 64),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_COMPLEX128: (dl.ORTMMAP_DL_COMPLEX, 128),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16: (dl.ORTMMAP_DL_BFLOAT, 16),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT8E4M3FN: (dl.ORTMMAP_DL_FLOAT8_E4M3FN, 8),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT8E4M3FNUZ: (dl.ORTMMAP_DL_FLOAT8_E4M3FNUZ, 8),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT8E5M2: (dl.ORTMMAP_DL_FLOAT8_E5M2, 8),
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT8E5M2FNUZ: (dl.ORTMMAP_DL_FLOAT8_E5M2FNUZ, 8),
-}
-ELEMENT_TYPES = {code_and_bits: element_type for element_type, code_and_bits in TYPES.items()}
 
+cdef int _fill_types() except -1:
+    cdef ElementType type_
+    for type_ in ELEMENT_TYPES:
+        if type_.dlpack_code is not None:
+            _types[type_.ort_number] = type_.dlpack_code, type_.bits
+            _element_types[type_.dlpack_code, type_.bits] = type_.ort_number
+    return 0
+
+
+_fill_types()
+
+
+# --- from other libraries ---
 
 @cython.final
 @cython.no_gc
 cdef class Imported:
-    """A tensor of another library's, which is told once when it is no longer needed."""
+    """A tensor of another library, whose deleter is called when the object goes."""
 
-    # One of the two is set, when the object is made.
+    # take() sets one of the two.
     cdef dl.ortmmap_dl_managed *plain
     cdef dl.ortmmap_dl_versioned *versioned
 
@@ -89,15 +76,15 @@ cdef class Imported:
 
 
 cdef cnp.ndarray array_from_dlpack(object source):
-    """Give a tensor of another library's, or a DLPack capsule, as an array over its memory.
+    """Return an array over the memory of another library's tensor, or of a DLPack capsule's.
 
-    Raises BufferError where the tensor is not in the CPU's memory or its type has no dtype.
+    Raise BufferError if its type has no dtype, NotImplementedError if it is on another device.
     """
     return view_of(take(capsule_of(source)))
 
 
 cdef object capsule_of(object source):
-    """Ask for a capsule, of the newest version that the other library has."""
+    """Ask for a capsule of the newest version that the other library supports."""
     if PyCapsule_CheckExact(source):
         return source
     export = getattr(source, "__dlpack__", None)
@@ -121,26 +108,25 @@ cdef int check_device(int32_t device) except -1:
 
 
 cdef Imported take(object capsule):
-    """Take the tensor out of its capsule, which is marked as used."""
+    """Take the tensor out of its capsule, and mark that as used."""
     cdef Imported taken = Imported.__new__(Imported)
     if PyCapsule_IsValid(capsule, VERSIONED):
         taken.versioned = <dl.ortmmap_dl_versioned *>PyCapsule_GetPointer(capsule, VERSIONED)
         PyCapsule_SetName(capsule, VERSIONED_USED)
         if taken.versioned.major > dl.ORTMMAP_DLPACK_MAJOR:
-            raise BufferError(f"DLPack version {taken.versioned.major} is not known")
+            raise BufferError(f"DLPack version {taken.versioned.major} is not supported")
         return taken
     if PyCapsule_IsValid(capsule, PLAIN):
         taken.plain = <dl.ortmmap_dl_managed *>PyCapsule_GetPointer(capsule, PLAIN)
         PyCapsule_SetName(capsule, PLAIN_USED)
         return taken
-    raise TypeError("expected a DLPack capsule that nobody has taken the tensor from yet")
+    raise TypeError("expected a DLPack capsule whose tensor has not been taken yet")
 
 
 cdef cnp.ndarray view_of(Imported taken):
-    """Give the tensor as an array over its memory, which keeps it."""
+    """Return an array over the tensor's memory, which keeps the tensor."""
     cdef dl.ortmmap_dl_tensor *tensor = taken.tensor()
-    cdef cnp.npy_intp strides[64]
-    cdef cnp.npy_intp *used = NULL
+    cdef cnp.npy_intp strides[MOST_DIMENSIONS]
     cdef object dtype = dtype_of_dlpack(tensor.type)
     cdef Py_ssize_t itemsize = dtype.itemsize
     cdef int index
@@ -150,31 +136,28 @@ cdef cnp.ndarray view_of(Imported taken):
     if tensor.strides != NULL:
         for index in range(tensor.rank):
             strides[index] = tensor.strides[index] * itemsize
-        used = strides
-    Py_INCREF(dtype)   # PyArray_NewFromDescr takes it over
-    array = PyArray_NewFromDescr(
-        &PyArray_Type,
-        <cnp.dtype>dtype,
+    return array_over(
+        <char *>tensor.data + tensor.byte_offset,
+        dtype,
         tensor.rank,
         <const cnp.npy_intp *>tensor.shape,
-        used,
-        <char *>tensor.data + tensor.byte_offset,
-        cnp.NPY_ARRAY_WRITEABLE if taken.writable() else 0,
-        None,
+        NULL if tensor.strides == NULL else strides,
+        taken.writable(),
+        taken,
     )
-    cnp.set_array_base(array, taken)
-    return array
 
 
 cdef object dtype_of_dlpack(dl.ortmmap_dl_type type_):
-    element_type = ELEMENT_TYPES.get((type_.code, type_.bits))
+    element_type = _element_types.get((type_.code, type_.bits))
     if element_type is None or type_.lanes != 1:
         raise BufferError(
-            f"no tensor has elements of DLPack's type code {type_.code} with {type_.bits} bits "
+            f"ONNX has no element type for DLPack's type code {type_.code} with {type_.bits} bits "
             f"and {type_.lanes} lanes"
         )
     return dtype_of(element_type)
 
+
+# --- to other libraries ---
 
 cdef object dlpack_capsule(
     object owner, void *data, int element_type, int rank, const int64_t *shape,
@@ -182,11 +165,11 @@ cdef object dlpack_capsule(
 ):
     """Make a capsule for a compact tensor in memory that lives as long as `owner`."""
     cdef dl.ortmmap_dl_tensor tensor
-    if element_type not in TYPES:
+    if element_type not in _types:
         raise BufferError(f"DLPack has no type for tensor({element_type_name(element_type)})")
     tensor.data, tensor.byte_offset, tensor.rank = data, 0, rank
     tensor.device.type, tensor.device.id = dl.ORTMMAP_DL_CPU, 0
-    tensor.type.code, tensor.type.bits = TYPES[element_type]
+    tensor.type.code, tensor.type.bits = _types[element_type]
     tensor.type.lanes = 1
     if versioned:
         return versioned_capsule(owner, &tensor, shape, flags)
@@ -219,7 +202,7 @@ cdef object plain_capsule(object owner, const dl.ortmmap_dl_tensor *tensor, cons
 
 
 cdef void *allocate(size_t size, int rank) except NULL:
-    """Take room for a structure, and a shape and strides behind it."""
+    """Allocate a structure, with a shape and strides behind it."""
     cdef void *room = malloc(size + 2 * rank * sizeof(int64_t))
     if room == NULL:
         raise MemoryError()
@@ -249,7 +232,7 @@ cdef void delete_versioned(dl.ortmmap_dl_versioned *made) noexcept nogil:
 
 
 cdef void release(void *owner) noexcept nogil:
-    """Drop an owner, from any thread; after Python has ended there is none to drop."""
+    """Drop a reference, from any thread; after Python has ended there is nothing to drop."""
     if not Py_IsInitialized():
         return
     with gil:

@@ -1,11 +1,14 @@
-"""Element types: the C API's numbers, their names in ONNX Runtime's texts, and numpy's dtypes.
+"""Element types: one table of names, numbers, sizes and dtypes, and everything derived from it.
 
-numpy itself has no bfloat16, no float8 and nothing smaller than a byte; ml_dtypes adds these to
-it, and is imported when the first of them is met.
+A new element type is a line in `ELEMENT_TYPES`; ``tools/element_types.py`` then writes it into the
+C API's header. numpy itself has no bfloat16, no float8 and nothing smaller than a byte: ml_dtypes
+adds these, and is imported when the first of them is met.
 """
 
+cimport cython
 from libc.stdint cimport uint8_t
 
+cimport ortmmap.abi.dlpack as dl
 cimport ortmmap.abi.ort as ort
 
 import numpy as np
@@ -14,163 +17,198 @@ from ortmmap.errors import InvalidArgument, NotImplemented
 
 cnp.import_array()
 
+
+@cython.final
+cdef class ElementType:
+    """A type of tensor elements.
+
+    Attributes
+    ----------
+    name : str
+        As onnxruntime spells it within ``tensor(...)``.
+    ort_number : int or None
+        ``ONNXTensorElementDataType``; None if ONNX Runtime's C API has no such type.
+    onnx_number : int
+        ``TensorProto.DataType``.
+    bits : int
+        Size of an element in a tensor, where elements smaller than a byte are packed; 0 if it is
+        not fixed. In an array such an element takes a byte.
+    dtype : str or None
+        Of an array of such elements: a type of numpy's, or one of ml_dtypes'.
+    dlpack_code : int or None
+        ``DLDataTypeCode``, which goes with `bits`; None if DLPack has no such type.
+    """
+
+    def __init__(self, str name, ort_number, int onnx_number, int bits, str dtype, dlpack_code):
+        self.name, self.ort_number, self.onnx_number = name, ort_number, onnx_number
+        self.bits, self.dtype, self.dlpack_code = bits, dtype, dlpack_code
+
+
+ELEMENT_TYPES = (
+    ElementType("undefined", 0, 0, 0, None, None),
+    ElementType("float", 1, 1, 32, "float32", dl.ORTMMAP_DL_FLOAT),
+    ElementType("uint8", 2, 2, 8, "uint8", dl.ORTMMAP_DL_UINT),
+    ElementType("int8", 3, 3, 8, "int8", dl.ORTMMAP_DL_INT),
+    ElementType("uint16", 4, 4, 16, "uint16", dl.ORTMMAP_DL_UINT),
+    ElementType("int16", 5, 5, 16, "int16", dl.ORTMMAP_DL_INT),
+    ElementType("int32", 6, 6, 32, "int32", dl.ORTMMAP_DL_INT),
+    ElementType("int64", 7, 7, 64, "int64", dl.ORTMMAP_DL_INT),
+    ElementType("string", 8, 8, 0, "object", None),
+    ElementType("bool", 9, 9, 8, "bool", dl.ORTMMAP_DL_BOOL),
+    ElementType("float16", 10, 10, 16, "float16", dl.ORTMMAP_DL_FLOAT),
+    ElementType("double", 11, 11, 64, "float64", dl.ORTMMAP_DL_FLOAT),
+    ElementType("uint32", 12, 12, 32, "uint32", dl.ORTMMAP_DL_UINT),
+    ElementType("uint64", 13, 13, 64, "uint64", dl.ORTMMAP_DL_UINT),
+    ElementType("complex64", 14, 14, 64, "complex64", dl.ORTMMAP_DL_COMPLEX),
+    ElementType("complex128", 15, 15, 128, "complex128", dl.ORTMMAP_DL_COMPLEX),
+    ElementType("bfloat16", 16, 16, 16, "ml_dtypes.bfloat16", dl.ORTMMAP_DL_BFLOAT),
+    ElementType("float8e4m3fn", 17, 17, 8, "ml_dtypes.float8_e4m3fn", dl.ORTMMAP_DL_FLOAT8_E4M3FN),
+    ElementType(
+        "float8e4m3fnuz", 18, 18, 8, "ml_dtypes.float8_e4m3fnuz", dl.ORTMMAP_DL_FLOAT8_E4M3FNUZ
+    ),
+    ElementType("float8e5m2", 19, 19, 8, "ml_dtypes.float8_e5m2", dl.ORTMMAP_DL_FLOAT8_E5M2),
+    ElementType(
+        "float8e5m2fnuz", 20, 20, 8, "ml_dtypes.float8_e5m2fnuz", dl.ORTMMAP_DL_FLOAT8_E5M2FNUZ
+    ),
+    ElementType("uint4", 21, 21, 4, "ml_dtypes.uint4", None),
+    ElementType("int4", 22, 22, 4, "ml_dtypes.int4", None),
+    ElementType("float4e2m1", 23, 23, 4, "ml_dtypes.float4_e2m1fn", None),
+    ElementType("float8e8m0", None, 24, 8, "ml_dtypes.float8_e8m0fnu", None),
+    ElementType("uint2", 24, 25, 2, "ml_dtypes.uint2", None),
+    ElementType("int2", 25, 26, 2, "ml_dtypes.int2", None),
+)
+
 cdef enum:
-    ELEMENT_TYPES = 26      # the C API's element types that have a name here, from UNDEFINED on
-    # The C API's numbers are ONNX's up to float4e2m1. ONNX then has float8e8m0, the C API has not.
-    MISSING = 24
-    NUMPY_TYPES = 24        # numpy's built-in type numbers, NPY_BOOL to NPY_HALF
+    NUMBERS = 64        # room for ONNX Runtime's and ONNX's numbers
+    NUMPY_TYPES = 24    # numpy's built-in type numbers, NPY_BOOL to NPY_HALF
 
-# Filled at import and constant from then on.
-cdef int _numpy_type[ELEMENT_TYPES]      # -1: numpy itself has no such type
-cdef int _element_type[NUMPY_TYPES]      # UNDEFINED: ONNX has no such type
-cdef uint8_t _bits[ELEMENT_TYPES]        # of an element in memory; 0 where there is no one size
+# Filled at import and constant from then on. "Element type" stands for ONNX Runtime's number.
+cdef int _numpy_number[NUMBERS]          # by element type; -1: numpy itself has no such type
+cdef uint8_t _bits[NUMBERS]              # by element type
+cdef int _onnx_number[NUMBERS]           # by element type
+cdef uint8_t _onnx_bits[NUMBERS]         # by ONNX's number
+cdef int _element_type[NUMPY_TYPES]      # by numpy's number
+cdef dict _by_number = {}                # element types in the C API only
+cdef dict _by_name = {}
+cdef dict _by_dtype = {}
+cdef dict _by_onnx_number = {}           # all of the table
 
-# dtypes that were met, by element type. Only ever added to, under the interpreter lock.
+# dtypes of ml_dtypes that were met, by element type. Only added to, under the interpreter lock.
 cdef dict _dtypes = {}
 
-cdef tuple _names = (
-    "undefined", "float", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool",
-    "float16", "double", "uint32", "uint64", "complex64", "complex128", "bfloat16",
-    "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz", "uint4", "int4",
-    "float4e2m1", "uint2", "int2",
-)
-cdef dict _numbers = {name: number for number, name in enumerate(_names)}
 
-NUMPY_TYPES_BY_ELEMENT = {
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT: cnp.NPY_FLOAT32,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8: cnp.NPY_UINT8,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8: cnp.NPY_INT8,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16: cnp.NPY_UINT16,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16: cnp.NPY_INT16,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32: cnp.NPY_INT32,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64: cnp.NPY_INT64,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING: cnp.NPY_OBJECT,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL: cnp.NPY_BOOL,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16: cnp.NPY_FLOAT16,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE: cnp.NPY_FLOAT64,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32: cnp.NPY_UINT32,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64: cnp.NPY_UINT64,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_COMPLEX64: cnp.NPY_COMPLEX64,
-    ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_COMPLEX128: cnp.NPY_COMPLEX128,
-}
-
-# What ml_dtypes calls a type, and its bits.
-EXTENSIONS = {
-    "bfloat16": ("bfloat16", 16),
-    "float8e4m3fn": ("float8_e4m3fn", 8),
-    "float8e4m3fnuz": ("float8_e4m3fnuz", 8),
-    "float8e5m2": ("float8_e5m2", 8),
-    "float8e5m2fnuz": ("float8_e5m2fnuz", 8),
-    "uint4": ("uint4", 4),
-    "int4": ("int4", 4),
-    "float4e2m1": ("float4_e2m1fn", 4),
-    "uint2": ("uint2", 2),
-    "int2": ("int2", 2),
-}
-cdef dict _by_extension = {dtype: _numbers[name] for name, (dtype, _) in EXTENSIONS.items()}
-
-
-cdef int fill_tables() except -1:
+cdef int _fill_tables() except -1:
+    cdef ElementType type_
     cdef int number
-    for number in range(ELEMENT_TYPES):
-        _numpy_type[number] = NUMPY_TYPES_BY_ELEMENT.get(number, -1)
-        _bits[number] = bits_by_name(_names[number], _numpy_type[number])
-    for number in range(NUMPY_TYPES):
-        _element_type[number] = ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED
-    for element_type, number in NUMPY_TYPES_BY_ELEMENT.items():
-        _element_type[number] = element_type
+    for number in range(NUMBERS):
+        _numpy_number[number] = -1
+    for type_ in ELEMENT_TYPES:
+        if max(type_.onnx_number, type_.ort_number or 0) >= NUMBERS:
+            raise ValueError(f"no room for the number of element type {type_.name}")
+        _by_onnx_number[type_.onnx_number] = type_
+        _onnx_bits[type_.onnx_number] = type_.bits
+        if type_.ort_number is not None:
+            _add_element_type(type_, type_.ort_number)
     for number in (cnp.NPY_STRING, cnp.NPY_UNICODE):
         _element_type[number] = ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING
     for name in ("intc", "int", "longlong", "uintc", "uint", "ulonglong"):
-        dtype = np.dtype(name)   # C's integer types of one size have each a number in numpy
+        dtype = np.dtype(name)   # numpy has a number for each of C's integer types of one size
         canonical = np.dtype(f"{dtype.kind}{dtype.itemsize}")
         _element_type[<int>dtype.num] = _element_type[<int>canonical.num]
     return 0
 
 
-cdef int bits_by_name(str name, int number) except -1:
-    if name in EXTENSIONS:
-        return EXTENSIONS[name][1]
-    if name == "string" or number < 0:
+cdef int _add_element_type(ElementType type_, int number) except -1:
+    _by_number[number] = _by_name[type_.name] = type_
+    _bits[number], _onnx_number[number] = type_.bits, type_.onnx_number
+    if type_.dtype is None:
         return 0
-    return 8 * (<object>cnp.PyArray_DescrFromType(number)).itemsize
+    _by_dtype[type_.dtype] = type_
+    if not type_.dtype.startswith("ml_dtypes."):
+        _numpy_number[number] = np.dtype(type_.dtype).num
+        _element_type[_numpy_number[number]] = number
+    return 0
 
 
-fill_tables()
+_fill_tables()
 
 
 cdef str element_type_name(int element_type):
-    """Name an element type as ONNX Runtime's texts do: ``float``, ``int64`` …"""
-    if 0 <= element_type < ELEMENT_TYPES:
-        return _names[element_type]
-    return f"element type {element_type}"
+    """Return the name that ONNX Runtime's texts have for an element type: ``float``, ``int64`` …"""
+    cdef ElementType found = _by_number.get(element_type)
+    return f"element type {element_type}" if found is None else found.name
 
 
 cdef int element_type_named(str name) except -1:
-    """Give the element type that ONNX Runtime's texts call `name`."""
-    if name not in _numbers:
+    """Return the element type of that name; raise NotImplemented if there is none."""
+    cdef ElementType found = _by_name.get(name)
+    if found is None:
         raise NotImplemented(f"no element type is called {name}")
-    return _numbers[name]
+    return found.ort_number
 
 
 cdef int numpy_number(int element_type) noexcept:
-    """Give numpy's own number for an element type; -1 where it is not one of numpy's own."""
-    return _numpy_type[element_type] if 0 <= element_type < ELEMENT_TYPES else -1
+    """Return numpy's built-in type number for an element type; -1 if there is none."""
+    return _numpy_number[element_type] if 0 <= element_type < NUMBERS else -1
 
 
 cdef int bits_of(int element_type) noexcept nogil:
-    """Give how many bits an element takes in a tensor; 0 for strings and unknown types."""
-    return _bits[element_type] if 0 <= element_type < ELEMENT_TYPES else 0
+    """Return the size of an element in a tensor, in bits; 0 for strings and unknown types."""
+    return _bits[element_type] if 0 <= element_type < NUMBERS else 0
 
 
 cdef object dtype_of(int element_type):
-    """Give the dtype for an element type, importing ml_dtypes where it takes that."""
+    """Return the dtype for an element type, importing ml_dtypes if it is one of ml_dtypes'."""
     cdef int number = numpy_number(element_type)
     if number >= 0:
         return <object>cnp.PyArray_DescrFromType(number)
     if element_type not in _dtypes:
-        _dtypes[element_type] = _extension_dtype(element_type_name(element_type))
+        _dtypes[element_type] = _ml_dtype(element_type)
     return _dtypes[element_type]
 
 
-cdef object _extension_dtype(str name):
-    if name not in EXTENSIONS:
-        raise NotImplemented(f"numpy has no type for tensor({name})")
+cdef object _ml_dtype(int element_type):
+    cdef ElementType found = _by_number.get(element_type)
+    if found is None or found.dtype is None:
+        raise NotImplemented(f"numpy has no type for tensor({element_type_name(element_type)})")
     try:
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, EXTENSIONS[name][0]))
+        return np.dtype(getattr(ml_dtypes, found.dtype.removeprefix("ml_dtypes.")))
     except (ImportError, AttributeError) as error:
         raise NotImplemented(
-            f"tensor({name}) needs the package ml_dtypes ({error}); "
+            f"tensor({found.name}) needs the package ml_dtypes ({error}); "
             'install it with: pip install --upgrade "ml_dtypes>=0.5"'
         ) from error
 
 
 cdef int element_type_of(cnp.ndarray array) noexcept:
-    """Give the element type that an array's dtype stands for; UNDEFINED where there is none."""
+    """Return the element type for an array's dtype; UNDEFINED if there is none."""
     cdef int number = cnp.PyArray_TYPE(array)
     return _element_type[number] if number < NUMPY_TYPES else _element_type_of_extension(array)
 
 
 cdef int _element_type_of_extension(cnp.ndarray array) noexcept:
+    cdef ElementType found
     dtype = array.dtype
     if dtype.kind == "T":   # numpy.dtypes.StringDType
         return ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING
-    if dtype.type.__module__.partition(".")[0] == "ml_dtypes":
-        return _by_extension.get(dtype.name, ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED)
-    return ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED
+    if dtype.type.__module__.partition(".")[0] != "ml_dtypes":
+        return ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED
+    found = _by_dtype.get(f"ml_dtypes.{dtype.name}")
+    return ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED if found is None else found.ort_number
 
 
 cdef int element_type_from(object dtype) except -1:
-    """Give the element type that is meant by a numpy type, or by ONNX's own number.
+    """Return the element type for a numpy type, or for ONNX's number.
 
-    Raises InvalidArgument where there is none.
+    Raise InvalidArgument if there is none.
     """
+    cdef ElementType found
     cdef int number
     if isinstance(dtype, int):
-        number = dtype - (dtype > MISSING) if dtype != MISSING else 0
-        number = number if 0 < number < ELEMENT_TYPES else 0
+        found = _by_onnx_number.get(dtype)
+        number = 0 if found is None else found.ort_number or 0
     else:
         number = element_type_of(np.empty(0, dtype))
     if number == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED:
@@ -178,13 +216,28 @@ cdef int element_type_from(object dtype) except -1:
     return number
 
 
-cdef int onnx_number(int element_type) noexcept:
-    """Give ONNX's own number, ``TensorProto.DataType``, of an element type."""
-    return element_type + (element_type >= MISSING)
+# --- by ONNX's number ---
 
+cdef int onnx_number(int element_type) noexcept:
+    """Return ``TensorProto.DataType`` of an element type; UNDEFINED if it is unknown."""
+    return _onnx_number[element_type] if 0 <= element_type < NUMBERS else 0
+
+
+cdef int onnx_bits(int data_type) noexcept nogil:
+    """Return the size of an element in bits, by ``TensorProto.DataType``; 0 if it is not fixed."""
+    return _onnx_bits[data_type] if 0 <= data_type < NUMBERS else 0
+
+
+def onnx_name(data_type: int) -> str:
+    """Return the name of an element type, by ``TensorProto.DataType``; ``type 99`` if unknown."""
+    cdef ElementType found = _by_onnx_number.get(data_type)
+    return f"type {data_type}" if found is None else found.name
+
+
+# --- elements smaller than a byte ---
 
 cdef int pack(cnp.ndarray array, int bits, uint8_t *packed) except -1:
-    """Pack elements of one a byte, of a contiguous array, as ONNX does: the first one lowest."""
+    """Pack a contiguous array of one element a byte as ONNX does, the first in the lowest bits."""
     cdef const uint8_t *elements = <const uint8_t *>cnp.PyArray_DATA(array)
     cdef size_t count = cnp.PyArray_SIZE(array)
     cdef size_t per_byte = 8 // bits
@@ -199,7 +252,7 @@ cdef int pack(cnp.ndarray array, int bits, uint8_t *packed) except -1:
 
 
 cdef int unpack(const uint8_t *packed, int bits, cnp.ndarray array) except -1:
-    """Unpack into a contiguous array of one element a byte; integers keep their sign."""
+    """Unpack into a contiguous array of one element a byte; signed integers keep their sign."""
     cdef uint8_t *elements = <uint8_t *>cnp.PyArray_DATA(array)
     cdef size_t count = cnp.PyArray_SIZE(array)
     cdef size_t per_byte = 8 // bits

@@ -1,4 +1,4 @@
-"""onnxruntime's own OrtValue objects."""
+"""onnxruntime's own OrtValue objects, as values of ortmmap over the same memory."""
 
 from ortmmap.values.value cimport Value
 

@@ -1,4 +1,4 @@
-"""onnxruntime's names for kinds of memory, and the settings of an arena."""
+"""Kinds of memory by onnxruntime's names, and OrtArenaCfg: the settings of an arena."""
 
 import operator
 from typing import overload
@@ -28,7 +28,7 @@ class OrtAllocatorType(NamedNumber):
 
 
 class OrtMemType(NamedNumber):
-    """Whose memory it is: an execution provider's own, or the CPU's that it reads or writes."""
+    """An execution provider's own memory, or memory of the CPU that it reads or writes."""
 
     CPU_INPUT = -2
     CPU_OUTPUT = -1
@@ -37,7 +37,7 @@ class OrtMemType(NamedNumber):
 
 
 class OrtMemoryInfoDeviceType(NamedNumber):
-    """What kind of device memory belongs to."""
+    """Types of the device that memory belongs to."""
 
     CPU = 0
     GPU = 1
@@ -53,7 +53,7 @@ class OrtDeviceMemoryType(NamedNumber):
 
 
 class _Setting:
-    """A number of an arena's, which must be within bounds."""
+    """A setting of an arena: an attribute that is an integer within bounds."""
 
     def __init__(self, default: int, least: int, most: int, doc: str) -> None:
         self.default, self.least, self.most = default, least, most
@@ -87,34 +87,37 @@ def _int(doc: str) -> _Setting:
 
 
 class OrtArenaCfg:
-    """How an arena grows: ``onnxruntime.OrtArenaCfg``.
+    """How an arena grows, as ``onnxruntime.OrtArenaCfg``.
+
+    It takes four numbers, or one dict of settings by the names of the attributes.
 
     Parameters
     ----------
     max_mem : int, or dict of str to int
-        The most bytes; 0: ONNX Runtime chooses. Or all settings, by the names of the attributes,
-        as the only argument.
+        Largest size in bytes; 0: ONNX Runtime chooses.
     arena_extend_strategy : int
-        0: by powers of two; 1: by what is asked for; -1: ONNX Runtime chooses.
-    initial_chunk_size_bytes, max_dead_bytes_per_chunk : int
-        -1: ONNX Runtime chooses.
+        0: in powers of two; 1: by the size that is requested; -1: ONNX Runtime chooses.
+    initial_chunk_size_bytes : int
+        Size of the first allocation; -1: ONNX Runtime chooses.
+    max_dead_bytes_per_chunk : int
+        Unused bytes above which a chunk is split; -1: ONNX Runtime chooses.
 
     Raises
     ------
     InvalidArgument
-        Where there is no such setting.
+        If there is no such setting.
     TypeError
-        Where a setting is no integer, or out of range.
+        If a setting is no integer, or out of range.
     """
 
     __slots__ = ("_values",)
 
-    max_mem = _Setting(0, 0, LARGEST_SIZE, "The most bytes; 0: ONNX Runtime chooses.")
-    arena_extend_strategy = _int("0: by powers of two; 1: by what is asked for; -1: either.")
-    initial_chunk_size_bytes = _int("The size of the first allocation; -1: any.")
-    max_dead_bytes_per_chunk = _int("How much of a chunk may be left over unsplit; -1: any.")
-    initial_growth_chunk_size_bytes = _int("The size of the second allocation; -1: any.")
-    max_power_of_two_extend_bytes = _int("The most that powers of two grow by; -1: any.")
+    max_mem = _Setting(0, 0, LARGEST_SIZE, "Largest size in bytes; 0: ONNX Runtime chooses.")
+    arena_extend_strategy = _int("0: in powers of two; 1: by the size requested; -1: unset.")
+    initial_chunk_size_bytes = _int("Size of the first allocation in bytes; -1: unset.")
+    max_dead_bytes_per_chunk = _int("Unused bytes above which a chunk is split; -1: unset.")
+    initial_growth_chunk_size_bytes = _int("Size of the second allocation in bytes; -1: unset.")
+    max_power_of_two_extend_bytes = _int("Largest growth in powers of two, in bytes; -1: unset.")
 
     def __init__(self, *settings: dict[str, int] | int) -> None:
         self._values: dict[str, int] = {}
@@ -134,12 +137,12 @@ class OrtArenaCfg:
             setattr(self, name, value)
 
     def checked(self) -> dict[str, int]:
-        """Return the settings that were made, for ONNX Runtime.
+        """Return the settings that differ from ONNX Runtime's choice.
 
         Raises
         ------
         InvalidArgument
-            Where one has no meaning; ONNX Runtime would not notice, or crash.
+            If a value has no meaning: ONNX Runtime would ignore it, or crash.
         """
         for name, value in self._values.items():
             if value < -1 or (name == "arena_extend_strategy" and value > 1):

@@ -1,4 +1,4 @@
-"""OrtValue: a value that users hold."""
+"""OrtValue: a value as users hold it."""
 
 cimport ortmmap.abi.ort as ort
 from ortmmap.values.value cimport Value

@@ -1,25 +1,12 @@
-"""OrtValue: a value that users hold."""
+"""OrtValue: a value as users hold it."""
 
 cimport cython
 cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t
 
 cimport ortmmap.abi.dlpack as dl
+from ortmmap.runtime.library cimport check, load
 from ortmmap.values.dlpack cimport array_from_dlpack, dlpack_capsule
-from ortmmap.session.metadata cimport take_type_name
-from ortmmap.runtime.library cimport allocator, api, check, load
-from ortmmap.values.sparse cimport SparseTensor
-from ortmmap.values.tensors cimport (
-    Layout,
-    array_from_tensor,
-    array_of,
-    as_tensor_array,
-    data_of,
-    get_layout,
-    nbytes_of,
-    shape_array,
-    tensor_from_array,
-)
 from ortmmap.values.element_types cimport (
     bits_of,
     element_type_from,
@@ -29,14 +16,25 @@ from ortmmap.values.element_types cimport (
     onnx_number,
     pack,
 )
-from ortmmap.values.value cimport has_value, kind_of, share
+from ortmmap.values.native_tensor cimport Layout, allocated_tensor, nbytes_of
+from ortmmap.values.sparse cimport SparseTensor
+from ortmmap.values.tensors cimport (
+    array_from_tensor,
+    array_of,
+    as_tensor_array,
+    data_of,
+    get_layout,
+    new_tensor,
+    shape_array,
+)
+from ortmmap.values.value cimport has_value, kind_of, share, value_type_name
 
 import operator
 
 import numpy as np
 
-from ortmmap.values.devices import check_cpu
 from ortmmap.errors import Fail, InvalidArgument
+from ortmmap.values.devices import check_cpu
 
 cnp.import_array()
 
@@ -45,8 +43,8 @@ cnp.import_array()
 cdef class OrtValue(Value):
     """A value of ONNX Runtime: a tensor, a sparse tensor, a sequence, a map, or an optional.
 
-    Its memory is the CPU's. A tensor made from an array or by DLPack lies over their memory, and
-    keeps it; numpy and DLPack get at a tensor's memory without a copy.
+    It lies in the CPU's memory. A tensor of an array or by DLPack lies over the memory of that,
+    and keeps it. ``numpy.asarray`` and DLPack read a tensor's memory without a copy.
     """
 
     def __init__(self, *args):
@@ -59,8 +57,20 @@ cdef class OrtValue(Value):
         Parameters
         ----------
         numpy_obj : array_like
+            Of any shape, and of a dtype that ONNX has an element type for.
         device_type, device_id, vendor_id
-            The CPU.
+            Only the CPU is supported.
+
+        Returns
+        -------
+        OrtValue
+
+        Raises
+        ------
+        InvalidArgument
+            If ONNX has no element type for the dtype.
+        NotImplementedError
+            If another device is named.
         """
         cdef cnp.ndarray array
         check_cpu(device_type, device_id)
@@ -68,19 +78,28 @@ cdef class OrtValue(Value):
             array = <cnp.ndarray>numpy_obj
         else:
             array = array_of(numpy_obj, ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED, "")
-        return new_tensor(cls, array, known_element_type(array))
+        return value_over(cls, array, known_element_type(array))
 
     @classmethod
     def ortvalue_from_numpy_with_onnx_type(cls, data, /, int onnx_element_type):
-        """Make a tensor of ONNX's type number `onnx_element_type` over an array's memory.
+        """Make a tensor of any element type over an array's memory, whose bits are not converted.
 
-        The array's elements are taken as they are, such as uint16 for bfloat16; they must have
-        the type's size. An element smaller than a byte counts as one byte of the array.
+        Parameters
+        ----------
+        data : array_like
+            Elements of the type's size, such as uint16 for bfloat16. One smaller than a byte takes
+            a byte of the array.
+        onnx_element_type : int
+            ``TensorProto.DataType``.
+
+        Returns
+        -------
+        OrtValue
 
         Raises
         ------
         InvalidArgument
-            Where the sizes differ.
+            If there is no such type, or its size is another.
         """
         cdef cnp.ndarray array = np.ascontiguousarray(data)
         cdef int element_type = element_type_from(onnx_element_type)
@@ -89,21 +108,36 @@ cdef class OrtValue(Value):
                 f"elements of {array.dtype} have {8 * array.dtype.itemsize} bits, those of "
                 f"tensor({element_type_name(element_type)}) {bits_of(element_type)}"
             )
-        return new_tensor(cls, array, element_type)
+        return value_over(cls, array, element_type)
 
     @classmethod
     def ortvalue_from_shape_and_type(
         cls, shape, element_type, device_type="cpu", device_id=0, vendor_id=-1, memory_info=None
     ):
-        """Make a tensor whose elements nobody has set yet; strings are empty.
+        """Make a tensor whose elements are not initialized; strings are empty.
 
         Parameters
         ----------
         shape : sequence of int
         element_type : dtype_like or int
-            A numpy type, or ONNX's number.
-        device_type, device_id, vendor_id, memory_info
-            The CPU.
+            A numpy type, or ``TensorProto.DataType``.
+        device_type, device_id, vendor_id
+            Only the CPU is supported.
+        memory_info
+            Not supported.
+
+        Returns
+        -------
+        OrtValue
+
+        Raises
+        ------
+        InvalidArgument
+            If there is no such element type, or a size is negative.
+        TypeError
+            If a size is no integer.
+        NotImplementedError
+            If another device, or `memory_info`, is given.
         """
         if memory_info is not None:
             raise NotImplementedError("ortmmap allocates values in the CPU's memory only")
@@ -112,38 +146,41 @@ cdef class OrtValue(Value):
 
     @classmethod
     def ort_value_from_sparse_tensor(cls, SparseTensor sparse_tensor not None):
-        """Make a value of a sparse tensor, which both then share."""
+        """Make a value that shares a sparse tensor with `sparse_tensor`."""
         return share(cls, sparse_tensor)
 
     @classmethod
     def from_dlpack(cls, data, /):
-        """Make a tensor over the memory of another library's.
+        """Make a tensor over the memory of another library's tensor, which it keeps.
 
-        Only a tensor that is not contiguous is copied. The other library's is kept as long as
-        this one.
+        A tensor that is not contiguous is copied.
 
         Parameters
         ----------
         data : object with ``__dlpack__``, or a DLPack capsule
 
+        Returns
+        -------
+        OrtValue
+
         Raises
         ------
         TypeError
-            Where `data` is neither.
+            If `data` is neither.
         BufferError
-            Where there is no such type of tensor.
+            If ONNX has no element type for the tensor's.
         NotImplementedError
-            Where it is not in the CPU's memory.
+            If the tensor is not in the CPU's memory.
         """
         cdef cnp.ndarray array = array_from_dlpack(data)
-        return new_tensor(cls, array, known_element_type(array))
+        return value_over(cls, array, known_element_type(array))
 
     def __repr__(self):
         state = "empty" if self.value == NULL else self.data_type()
         return f"<ortmmap.OrtValue, {state}>"
 
     def as_sparse_tensor(self):
-        """Return the `SparseTensor` in it; `Fail` where it is none."""
+        """Return the sparse tensor as a `SparseTensor`; raise `Fail` if it is none."""
         if not self.is_sparse_tensor():
             raise Fail(f"This OrtValue does not contain SparseTensor, it is a {self.data_type()}")
         return share(SparseTensor, self)
@@ -160,7 +197,7 @@ cdef class OrtValue(Value):
         return "cpu"
 
     def shape(self) -> list:
-        """Return a tensor's shape, of a sparse one the dense shape."""
+        """Return a tensor's shape; a sparse tensor's with its zeros."""
         cdef Layout layout
         if not self.is_sparse_tensor():
             self._expect_tensor()
@@ -168,18 +205,14 @@ cdef class OrtValue(Value):
         return [layout.shape[index] for index in range(layout.rank)]
 
     def data_type(self) -> str:
-        """Return the type as onnxruntime writes it: ``tensor(float)``, ``seq(tensor(int64))`` …
+        """Return the type as onnxruntime spells it: ``tensor(float)``, ``seq(tensor(int64))`` …
 
-        Where there is no value, in an empty optional, it is ``unknown``.
+        The type of an empty optional is ``unknown``.
         """
-        cdef ort.OrtTypeInfo *info = NULL
-        if not has_value(self):
-            return "unknown"   # ONNX Runtime would look for the type in the value
-        check(api.GetTypeInfo(self.value, &info))
-        return "unknown" if info == NULL else take_type_name(info)
+        return value_type_name(self)
 
     def element_type(self) -> int:
-        """Return ONNX's number of the type of a tensor's elements, or a sequence's tensors'."""
+        """Return ``TensorProto.DataType`` of a tensor, or of the tensors in a sequence."""
         cdef Layout layout
         if self.is_tensor_sequence():
             name = self.data_type().removeprefix("seq(tensor(").removesuffix("))")
@@ -190,11 +223,11 @@ cdef class OrtValue(Value):
         return onnx_number(layout.element_type)
 
     def tensor_size_in_bytes(self) -> int:
-        """Return the size of a numeric tensor's elements."""
+        """Return the size of a numeric tensor's elements in bytes; 0 for strings."""
         cdef Layout layout
         self._expect_tensor()
         get_layout(self.value, &layout)
-        return nbytes_of(&layout)
+        return nbytes_of(layout.shape, layout.rank, layout.element_type)
 
     def has_value(self) -> bool:
         """Whether there is a value: an optional may be empty."""
@@ -213,10 +246,15 @@ cdef class OrtValue(Value):
         return self.data_type().startswith("seq(tensor(")
 
     def numpy(self):
-        """Return a tensor's elements as an array of its own.
+        """Return a copy of a tensor's elements, as onnxruntime does.
 
-        As in onnxruntime it is a copy, since a bound output's memory is written again by the next
-        run. ``numpy.asarray`` and ``numpy.from_dlpack`` share the memory.
+        The next run overwrites the memory of a bound output. ``numpy.asarray`` and
+        ``numpy.from_dlpack`` share the memory.
+
+        Returns
+        -------
+        ndarray
+            Of the tensor's shape; strings are str objects.
         """
         cdef object array
         self._expect_tensor()
@@ -224,7 +262,7 @@ cdef class OrtValue(Value):
         return array if array.base is None else array.copy()
 
     def __array__(self, dtype=None, copy=None):
-        """Return a tensor's elements as an array over its memory, unless `dtype` takes a copy."""
+        """Return an array over a tensor's memory, or a copy if `dtype` or `copy` asks for one."""
         cdef object array
         self._expect_tensor()
         array = array_from_tensor(self)
@@ -237,24 +275,24 @@ cdef class OrtValue(Value):
         return array.astype(dtype)
 
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
-        """Return a DLPack capsule over a tensor's memory, which the taker shares.
+        """Return a DLPack capsule, whose consumer shares a tensor's memory.
 
         Parameters
         ----------
         stream : object, optional
-            Has no meaning on the CPU.
+            Ignored: the CPU has no streams.
         max_version : (int, int), optional
-            The newest version of DLPack that the taker knows; from (1, 0) on the capsule is a
-            versioned one.
+            The newest version of DLPack that the consumer supports; from (1, 0) on, the capsule
+            is a versioned one.
         dl_device : (int, int), optional
-            The CPU, ``(1, 0)``.
+            Only the CPU, ``(1, 0)``, is supported.
         copy : bool, optional
-            True for a copy of the memory.
+            Whether to copy the memory.
 
         Raises
         ------
         BufferError
-            Where DLPack has no such type of elements, or another device is wanted.
+            If DLPack has no such element type, or another device is wanted.
         """
         cdef OrtValue value = self
         cdef Layout layout
@@ -281,10 +319,19 @@ cdef class OrtValue(Value):
     def update_inplace(self, data) -> None:
         """Copy the elements of an array, or of another tensor, into this tensor's memory.
 
+        Parameters
+        ----------
+        data : ndarray or OrtValue
+            As many elements, of a type that numpy converts.
+
         Raises
         ------
         InvalidArgument
-            Where the number of elements differs or the type cannot be converted.
+            If the number of elements differs, or this is no tensor.
+        NotImplementedError
+            If the elements are strings.
+        TypeError
+            If `data` is of another type.
         """
         cdef Layout layout
         if not cnp.PyArray_Check(data) and not isinstance(data, OrtValue):
@@ -303,10 +350,10 @@ cdef class OrtValue(Value):
 
 
 class OrtValueVector(list):
-    """A list of `OrtValue`, with the methods of onnxruntime's."""
+    """A list of `OrtValue`, with the methods of ``onnxruntime.OrtValueVector``."""
 
     def push_back(self, value, is_bool_tensor=False) -> None:
-        """Append an OrtValue, or a tensor by DLPack."""
+        """Append an `OrtValue`, or another library's tensor by DLPack."""
         self.append(value if isinstance(value, OrtValue) else OrtValue.from_dlpack(value))
 
     def reserve(self, count) -> None:
@@ -318,26 +365,26 @@ class OrtValueVector(list):
         """Do nothing."""
 
     def element_type_at(self, index) -> int:
-        """Return ONNX's number of the type of a tensor's elements."""
+        """Return ``TensorProto.DataType`` of the tensor at `index`."""
         return self[index].element_type()
 
     def bool_tensor_indices(self) -> list:
-        """Return where the tensors of bool are."""
+        """Return the positions of the tensors of bool."""
         bool_type = ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL
         return [index for index, value in enumerate(self) if value.element_type() == bool_type]
 
     def dlpack_at(self, index):
-        """Return a DLPack capsule over a tensor's memory."""
+        """Return a DLPack capsule of the tensor at `index`."""
         return self[index].__dlpack__()
 
     def to_dlpacks(self, to_tensor) -> list:
-        """Return what `to_tensor` makes of each tensor's DLPack capsule; None for the capsules."""
+        """Return ``to_tensor(capsule)`` for each tensor; the capsules if `to_tensor` is None."""
         capsules = [value.__dlpack__() for value in self]
         return capsules if to_tensor is None else [to_tensor(capsule) for capsule in capsules]
 
 
 cdef OrtValue own_ort_value(ort.OrtValue *value, object memory):
-    """Take over `value`, which may lie in memory that `memory` keeps."""
+    """Take over `value`, whose memory `memory` may keep."""
     cdef OrtValue owner = OrtValue.__new__(OrtValue)
     owner.value = value
     owner.memory = memory
@@ -345,31 +392,28 @@ cdef OrtValue own_ort_value(ort.OrtValue *value, object memory):
 
 
 cdef int known_element_type(cnp.ndarray array) except -1:
+    """Return the element type for an array's dtype; raise InvalidArgument if there is none."""
     cdef int element_type = element_type_of(array)
     if element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED:
         raise InvalidArgument(f"ONNX has no type of tensor for numpy's {array.dtype}")
     return element_type
 
 
-cdef OrtValue new_tensor(object cls, cnp.ndarray array, int element_type):
-    """Make a tensor over `array`, or over a contiguous copy of it."""
-    cdef OrtValue made = cls.__new__(cls)
+cdef OrtValue value_over(object cls, cnp.ndarray array, int element_type):
+    """Make an OrtValue over `array`, or over a contiguous copy of it."""
     load()
     if element_type_of(array) == element_type:
         array = as_tensor_array(array, element_type, "")
-    made.memory = array
-    made.value = tensor_from_array(array, element_type)
-    return made
+    return <OrtValue>new_tensor(cls, array, element_type)
 
 
 cdef OrtValue allocated(object cls, cnp.ndarray shape, int element_type):
     cdef OrtValue made = cls.__new__(cls)
     load()
-    check(api.CreateTensorAsOrtValue(
-        allocator,
+    check(allocated_tensor(
         <const int64_t *>cnp.PyArray_DATA(shape),
         cnp.PyArray_SIZE(shape),
-        <ort.ONNXTensorElementDataType>element_type,
+        element_type,
         &made.value,
     ))
     return made

@@ -1,4 +1,4 @@
-"""SparseTensor: the values of a tensor that are not zero, and where they are."""
+"""SparseTensor: the values of a tensor that are not zero, and their indices."""
 
 cimport ortmmap.abi.ort as ort
 from ortmmap.values.value cimport Value

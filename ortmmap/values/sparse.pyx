@@ -1,6 +1,6 @@
-"""SparseTensor: the values of a tensor that are not zero, and where they are.
+"""SparseTensor: the values of a tensor that are not zero, and their indices.
 
-Numbers and indices are passed as they lie; the tensor keeps their arrays. Strings are copied.
+The tensor lies over the arrays of numbers and indices, and keeps them. Strings are copied.
 """
 
 cimport cython
@@ -9,21 +9,22 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
 from ortmmap.runtime.library cimport allocator, api, check, cpu_memory, load
-from ortmmap.values.strings cimport string_array
-from ortmmap.values.tensors cimport Layout, MOST_DIMENSIONS, array_over, get_layout
 from ortmmap.values.element_types cimport bits_of, element_type_name, element_type_of
+from ortmmap.values.native_tensor cimport Layout, MOST_DIMENSIONS, copy_info
+from ortmmap.values.strings cimport string_array
+from ortmmap.values.tensors cimport array_of_elements, get_layout
 
 import numpy as np
 
-from ortmmap.values.devices import check_cpu
-from ortmmap.errors import Fail, InvalidArgument, NotImplemented
 from ortmmap.abi.named_number import NamedNumber
+from ortmmap.errors import Fail, InvalidArgument, NotImplemented
+from ortmmap.values.devices import check_cpu
 
 cnp.import_array()
 
 
 class OrtSparseFormat(NamedNumber):
-    """How a sparse tensor says where its values are."""
+    """Formats of a sparse tensor's indices."""
 
     ORT_SPARSE_UNDEFINED = 0
     ORT_SPARSE_COO = 1
@@ -33,9 +34,9 @@ class OrtSparseFormat(NamedNumber):
 
 @cython.no_gc
 cdef class SparseTensor(Value):
-    """A sparse tensor: ``onnxruntime.SparseTensor``.
+    """A sparse tensor, as ``onnxruntime.SparseTensor``; an input of a run.
 
-    Make one with `sparse_coo_from_numpy` or `sparse_csr_from_numpy`; a run takes it as an input.
+    It is made by `sparse_coo_from_numpy` or `sparse_csr_from_numpy`.
     """
 
     def __init__(self, *args):
@@ -50,20 +51,25 @@ cdef class SparseTensor(Value):
         Parameters
         ----------
         dense_shape : sequence of int
-        values : ndarray
-            The values that are not zero, of one dimension. Numbers are not copied.
-        coo_indices : ndarray of int64
-            Where each value is: its index in the flattened tensor, shape ``(n,)``; or, of a
-            matrix, its row and column, shape ``(n, 2)``. Not copied; of smaller integers it is.
+            The shape of the tensor with its zeros.
+        values : ndarray of shape (n,)
+            The values that are not zero. Contiguous numbers are not copied.
+        coo_indices : ndarray of int64, of shape (n,) or (n, 2)
+            The index of each value in the flattened tensor; or, in a matrix, its row and column.
+            Contiguous int64 are not copied.
         ort_device : OrtDevice, optional
-            The CPU.
+            Only the CPU is supported.
+
+        Returns
+        -------
+        SparseTensor
 
         Raises
         ------
         InvalidArgument
-            Where the arrays do not fit each other or the shape.
+            If the arrays do not fit each other or the shape, or a number is no integer.
         """
-        cdef cnp.ndarray shape = shape_array(dense_shape)
+        cdef cnp.ndarray shape = shape_of(dense_shape)
         cdef cnp.ndarray items = values_array(values)
         cdef cnp.ndarray indices = integers(coo_indices, "coo_indices")
         check_cpu(ort_device)
@@ -79,22 +85,26 @@ cdef class SparseTensor(Value):
         Parameters
         ----------
         dense_shape : sequence of int
-            Rows and columns.
-        values : ndarray
-            The values that are not zero, row by row, of one dimension. Numbers are not copied.
-        inner_indices : ndarray of int64
-            The column of each value. Not copied.
-        outer_indices : ndarray of int64
-            Where each row begins among the values, and where the last one ends. Not copied.
+            The number of rows, and of columns.
+        values : ndarray of shape (n,)
+            The values that are not zero, row by row. Contiguous numbers are not copied.
+        inner_indices : ndarray of int64, of shape (n,)
+            The column of each value.
+        outer_indices : ndarray of int64, of shape (rows + 1,)
+            The position of each row's first value among the values, then their number.
         ort_device : OrtDevice, optional
-            The CPU.
+            Only the CPU is supported.
+
+        Returns
+        -------
+        SparseTensor
 
         Raises
         ------
         InvalidArgument
-            Where the arrays do not fit each other or the shape.
+            If the arrays do not fit each other or the shape, or a number is no integer.
         """
-        cdef cnp.ndarray shape = shape_array(dense_shape)
+        cdef cnp.ndarray shape = shape_of(dense_shape)
         cdef cnp.ndarray items = values_array(values)
         cdef cnp.ndarray inner = integers(inner_indices, "inner_indices")
         cdef cnp.ndarray outer = integers(outer_indices, "outer_indices")
@@ -108,7 +118,7 @@ cdef class SparseTensor(Value):
         return f"<ortmmap.SparseTensor {self.data_type()}, dense shape {self.dense_shape()}>"
 
     def values(self):
-        """Return the values that are not zero: over the tensor's memory, strings copied."""
+        """Return the values that are not zero, shape ``(n,)``; numbers over the tensor's memory."""
         cdef ort.OrtTensorTypeAndShapeInfo *info = NULL
         cdef Layout layout
         cdef const void *data = NULL
@@ -118,7 +128,7 @@ cdef class SparseTensor(Value):
         if layout.element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
             return string_array(self.value, <int>layout.rank, <cnp.npy_intp *>layout.room)
         check(api.GetSparseTensorValues(self.value, &data))
-        return array_over(
+        return array_of_elements(
             self, <void *>data, layout.element_type, <int>layout.rank,
             <const cnp.npy_intp *>layout.room,
         )
@@ -146,22 +156,22 @@ cdef class SparseTensor(Value):
         return "cpu"
 
     def as_coo_view(self):
-        """Return a view whose ``indices()`` are those of COO format; `Fail` in another format."""
+        """Return a view of the ``indices()``; raise `Fail` if the format is not COO."""
         self._expect(ort.ORT_SPARSE_COO)
         return new_view(SparseCooView, self)
 
     def as_csrc_view(self):
-        """Return a view of ``inner()`` and ``outer()`` indices; `Fail` in another format."""
+        """Return a view of ``inner()`` and ``outer()`` indices; raise `Fail` if it is not CSR."""
         self._expect(ort.ORT_SPARSE_CSRC)
         return new_view(SparseCsrView, self)
 
     def as_blocksparse_view(self):
-        """Return a view of the blocks' ``indices()``; `Fail` in another format."""
+        """Return a view of the blocks' ``indices()``; raise `Fail` if it is not block-sparse."""
         self._expect(ort.ORT_SPARSE_BLOCK_SPARSE)
         return new_view(SparseBlockSparseView, self)
 
     def to_cuda(self, ort_device):
-        """Raise: only the CPU's memory is supported."""
+        """Raise NotImplementedError: only the CPU's memory is supported."""
         raise NotImplementedError("ortmmap holds sparse tensors in the CPU's memory only")
 
     cdef ort.OrtSparseFormat _format(self) except *:
@@ -185,12 +195,12 @@ cdef class SparseTensor(Value):
 
 
 cdef class SparseView:
-    """Where the values of a sparse tensor are."""
+    """Indices of a sparse tensor's values."""
 
     cdef SparseTensor tensor   # set once, when the view is made
 
     cdef object indices_of(self, ort.OrtSparseIndicesFormat format_):
-        """Give indices as an array over the tensor's memory."""
+        """Return indices as an array over the tensor's memory."""
         cdef ort.OrtTensorTypeAndShapeInfo *info = NULL
         cdef Layout layout
         cdef const void *data = NULL
@@ -198,7 +208,7 @@ cdef class SparseView:
         check(api.GetSparseTensorIndicesTypeShape(self.tensor.value, format_, &info))
         take_layout(info, &layout)
         check(api.GetSparseTensorIndices(self.tensor.value, format_, &count, &data))
-        return array_over(
+        return array_of_elements(
             self.tensor, <void *>data, layout.element_type, <int>layout.rank,
             <const cnp.npy_intp *>layout.room,
         )
@@ -206,7 +216,7 @@ cdef class SparseView:
 
 @cython.final
 cdef class SparseCooView(SparseView):
-    """Where the values of a sparse tensor in COO format are."""
+    """Indices of the values of a sparse tensor in COO format."""
 
     def indices(self):
         """Return the indices, int64, of shape ``(n,)`` or ``(n, 2)``."""
@@ -215,20 +225,20 @@ cdef class SparseCooView(SparseView):
 
 @cython.final
 cdef class SparseCsrView(SparseView):
-    """Where the values of a sparse matrix in CSR format are."""
+    """Indices of the values of a sparse matrix in CSR format."""
 
     def inner(self):
-        """Return each value's column, int64."""
+        """Return each value's column, int64, of shape ``(n,)``."""
         return self.indices_of(ort.ORT_SPARSE_CSR_INNER_INDICES)
 
     def outer(self):
-        """Return where each row begins among the values, and where the last one ends, int64."""
+        """Return each row's first position among the values, then their number, int64."""
         return self.indices_of(ort.ORT_SPARSE_CSR_OUTER_INDICES)
 
 
 @cython.final
 cdef class SparseBlockSparseView(SparseView):
-    """Where the blocks of a sparse tensor are."""
+    """Indices of the blocks of a block-sparse tensor."""
 
     def indices(self):
         """Return each block's row and column, int32."""
@@ -242,19 +252,17 @@ cdef object new_view(object kind, SparseTensor tensor):
 
 
 cdef int take_layout(ort.OrtTensorTypeAndShapeInfo *info, Layout *layout) except -1:
-    """Read what `info` says, and release it."""
+    """Copy the layout of values or indices from `info`, and release that."""
     try:
-        check(api.GetTensorElementType(info, &layout.element_type))
-        check(api.GetDimensionsCount(info, &layout.rank))
-        if layout.rank > MOST_DIMENSIONS:
-            raise NotImplemented(f"an array of rank {layout.rank}")
-        check(api.GetDimensions(info, layout.room, layout.rank))
+        check(copy_info(info, layout, layout.room, MOST_DIMENSIONS))
     finally:
         api.ReleaseTensorTypeAndShapeInfo(info)
+    if layout.shape == NULL:
+        raise NotImplemented(f"an array of rank {layout.rank}: numpy has at most {MOST_DIMENSIONS}")
     return 0
 
 
-cdef cnp.ndarray shape_array(object dense_shape):
+cdef cnp.ndarray shape_of(object dense_shape):
     cdef cnp.ndarray shape = integers(dense_shape, "dense_shape")
     if shape.ndim != 1 or (<object>shape).min(initial=0) < 0:
         raise InvalidArgument(f"{dense_shape!r} is not the shape of a tensor")
@@ -267,7 +275,7 @@ cdef cnp.ndarray values_array(object values):
     cdef bint strings = element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING
     if array.ndim != 1 or (bits_of(element_type) < 8 and not strings):
         raise InvalidArgument(
-            f"the values of a sparse tensor are an array of one dimension, of numbers or strings; "
+            f"the values of a sparse tensor should have one dimension, of numbers or strings; "
             f"found {array.ndim} dimensions of {array.dtype}"
         )
     if strings:
@@ -276,7 +284,7 @@ cdef cnp.ndarray values_array(object values):
 
 
 cdef cnp.ndarray integers(object numbers, str name):
-    """Give integers as contiguous int64; no others, which numpy would cut to integers."""
+    """Return integers as contiguous int64; raise InvalidArgument for numbers of other types."""
     array = np.asarray(numbers)
     if array.size and not np.can_cast(array.dtype, np.int64):
         raise InvalidArgument(f"{name} should be int64, found {array.dtype}")
@@ -284,7 +292,7 @@ cdef cnp.ndarray integers(object numbers, str name):
 
 
 cdef int check_coo(object shape, object values, object indices) except -1:
-    """Check that there is an index for each value, and none outside the tensor."""
+    """Check that each value has an index, and that none is outside the tensor."""
     if indices.shape == values.shape:
         ends = [shape.prod()]
     elif indices.shape == (values.size, 2) and shape.size == 2:
@@ -300,7 +308,7 @@ cdef int check_coo(object shape, object values, object indices) except -1:
 
 
 cdef int check_csr(object shape, object values, object inner, object outer) except -1:
-    """Check that there is a column for each value, and a beginning for each row."""
+    """Check that each value has a column, and each row a first position."""
     if shape.size != 2:
         raise InvalidArgument(f"CSR format holds matrices, not shape {shape.tolist()}")
     if inner.shape != values.shape or outer.shape != (shape[0] + 1,):
@@ -371,7 +379,7 @@ cdef SparseTensor new_csr(
 
 
 cdef int new_numeric(SparseTensor tensor, cnp.ndarray shape, cnp.ndarray values) except -1:
-    """Make a sparse tensor over `values`, without indices as yet."""
+    """Make a sparse tensor over `values`, still without indices."""
     cdef int64_t number = cnp.PyArray_SIZE(values)
     return check(api.CreateSparseTensorWithValuesAsOrtValue(
         cpu_memory,
@@ -386,7 +394,7 @@ cdef int new_numeric(SparseTensor tensor, cnp.ndarray shape, cnp.ndarray values)
 
 
 cdef int new_empty(SparseTensor tensor, cnp.ndarray shape) except -1:
-    """Make a sparse tensor that strings can be copied into."""
+    """Make an empty sparse tensor of strings."""
     return check(api.CreateSparseTensorAsOrtValue(
         allocator,
         <const int64_t *>cnp.PyArray_DATA(shape),
@@ -401,7 +409,7 @@ cdef list encoded_texts(object values):
 
 
 cdef const char **pointers_to(list encoded) except NULL:
-    """Give the addresses of bytes objects; the caller frees what holds them."""
+    """Return the addresses of bytes objects, in an array that the caller frees."""
     cdef const char **texts = <const char **>malloc((len(encoded) + 1) * sizeof(char *))
     cdef size_t index
     if texts == NULL:

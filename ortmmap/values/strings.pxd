@@ -6,9 +6,10 @@ cimport ortmmap.abi.ort as ort
 from ortmmap.values.value cimport Value
 
 cdef struct Strings:
+    # A tensor, and what was ever written into it: a string does not give its memory back.
     ort.OrtValue *tensor
-    size_t written       # bytes, ever: a string keeps the room that it once had
-    size_t longest       # in bytes, ever
+    size_t written       # bytes of all texts
+    size_t longest       # bytes of one text
 
 cdef class StringTensor(Value):
     cdef Strings strings

@@ -16,16 +16,17 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from ortmmap.runtime.library cimport allocator, api, check
+from ortmmap.runtime.library cimport api, check
+from ortmmap.values.native_tensor cimport allocated_tensor
 from ortmmap.values.utf8 cimport (
     Unit,
-    bound_of,
+    character_bound,
     character_count,
     decode,
     encode,
+    encode_ascii,
     encoded_size,
     is_ascii,
-    narrow,
 )
 
 cnp.import_array()
@@ -37,18 +38,17 @@ cdef extern from "Python.h":
 
 @cython.no_gc
 cdef class StringTensor(Value):
-    """A tensor of strings, which may be filled any number of times."""
+    """A tensor of strings, which can be filled again and again."""
 
     cdef int fill(self, cnp.ndarray array) except -1:
-        """Copy the texts of `array`, which has the tensor's shape."""
+        """Copy the texts of an array of the tensor's shape into the tensor."""
         return _fill(&self.strings, array)
 
 
 cdef StringTensor new_string_tensor(cnp.ndarray array):
-    """Make a tensor of empty strings, of the shape of `array`."""
+    """Make a tensor of empty strings, of an array's shape."""
     cdef StringTensor made = StringTensor.__new__(StringTensor)
-    check(api.CreateTensorAsOrtValue(
-        allocator,
+    check(allocated_tensor(
         <const int64_t *>cnp.PyArray_DIMS(array),
         cnp.PyArray_NDIM(array),
         ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING,
@@ -59,7 +59,7 @@ cdef StringTensor new_string_tensor(cnp.ndarray array):
 
 
 cdef ort.OrtValue *string_tensor(cnp.ndarray array) except NULL:
-    """Make a tensor of the texts of `array`."""
+    """Make a tensor of an array's texts."""
     cdef StringTensor made = new_string_tensor(array)
     cdef ort.OrtValue *value
     made.fill(array)
@@ -80,14 +80,14 @@ cdef int _fill_from_objects(Strings *strings, cnp.ndarray array) except -1:
     cdef size_t index
     for index in range(<size_t>cnp.PyArray_SIZE(array)):
         if items[index] == NULL or not _is_text(<object>items[index]):
-            # Making a text of it may run any code, which may change the array.
+            # str() may run any code, which may change the array: fill from a copy.
             return _fill_from_list(strings, array.ravel().tolist(), index)
         _put(strings, index, <object>items[index])
     return 0
 
 
 cdef int _fill_from_list(Strings *strings, list items, size_t first) except -1:
-    """Fill from element `first` on: with anything but str and bytes as its str()."""
+    """Fill from element `first` on; what is neither str nor bytes becomes its str()."""
     cdef size_t index
     for index in range(first, <size_t>len(items)):
         item = items[index]
@@ -100,7 +100,7 @@ cdef inline bint _is_text(object item):
 
 
 cdef int _fill_from_unicode(Strings *strings, cnp.ndarray array) except -1:
-    """Fill with texts of a fixed width, filled up with NULs, in UTF-32."""
+    """Fill with texts of a fixed width in UTF-32, padded with NULs."""
     cdef cnp.ndarray native = cnp.PyArray_FROM_OF(
         array, cnp.NPY_ARRAY_CARRAY_RO | cnp.NPY_ARRAY_NOTSWAPPED
     )
@@ -112,13 +112,13 @@ cdef int _fill_from_unicode(Strings *strings, cnp.ndarray array) except -1:
         while count and units[count - 1] == 0:
             count -= 1
         if not _put_units(strings, index, units, count):
-            return _fill_from_list(strings, array.ravel().tolist(), index)   # says what is wrong
+            return _fill_from_list(strings, array.ravel().tolist(), index)   # raises
         units += width
     return 0
 
 
 cdef inline int _put(Strings *strings, size_t index, object text) except -1:
-    """Set an element: to a str as UTF-8, to bytes as they are."""
+    """Set an element to a str, as UTF-8, or to bytes as they are."""
     cdef Py_ssize_t size
     cdef bint valid
     if isinstance(text, bytes):
@@ -136,7 +136,7 @@ cdef inline int _put(Strings *strings, size_t index, object text) except -1:
             valid = _put_units(strings, index, <const uint32_t *>PyUnicode_DATA(text), size)
         if valid:
             return 0
-    data = PyUnicode_AsUTF8AndSize(text, &size)   # of a subclass; or it says what is wrong
+    data = PyUnicode_AsUTF8AndSize(text, &size)   # a subclass, or it raises
     return _put_bytes(strings, index, data, size)
 
 
@@ -150,27 +150,27 @@ cdef inline int _put_bytes(
 cdef inline bint _put_units(
     Strings *strings, size_t index, const Unit *units, size_t count
 ) except -1:
-    """Set an element to `count` units. False: one is no character."""
+    """Set an element to `count` units; return False if one of them is no character."""
     cdef size_t size = encoded_size(units, count)
     cdef char *element = _element(strings, index, size)
     if size > count:
         return encode(units, count, element)
-    narrow(units, count, element)
+    encode_ascii(units, count, element)
     return True
 
 
 cdef inline char *_element(Strings *strings, size_t index, size_t size) except NULL:
-    """Give an element room for `size` bytes."""
-    cdef char *room = NULL
-    check(api.GetResizedStringTensorElementBuffer(strings.tensor, index, size, &room))
+    """Resize an element to `size` bytes, and return where they lie."""
+    cdef char *element = NULL
+    check(api.GetResizedStringTensorElementBuffer(strings.tensor, index, size, &element))
     strings.written += size
     strings.longest = max(strings.longest, size)
-    return room
+    return element
 
 
 cdef cnp.ndarray string_array(ort.OrtValue *tensor, int rank, cnp.npy_intp *shape):
-    """Make an array of str from the texts of a tensor, or of a sparse tensor's values."""
-    cdef cnp.ndarray array = cnp.PyArray_SimpleNew(rank, shape, cnp.NPY_OBJECT)   # of NULLs
+    """Make an array of str of a tensor's texts, or of those of a sparse tensor's values."""
+    cdef cnp.ndarray array = cnp.PyArray_SimpleNew(rank, shape, cnp.NPY_OBJECT)   # all NULL
     cdef size_t count = cnp.PyArray_SIZE(array)
     cdef size_t length = 0
     cdef size_t *offsets
@@ -194,7 +194,7 @@ cdef cnp.ndarray string_array(ort.OrtValue *tensor, int rank, cnp.npy_intp *shap
 cdef int _fill_strings(
     PyObject **items, size_t count, const char *content, const size_t *offsets
 ) except -1:
-    """Set `items`, all NULL, to the strings that begin at `offsets`."""
+    """Set `items`, all NULL, to the texts that begin at `offsets`."""
     cdef const uint8_t *begin
     cdef size_t index
     for index in range(count):
@@ -217,7 +217,7 @@ cdef inline object _decoded(const uint8_t *text, size_t size):
         return made
     count = character_count(text, size, &highest)
     if count > 1:
-        made = PyUnicode_New(count, bound_of(highest))
+        made = PyUnicode_New(count, character_bound(highest))
         kind = PyUnicode_KIND(made)
         if kind == 1:
             valid = decode(text, size, <uint8_t *>PyUnicode_DATA(made))
@@ -227,4 +227,4 @@ cdef inline object _decoded(const uint8_t *text, size_t size):
             valid = decode(text, size, <uint32_t *>PyUnicode_DATA(made))
         if valid:
             return made
-    return PyUnicode_DecodeUTF8(<const char *>text, size, NULL)   # or it says what is wrong
+    return PyUnicode_DecodeUTF8(<const char *>text, size, NULL)   # one character, or it raises

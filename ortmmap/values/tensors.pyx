@@ -1,17 +1,15 @@
-"""numpy to tensors and back.
+"""numpy arrays to tensors and back.
 
 A numeric array is passed as it lies, without a copy; ONNX Runtime borrows its memory for the
 length of the call. A tensor comes back as an array over ONNX Runtime's own memory, which the
 array keeps alive. Strings, and elements smaller than a byte, are copied both ways.
 """
 
-from cpython.object cimport PyTypeObject
-from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint8_t
 
+from ortmmap.runtime.library cimport api, check
+from ortmmap.values.array_over cimport array_over
 from ortmmap.values.dlpack cimport array_from_dlpack
-from ortmmap.runtime.library cimport allocator, api, check, cpu_memory, newer_api
-from ortmmap.values.strings cimport string_array, string_tensor
 from ortmmap.values.element_types cimport (
     bits_of,
     dtype_of,
@@ -22,7 +20,14 @@ from ortmmap.values.element_types cimport (
     pack,
     unpack,
 )
-from ortmmap.values.value cimport own
+from ortmmap.values.native_tensor cimport (
+    MOST_DIMENSIONS,
+    allocated_tensor,
+    nbytes_of,
+    read_layout,
+    tensor_over,
+)
+from ortmmap.values.strings cimport string_array, string_tensor
 
 from operator import index as as_integer
 
@@ -32,18 +37,13 @@ from ortmmap.errors import InvalidArgument, NotImplemented
 
 cnp.import_array()
 
-cdef extern from "numpy/arrayobject.h":
-    PyTypeObject PyArray_Type
-    object PyArray_NewFromDescr(
-        PyTypeObject *, cnp.dtype, int, const cnp.npy_intp *, const cnp.npy_intp *, void *, int,
-        object
-    )
 
+# --- arrays to tensors ---
 
 cdef cnp.ndarray as_tensor_array(object data, int element_type, str name):
-    """Give `data` as an array that can be passed as it lies: C-contiguous, aligned, native.
+    """Return `data` as an array that a tensor may lie over: C-contiguous, aligned, native.
 
-    An array that is all of that already is returned itself.
+    An array that is all of that already is returned itself. `name` is the input's, for errors.
     """
     cdef cnp.ndarray array
     if cnp.PyArray_Check(data):
@@ -58,7 +58,7 @@ cdef cnp.ndarray as_tensor_array(object data, int element_type, str name):
 
 
 cdef cnp.ndarray array_of(object data, int element_type, str name):
-    """Make an array of what is none; Python's own numbers take the type that is wanted."""
+    """Make an array of data that is none; Python's own numbers become `element_type`."""
     if data is None or isinstance(data, dict):
         raise TypeError(f"a tensor cannot be made from {type(data).__name__} for input: {name}")
     if hasattr(data, "__dlpack__"):
@@ -87,46 +87,64 @@ cdef int _raise_type(cnp.ndarray array, int element_type, str name) except -1:
 
 
 cdef ort.OrtValue *tensor_from_array(cnp.ndarray array, int element_type) except NULL:
-    """Make a tensor over `array`, which as_tensor_array gave and which must outlive the tensor."""
-    cdef ort.OrtValue *value = NULL
-    if (
-        element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING
-        or element_type >= ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT4 and bits_of(element_type) < 8
-    ):
+    """Make a tensor over an array of as_tensor_array(), which must outlive the tensor."""
+    cdef ort.OrtValue *tensor = NULL
+    if bits_of(element_type) < 8:   # packed elements, and strings
         return _copied_tensor(array, element_type)
-    check(api.CreateTensorWithDataAsOrtValue(
-        cpu_memory,
+    check(tensor_over(
         cnp.PyArray_DATA(array),
         cnp.PyArray_NBYTES(array),
         <const int64_t *>cnp.PyArray_DIMS(array),
         cnp.PyArray_NDIM(array),
-        <ort.ONNXTensorElementDataType>element_type,
-        &value,
+        element_type,
+        &tensor,
     ))
-    return value
+    return tensor
 
 
-cdef Value tensor_at(size_t address, object element_type, object shape):
-    """Make a tensor over memory that nobody keeps for it."""
+cdef ort.OrtValue *_copied_tensor(cnp.ndarray array, int element_type) except NULL:
+    """Make a tensor of elements that lie in an array otherwise than in a tensor."""
+    cdef ort.OrtValue *tensor = NULL
+    if element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
+        return string_tensor(array)
+    check(allocated_tensor(
+        <const int64_t *>cnp.PyArray_DIMS(array), cnp.PyArray_NDIM(array), element_type, &tensor
+    ))
+    try:
+        pack(array, bits_of(element_type), <uint8_t *>data_of(tensor))
+    except BaseException:
+        api.ReleaseValue(tensor)
+        raise
+    return tensor
+
+
+cdef Value new_tensor(object cls, cnp.ndarray array, int element_type):
+    """Make a `cls`, a class of values, with a tensor over an array, which it keeps."""
+    cdef Value made = cls.__new__(cls)
+    made.memory = array
+    made.value = tensor_from_array(array, element_type)
+    return made
+
+
+cdef Value tensor_at(size_t address, object element_type, object shape, object owner=None):
+    """Make a tensor over the memory at an address, which `owner` keeps, or else the caller."""
     cdef cnp.ndarray sizes = shape_array(shape)
+    cdef const int64_t *dimensions = <const int64_t *>cnp.PyArray_DATA(sizes)
+    cdef size_t rank = cnp.PyArray_SIZE(sizes)
     cdef int type_ = element_type_from(element_type)
-    cdef ort.OrtValue *value = NULL
+    cdef int64_t nbytes = nbytes_of(dimensions, rank, type_)
+    cdef Value made = Value.__new__(Value)
     if bits_of(type_) == 0:
         raise InvalidArgument("Only binding of non-string Tensors is currently supported")
-    check(api.CreateTensorWithDataAsOrtValue(
-        cpu_memory,
-        <void *>address,
-        (int((<object>sizes).prod()) * bits_of(type_) + 7) // 8,
-        <const int64_t *>cnp.PyArray_DATA(sizes),
-        cnp.PyArray_SIZE(sizes),
-        <ort.ONNXTensorElementDataType>type_,
-        &value,
-    ))
-    return own(value)
+    if nbytes < 0:
+        raise InvalidArgument(f"a tensor of shape {shape} is too large")
+    check(tensor_over(<void *>address, nbytes, dimensions, rank, type_, &made.value))
+    made.memory = owner
+    return made
 
 
 cdef cnp.ndarray shape_array(object shape):
-    """Give a shape as an array of int64; numbers that are no integers are not cut to some."""
+    """Return a shape as an array of int64; raise TypeError for sizes that are no integers."""
     try:
         if isinstance(shape, (str, bytes, dict)):
             raise TypeError()
@@ -138,35 +156,17 @@ cdef cnp.ndarray shape_array(object shape):
     return np.array(sizes, np.int64)
 
 
-cdef ort.OrtValue *_copied_tensor(cnp.ndarray array, int element_type) except NULL:
-    """Make a tensor of what lies in an array otherwise than in a tensor."""
-    cdef ort.OrtValue *value = NULL
-    if element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
-        return string_tensor(array)
-    check(api.CreateTensorAsOrtValue(
-        allocator,
-        <const int64_t *>cnp.PyArray_DIMS(array),
-        cnp.PyArray_NDIM(array),
-        <ort.ONNXTensorElementDataType>element_type,
-        &value,
-    ))
-    try:
-        pack(array, bits_of(element_type), <uint8_t *>data_of(value))
-    except BaseException:
-        api.ReleaseValue(value)
-        raise
-    return value
-
+# --- tensors to arrays ---
 
 cdef cnp.ndarray array_from_tensor(Value tensor):
-    """Give a tensor as an array over its own memory, or of copies; `tensor` lives on in it."""
+    """Return a tensor's elements: an array over its memory, which keeps it, or a copy."""
     cdef Layout layout
     get_layout(tensor.value, &layout)
     if layout.rank > MOST_DIMENSIONS:
-        raise NotImplemented(f"a tensor of rank {layout.rank}: numpy has at most {MOST_DIMENSIONS}")
+        _raise_rank(layout.rank)
     if layout.element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
         return string_array(tensor.value, <int>layout.rank, <cnp.npy_intp *>layout.shape)
-    return array_over(
+    return array_of_elements(
         tensor,
         data_of(tensor.value),
         layout.element_type,
@@ -175,68 +175,37 @@ cdef cnp.ndarray array_from_tensor(Value tensor):
     )
 
 
-cdef cnp.ndarray array_over(
+cdef cnp.ndarray array_of_elements(
     object owner, void *data, int element_type, int rank, const cnp.npy_intp *shape
 ):
-    """Give an array over `data`, which `owner` keeps; of copies where an element is no byte."""
+    """Return elements in memory that `owner` keeps: an array over it, or unpacked ones."""
     cdef int number = numpy_number(element_type)
     cdef cnp.ndarray array
     if number >= 0:
         array = cnp.PyArray_SimpleNewFromData(rank, <cnp.npy_intp *>shape, number, data)
-    elif bits_of(element_type) < 8:
-        array = np.empty([shape[index] for index in range(rank)], dtype_of(element_type))
-        unpack(<const uint8_t *>data, bits_of(element_type), array)
+        cnp.set_array_base(array, owner)
         return array
-    else:
-        array = _array_of_extension(data, dtype_of(element_type), rank, shape)
-    cnp.set_array_base(array, owner)
+    if bits_of(element_type) >= 8:
+        return array_over(data, dtype_of(element_type), rank, shape, NULL, True, owner)
+    array = np.empty([shape[index] for index in range(rank)], dtype_of(element_type))
+    unpack(<const uint8_t *>data, bits_of(element_type), array)
     return array
 
 
-cdef cnp.ndarray _array_of_extension(
-    void *data, object dtype, int rank, const cnp.npy_intp *shape
-):
-    Py_INCREF(dtype)   # PyArray_NewFromDescr takes it over
-    return PyArray_NewFromDescr(
-        &PyArray_Type, <cnp.dtype>dtype, rank, shape, NULL, data, cnp.NPY_ARRAY_WRITEABLE, None
-    )
-
-
 cdef int get_layout(ort.OrtValue *tensor, Layout *layout) except -1:
-    """Ask for a tensor's type and shape. Of a rank above MOST_DIMENSIONS the rank only."""
-    layout.element_type, layout.rank = ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED, 0
-    layout.shape = layout.room
-    if newer_api.GetTensorElementTypeAndShapeDataReference == NULL:
-        return _copy_layout(tensor, layout)
-    return check(newer_api.GetTensorElementTypeAndShapeDataReference(
-        tensor, &layout.element_type, &layout.shape, &layout.rank
-    ))
-
-
-cdef int _copy_layout(ort.OrtValue *tensor, Layout *layout) except -1:
-    """Do the same as version 23 of the API can."""
-    cdef ort.OrtTensorTypeAndShapeInfo *info = NULL
-    check(api.GetTensorTypeAndShape(tensor, &info))
-    try:
-        check(api.GetTensorElementType(info, &layout.element_type))
-        check(api.GetDimensionsCount(info, &layout.rank))
-        if layout.rank <= MOST_DIMENSIONS:
-            check(api.GetDimensions(info, layout.room, layout.rank))
-    finally:
-        api.ReleaseTensorTypeAndShapeInfo(info)
+    """Read the layout of a tensor, or of a sparse tensor with its zeros."""
+    check(read_layout(tensor, layout))
+    if layout.shape == NULL and layout.rank:
+        _raise_rank(layout.rank)
     return 0
 
 
+cdef int _raise_rank(size_t rank) except -1:
+    raise NotImplemented(f"a tensor of rank {rank}: numpy has at most {MOST_DIMENSIONS}")
+
+
 cdef void *data_of(ort.OrtValue *tensor) except? NULL:
+    """Return where a tensor's elements lie."""
     cdef void *data = NULL
     check(api.GetTensorMutableData(tensor, &data))
     return data
-
-
-cdef size_t nbytes_of(const Layout *layout) noexcept:
-    """Give the size of a numeric tensor's data."""
-    cdef size_t count = 1
-    cdef size_t index
-    for index in range(layout.rank):
-        count *= layout.shape[index]
-    return (count * bits_of(layout.element_type) + 7) // 8

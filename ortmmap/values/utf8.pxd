@@ -1,4 +1,4 @@
-"""UTF-8 of the units that Python and numpy keep texts in, and the characters of UTF-8."""
+"""UTF-8 to and from the code units of a str or a numpy text: 1, 2 or 4 bytes a character."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -13,6 +13,7 @@ ctypedef fused Unit:
 
 
 cdef inline bint is_ascii(const uint8_t *text, size_t size) noexcept nogil:
+    """Whether no byte of a text has its highest bit set."""
     cdef uint64_t seen = 0
     cdef uint64_t word
     cdef size_t index = 0
@@ -27,7 +28,7 @@ cdef inline bint is_ascii(const uint8_t *text, size_t size) noexcept nogil:
 
 
 cdef inline size_t encoded_size(const Unit *units, size_t count) noexcept nogil:
-    """Give how many bytes `count` units take."""
+    """Return the size of `count` units in UTF-8, in bytes."""
     cdef size_t size = count
     cdef size_t index
     for index in range(count):
@@ -39,8 +40,8 @@ cdef inline size_t encoded_size(const Unit *units, size_t count) noexcept nogil:
     return size
 
 
-cdef inline int narrow(const Unit *units, size_t count, char *end) noexcept nogil:
-    """Write `count` units, all ASCII."""
+cdef inline int encode_ascii(const Unit *units, size_t count, char *end) noexcept nogil:
+    """Write `count` units, all ASCII, to `end`."""
     cdef size_t index
     for index in range(count):
         end[index] = <char>units[index]
@@ -48,7 +49,7 @@ cdef inline int narrow(const Unit *units, size_t count, char *end) noexcept nogi
 
 
 cdef inline bint encode(const Unit *units, size_t count, char *end) noexcept nogil:
-    """Write `count` units. False: one is no character."""
+    """Write `count` units to `end`; return False if one of them is no character."""
     cdef size_t index
     cdef uint32_t unit
     for index in range(count):
@@ -81,7 +82,7 @@ cdef inline bint encode(const Unit *units, size_t count, char *end) noexcept nog
 cdef inline size_t character_count(
     const uint8_t *text, size_t size, uint8_t *highest
 ) noexcept nogil:
-    """Give how many characters begin in `text`, and its highest byte, which begins the highest."""
+    """Return the number of characters, and by `highest` the highest byte, for character_bound()."""
     cdef size_t count = 0
     cdef uint8_t found = 0
     cdef size_t index
@@ -92,8 +93,8 @@ cdef inline size_t character_count(
     return count
 
 
-cdef inline uint32_t bound_of(uint8_t highest) noexcept nogil:
-    """Give a character that no character is above in a text whose highest byte is `highest`."""
+cdef inline uint32_t character_bound(uint8_t highest) noexcept nogil:
+    """Upper bound on the code points of a text with this highest byte, for PyUnicode_New."""
     if highest < 0x80:
         return 0x7F
     if highest < 0xC4:
@@ -104,7 +105,7 @@ cdef inline uint32_t bound_of(uint8_t highest) noexcept nogil:
 
 
 cdef inline bint decode(const uint8_t *text, size_t size, Unit *units) noexcept nogil:
-    """Write as many units as character_count() says at most. False: it is no UTF-8."""
+    """Write at most character_count() units; return False if the text is no UTF-8."""
     cdef const uint8_t *end = text + size
     cdef uint32_t unit, least
     cdef size_t more

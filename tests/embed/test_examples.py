@@ -129,8 +129,9 @@ for wrong in (lambda: caller.Session(path + ".missing"), lambda: opened.run(x[:,
 # Without these the sanitizer would find nothing, whatever there is.
 SANITIZED = """
 assert "libasan" in open("/proc/self/maps").read()
-from ortmmap.embed import runs as _capi_run
-assert b"__asan_" in open(_capi_run.__file__, "rb").read()
+from ortmmap.embed import arguments, errors, handle, lifetime, prepared, runs, table
+for module in (arguments, errors, handle, lifetime, prepared, runs, table):
+    assert b"__asan_" in open(module.__file__, "rb").read()
 """
 
 Runner = Callable[..., None]
@@ -152,7 +153,8 @@ def sanitized(python, sdist, tmp_path_factory, build_environment) -> Path:
     (source / "capi.py").write_text(
         "import numpy\nfrom Cython.Build import cythonize\n"
         "from setuptools import Extension, setup\n"
-        "names = ['table', 'runs', 'errors']\n"
+        "from pathlib import Path\n"
+        "names = sorted(path.stem for path in Path('ortmmap/embed').glob('*.pyx'))\n"
         "include = ['include', 'ortmmap', numpy.get_include()]\n"
         "setup(packages=[], ext_modules=cythonize([Extension(f'ortmmap.embed.{name}',"
         " [f'ortmmap/embed/{name}.pyx'], include_dirs=include) for name in names],\n"

@@ -1,12 +1,20 @@
-"""Types of elements that numpy itself does not have, and how they lie in memory."""
+"""The table of element types, and types that numpy itself does not have, packed ones too."""
+
+import re
+import subprocess
+import sys
 
 import ml_dtypes
 import models
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from models import TensorProto
-from support import caught, ortmmap_session, run_python
+from support import REPOSITORY, caught, ortmmap_session, run_python
+
+import ortmmap
+from ortmmap.values.element_types import ELEMENT_TYPES, onnx_name
 
 EXTENSIONS = {
     "BFLOAT16": ml_dtypes.bfloat16,
@@ -18,6 +26,102 @@ EXTENSIONS = {
     "UINT4": ml_dtypes.uint4,
 }
 NEWER = {"INT2": ml_dtypes.int2, "UINT2": ml_dtypes.uint2}  # opset 25, onnxruntime 1.24
+HAS_NEWER = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 24)
+
+
+TABLE = {type_.name: type_ for type_ in ELEMENT_TYPES}
+NUMBERED = [type_ for type_ in ELEMENT_TYPES if type_.ort_number is not None]
+FIXED = [type_ for type_ in ELEMENT_TYPES if type_.name not in ("undefined", "string")]
+UNSUPPORTED = {"complex64", "complex128"}  # by ONNX Runtime
+if not HAS_NEWER:
+    UNSUPPORTED |= {"float4e2m1", "int2", "uint2"}
+
+
+def enumerators(header: str, prefix: str) -> dict[str, int]:
+    text = (REPOSITORY / "include" / "ortmmap" / header).read_text()
+    return {name: int(number) for name, number in re.findall(rf"{prefix}(\w+) = (\d+)", text)}
+
+
+def test_every_element_type_has_all_its_columns():
+    for column in ("name", "onnx_number"):
+        assert len({getattr(type_, column) for type_ in ELEMENT_TYPES}) == len(ELEMENT_TYPES)
+    assert [type_.ort_number for type_ in NUMBERED] == list(range(len(NUMBERED)))
+    assert (TABLE["undefined"].bits, TABLE["undefined"].dtype) == (0, None)
+    assert (TABLE["string"].bits, TABLE["string"].dtype) == (0, "object")
+    for type_ in FIXED:
+        package, _, name = type_.dtype.rpartition(".")
+        dtype = np.dtype(getattr(ml_dtypes, name) if package else name)
+        assert 8 * dtype.itemsize == max(type_.bits, 8)
+
+
+def test_names_numbers_and_dtypes_are_those_of_onnx():
+    for type_ in ELEMENT_TYPES:
+        assert TensorProto.DataType.Name(type_.onnx_number).lower() == type_.name
+        assert onnx_name(type_.onnx_number) == type_.name
+    for type_ in FIXED:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(type_.onnx_number)
+        assert type_.dtype.removeprefix("ml_dtypes.") == dtype.name
+    assert onnx_name(99) == "type 99"
+
+
+def test_the_numbers_are_those_of_onnxruntimes_c_api():
+    declared = enumerators("ort_abi.h", "ONNX_TENSOR_ELEMENT_DATA_TYPE_")
+    assert len(declared) > 20
+    assert declared.items() <= {type_.name.upper(): type_.ort_number for type_ in NUMBERED}.items()
+
+
+def test_the_dlpack_codes_are_those_of_the_header():
+    used = [type_.dlpack_code for type_ in ELEMENT_TYPES if type_.dlpack_code is not None]
+    text = (REPOSITORY / "include" / "ortmmap" / "dlpack_abi.h").read_text()
+    codes = re.search(r"enum ortmmap_dl_code \{(.*?)\}", text, re.DOTALL)[1]
+    assert set(used) == set(map(int, re.findall(r"= (\d+)", codes)))
+    pairs = {(type_.dlpack_code, type_.bits) for type_ in FIXED if type_.dlpack_code is not None}
+    assert len(pairs) == len(used)
+
+
+@pytest.mark.parametrize("type_", [type_ for type_ in NUMBERED if type_.bits], ids=lambda t: t.name)
+def test_a_value_of_every_element_type_has_its_name_number_dtype_and_size(type_):
+    make = ortmmap.OrtValue.ortvalue_from_shape_and_type
+    if type_.name in UNSUPPORTED:
+        assert isinstance(caught(make, [3, 3], type_.onnx_number), NotImplementedError)
+        return
+    value = make([3, 3], type_.onnx_number)
+    assert value.data_type() == f"tensor({type_.name})"
+    assert value.element_type() == type_.onnx_number
+    assert value.tensor_size_in_bytes() == (9 * type_.bits + 7) // 8
+    assert value.numpy().dtype.name == type_.dtype.removeprefix("ml_dtypes.")
+    assert make([3, 3], value.numpy().dtype).element_type() == type_.onnx_number
+    if type_.dlpack_code is None:
+        assert isinstance(caught(value.__dlpack__), BufferError)
+    else:
+        back = ortmmap.OrtValue.from_dlpack(value.__dlpack__())
+        assert back.element_type() == type_.onnx_number
+
+
+def test_the_c_api_declares_the_element_types_of_the_table():
+    expected = {type_.name.upper(): type_.ort_number for type_ in NUMBERED}
+    declared = enumerators("capi.h", "ORTMMAP_")
+    assert expected.items() <= declared.items()
+    command = [sys.executable, REPOSITORY / "tools" / "element_types.py", "--check"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_an_element_type_is_written_down_in_the_table_only():
+    """Foreign enumerators, which the tests above compare with it, and what a tool writes aside."""
+    declarations = {"include/ortmmap/dlpack_abi.h", "include/ortmmap/ort_abi.h"}
+    declarations |= {f"ortmmap/abi/{name}.pxd" for name in ("dlpack", "ort")}
+    written = {"include/ortmmap/capi.h", "ortmmap/abi/capi.pxd"}
+    not_yet = {"ortmmap/model/inspect.py"}  # has onnx_name() to call
+    table = {"ortmmap/values/element_types.pyx"}
+    found = {
+        path.relative_to(REPOSITORY).as_posix()
+        for folder in ("include", "ortmmap")
+        for suffix in ("py", "pyx", "pxd", "h", "c")
+        for path in (REPOSITORY / folder).rglob(f"*.{suffix}")
+        if re.search(r"float8_?e5m2fnuz", path.read_text(), re.IGNORECASE)
+    }
+    assert found - declarations - written - not_yet == table
 
 
 def cast(source: int, target: int, opset: int = 21) -> bytes:
@@ -47,7 +151,7 @@ def test_elements_of_ml_dtypes_go_in_and_come_out(name, count):
 
 @pytest.mark.parametrize("name", NEWER)
 def test_elements_of_two_bits_go_in_and_come_out(name):
-    if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 24):
+    if not HAS_NEWER:
         pytest.skip("this onnxruntime has no such type")
     dtype, element = np.dtype(NEWER[name]), getattr(TensorProto, name)
     given = np.array([0, 1, 1, 0, 1], "f4")
