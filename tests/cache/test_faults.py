@@ -17,7 +17,7 @@ from support import ask_python, ortmmap_session, run_python
 import ortmmap
 from ortmmap.cache import folder as cache_folder
 from ortmmap.cache import store as cache
-from ortmmap.cache.lock import longest_wait
+from ortmmap.cache.folder import longest_wait
 from ortmmap.cache.store import Store
 
 WIDTH = 512

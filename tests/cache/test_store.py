@@ -15,19 +15,20 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import NOBODY, run_python
 
+import ortmmap
 from ortmmap.cache import draft as cache_draft
 from ortmmap.cache import entry as cache_entry
-from ortmmap.cache import files as cache_files
 from ortmmap.cache import folder as cache_folder
+from ortmmap.cache import is_used
 from ortmmap.cache import key as cache_key
-from ortmmap.cache import lock as cache_lock
 from ortmmap.cache import store as cache
 from ortmmap.cache.entry import is_entry
-from ortmmap.cache.folder import is_network, parse_size
-from ortmmap.cache.store import CacheWarning, Key, Source, Store, options_signature, store_for
+from ortmmap.cache.folder import CacheWarning, is_network, parse_size
+from ortmmap.cache.store import Key, Source, Store, options_signature, store_for
 from ortmmap.errors import Fail
 from ortmmap.options import GraphOptimizationLevel, SessionOptions
 
@@ -226,8 +227,6 @@ def test_a_library_of_custom_operators_counts_by_its_identity(tmp_path):
 
 
 def test_a_runtime_is_described_by_version_and_build():
-    import ortmmap
-
     signature = cache.runtime_signature()
     assert signature["version"] == ortmmap.get_version_string()
     assert signature["build"] == ortmmap.get_build_info()
@@ -258,6 +257,61 @@ def test_who_decides(monkeypatch, setting, variable, model_bytes_and_cpu_only, u
         monkeypatch.setenv("ORTMMAP_CACHE", variable)
     found = store_for(setting, model_bytes=model_bytes, cpu_only=cpu_only)
     assert (found is not None) is used
+    assert is_used(setting, model_bytes=model_bytes, cpu_only=cpu_only) is used
+
+
+def with_library(path: object) -> SessionOptions:
+    options = SessionOptions()
+    options.register_custom_ops_library(str(path))
+    return options
+
+
+def with_initializer() -> SessionOptions:
+    options = SessionOptions()
+    options.add_initializer("w", ortmmap.OrtValue.ortvalue_from_numpy(np.zeros(1, "f4")))
+    return options
+
+
+def with_files_in_memory() -> SessionOptions:
+    options = SessionOptions()
+    options.add_external_initializers_from_files_in_memory(["data"], [b"weights"], [7])
+    return options
+
+
+def selecting_providers() -> SessionOptions:
+    options = SessionOptions()
+    options.set_provider_selection_policy(ortmmap.OrtExecutionProviderDevicePolicy.PREFER_CPU)
+    return options
+
+
+@pytest.mark.parametrize(
+    ("options", "used"),
+    [
+        (SessionOptions, True),
+        (lambda: configured(optimized_model_filepath="saved.onnx"), False),
+        (lambda: with_config("session.model_external_initializers_file_folder_path", "."), False),
+        (selecting_providers, False),
+        (with_initializer, False),
+        (with_files_in_memory, False),
+        (lambda: with_library(__file__), True),
+        (lambda: with_library("libops.so"), False),  # the loader will search
+    ],
+)
+def test_only_options_that_a_key_can_name_are_cacheable(options, used):
+    for setting in (True, None, "folder"):
+        assert is_used(setting, options(), model_bytes=LARGE) is used
+
+
+def test_a_small_model_asks_without_importing_more_of_the_cache():
+    code = """
+import sys
+from ortmmap.cache import is_used
+from ortmmap.options import SessionOptions
+assert not is_used(None, SessionOptions(), model_bytes=1)
+print([name for name in sys.modules if name.startswith("ortmmap.cache.")])
+"""
+    printed = run_python(code, env={"ORTMMAP_CACHE": None}).stdout.strip()
+    assert printed == "['ortmmap.cache.prepack']"
 
 
 def test_a_folder_is_made_for_its_owner_alone(tmp_path):
@@ -391,7 +445,7 @@ def test_network_file_systems_are_known(monkeypatch, tmp_path, folder, network):
 
 
 def test_a_network_file_system_is_used_only_where_it_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(cache, "is_network", lambda _folder: True)
+    monkeypatch.setattr(cache_folder, "is_network", lambda _folder: True)
     with pytest.warns(CacheWarning, match="network"):
         assert store_for(True, model_bytes=0) is None
     assert store_for(tmp_path / "named", model_bytes=0) is not None
@@ -868,8 +922,9 @@ def test_a_killed_process_leaves_nothing_half_written(store, key, stage, monkeyp
     code = """
 import os, signal, sys
 from pathlib import Path
-from ortmmap.cache import store as cache
 from ortmmap.cache import draft as cache_draft
+from ortmmap.cache import folder as cache_folder
+from ortmmap.cache import store as cache
 store, key = cache.Store(sys.argv[1]), cache.Key([cache.Source.of(sys.argv[2])], {})
 stage = sys.argv[3]
 def die(*_args, **_more): os.kill(os.getpid(), signal.SIGKILL)
@@ -884,7 +939,7 @@ with store.lock(key) as turn:
             cache_draft.sync_folder = lambda path: path == store.folder and die()
         if stage == "pruning": store.prune = die
     if stage == "removing":
-        cache.delete = die
+        cache_folder.delete = die
         store.remove(draft.name)
 """
     done = run_python(code, store.folder, key.sources[0].path, stage, check=False)
@@ -1065,9 +1120,10 @@ def test_a_turn_is_for_one(store, key):
 def test_who_waits_for_a_writer_that_fails_does_not_try_again(store, key, monkeypatch):
     looked = threading.Event()
     turns = []
+    real = cache_folder.modified
 
     def look(path):
-        found = cache_files.modified(path)
+        found = real(path)
         looked.set()
         return found
 
@@ -1075,7 +1131,7 @@ def test_who_waits_for_a_writer_that_fails_does_not_try_again(store, key, monkey
         with store.lock(key) as turn:
             turns.append(turn)
 
-    monkeypatch.setattr(cache_lock, "modified", look)
+    monkeypatch.setattr(cache_folder, "modified", look)
     thread = threading.Thread(target=wait)
     with store.lock(key) as mine:
         assert mine
@@ -1102,7 +1158,7 @@ def test_locks_are_few_and_stay(store, model):
     locks = names_in(store.folder, "locks")
     store.clear()
     assert names_in(store.folder, "locks") == locks
-    assert len(locks) <= cache.LOCKS
+    assert len(locks) <= cache_folder.LOCKS
 
 
 # Several processes
