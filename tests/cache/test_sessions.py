@@ -284,6 +284,32 @@ def test_convolutions_are_copied(folder, tmp_path):
     assert sorted(kept(folder)) == ["model.data", "model.onnx"]
 
 
+@pytest.mark.parametrize("rewritten", [4 << 20, -1], ids=["graph", "copy"])
+def test_a_model_with_custom_operators_is_cached(folder, tmp_path, monkeypatch, rewritten):
+    extensions = pytest.importorskip("onnxruntime_extensions")
+    monkeypatch.setattr(ortmmap.session.creation, "MOST_REWRITTEN", rewritten)
+    proto = onnx.load_from_string(models.weights(2, WIDTH))
+    last = proto.graph.output[0].name
+    proto.graph.node.add(
+        op_type="NegPos", input=[last], output=["negative", "positive"], domain="ai.onnx.contrib"
+    )
+    proto.graph.output.add().CopyFrom(proto.graph.output[0])
+    proto.graph.output[0].name, proto.graph.output[1].name = "negative", "positive"
+    proto.opset_import.append(onnx.helper.make_opsetid("ai.onnx.contrib", 1))
+    path = tmp_path / "custom.onnx"
+    onnx.save(proto, path)
+    options = configured(ortmmap.SessionOptions())
+    options.register_custom_ops_library(extensions.get_library_path())
+    plain = ortmmap.Session(path, options, cache=False).run(None, {"h0": feed()})
+    for _ in range(2):
+        session = ortmmap.Session(path, options, cache=folder)
+        assert_same(session.run(None, {"h0": feed()}), plain)
+        assert session.memory().shared_blocks == 2
+        session.close()
+    assert kinds(folder) == ["model", "pages"]
+    assert kept(folder)
+
+
 def test_a_copy_that_is_cleared_meanwhile_is_done_without(model, folder, expected, monkeypatch):
     monkeypatch.setattr(ortmmap.session.creation, "MOST_REWRITTEN", -1)
     ortmmap_session_at(model, folder)
