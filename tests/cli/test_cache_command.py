@@ -146,12 +146,14 @@ def test_warm_opens_each_model_with_the_cache(store, model, sessions):
 
 def test_warm_hands_options_on(model, sessions):
     options = ["--threads", 2, "--opt-level", "basic", "--config", "a.b=c=d", "--free-dim", "n=4"]
-    assert call("warm", model, *options).exit_code == 0
+    model.with_name("ops.so").touch()
+    assert call("warm", model, *options, "--custom-ops", "ops.so").exit_code == 0
     found = sessions[0][1]
     assert found.intra_op_num_threads == 2
     assert found.graph_optimization_level == 1
     assert found.get_session_config_entry("a.b") == "c=d"
     assert found._free_dimensions == [("name", "n", 4)]
+    assert found._custom_ops == [str(model.with_name("ops.so"))]
 
 
 @pytest.mark.parametrize("option", [["--config", "a"], ["--free-dim", "n=x"], ["--threads", "-1"]])
