@@ -234,7 +234,7 @@ def test_arbitrary_bytes_are_refused(tmp_path, raw):
             table_of(path)
 
 
-def test_verify_finds_a_changed_byte_of_any_block_and_tells_its_progress(entry):
+def test_verify_finds_a_changed_byte_of_any_block_and_reports_its_progress(entry):
     store, path = Store(str(Path(entry.folder).parent)), Path(entry.path())
     entry.close()
     seen = []
@@ -245,7 +245,7 @@ def test_verify_finds_a_changed_byte_of_any_block_and_tells_its_progress(entry):
         spoilt = bytearray(good)
         spoilt[offset + size // 2] ^= 0x80
         path.write_bytes(spoilt)
-        assert table_of(path, entry.key)  # the header is whole
+        assert table_of(path, entry.key)  # the header is valid
         with pytest.raises(Damaged, match="pages"):
             Entry(store.folder, entry.name).verify()
     assert "pages" in store.verify(entry.name)

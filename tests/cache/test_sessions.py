@@ -105,7 +105,7 @@ def test_a_model_in_ort_format_shares_its_prepacked_weights(model, folder, expec
 
 
 def test_weights_that_prepacking_has_consumed_leave_the_process(model, folder, tmp_path):
-    """Those of ORT format are mapped by ortmmap, which drops them; the page cache keeps them."""
+    """In ORT format they are in ortmmap's mapping, which drops them; the page cache keeps them."""
     ort = ortmmap.convert(model, tmp_path / "model.ort")
     for _ in range(2):
         session = ortmmap_session_at(ort, folder)
@@ -115,7 +115,7 @@ def test_weights_that_prepacking_has_consumed_leave_the_process(model, folder, t
 
 
 def resident_of(path: Path) -> int:
-    """Return how much of its mappings of a file this process has, in bytes."""
+    """Return the resident bytes of this process's mappings of a file."""
     resident, named = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split()[0]:
@@ -249,7 +249,7 @@ def test_an_old_model_whose_initializers_are_inputs_keeps_its_inputs(folder, tmp
 
 
 def kept(folder: Path) -> dict[str, int]:
-    """Give the files of the one optimized model, and their sizes."""
+    """Return the files of the only optimized model, and their sizes."""
     [entry] = (found for found in Store(str(folder)).entries() if found.kind == "model")
     files = {path.name: path.stat().st_size for path in (folder / entry.name).iterdir()}
     return {name: size for name, size in files.items() if name != "header"}
@@ -331,7 +331,7 @@ def test_a_copy_of_another_name_is_the_same_model(model, folder, expected, tmp_p
     ask_python(code, model, json.dumps(str(folder)), "{}")
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(model.read_bytes())
-    (tmp_path / model.name).write_bytes(models.weights(LAYERS, WIDTH)[::-1])  # not to be looked at
+    (tmp_path / model.name).write_bytes(models.weights(LAYERS, WIDTH)[::-1])  # must not be read
     output, _, memory = ask_python(code, copy, json.dumps(str(folder)), "{}")
     assert output == expected
     assert memory["shared_blocks"] == LAYERS
@@ -360,7 +360,7 @@ def test_a_folder_that_cannot_be_written_warns_once_and_the_session_opens(model,
     assert session.run(None, {"h0": feed()})
 
 
-def test_memory_tells_what_is_mapped_and_resident(model, folder):
+def test_memory_counts_mapped_and_resident_bytes(model, folder):
     opened(model, folder)
     memory = ortmmap_session_at(model, folder).memory()
     assert memory.mapped > LAYERS * WIDTH * WIDTH * 4
