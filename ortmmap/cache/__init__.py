@@ -4,7 +4,13 @@
 every session asks, and one that goes without the cache imports nothing more of it.
 """
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ortmmap.options import SessionOptions
 
 __all__ = ["is_cacheable", "is_used"]
 
@@ -18,7 +24,7 @@ _SWITCHES |= {"1": True, "true": True, "on": True, "yes": True}
 
 def is_used(
     setting: bool | str | os.PathLike | None,
-    options: object = None,
+    options: SessionOptions | None = None,
     *,
     model_bytes: int,
     cpu_only: bool = True,
@@ -50,7 +56,7 @@ def is_used(
     return setting is not None or (cpu_only and model_bytes >= SMALLEST_MODEL)
 
 
-def is_cacheable(options: object) -> bool:
+def is_cacheable(options: SessionOptions) -> bool:
     """Return whether a key can name all that the options make of a model.
 
     A session that saves its optimized model is not cacheable, nor is one whose execution providers

@@ -130,8 +130,8 @@ class Draft:
         for _ in range(ATTEMPTS):
             os.mkdir(self.folder, 0o700)
             try:
-                self._fd = hold(self.folder)
-                if self._fd < 0 or os.path.samestat(os.fstat(self._fd), os.lstat(self.folder)):
+                fd = self._fd = hold(self.folder)
+                if fd < 0 or os.path.samestat(os.fstat(fd), os.lstat(self.folder)):
                     return
             except FileNotFoundError:
                 pass

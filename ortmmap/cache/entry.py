@@ -436,7 +436,7 @@ def _file_checksum(fd: int, progress: Callable[[int], object] | None = None) -> 
     return digest.intdigest()
 
 
-def _checksum(raw: bytes) -> bytes:
+def _checksum(raw: bytes | bytearray) -> bytes:
     from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
 
     return blake2b(raw, digest_size=_CHECKSUM_BYTES).digest()

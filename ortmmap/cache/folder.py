@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def warn(topic: str, text: str) -> None:
     if topic in _warned:
         return
     _warned.add(topic)
-    level, frame = 1, sys._getframe(0)
+    level = 1
+    frame: FrameType | None = sys._getframe(0)
     while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith("ortmmap."):
         level, frame = level + 1, frame.f_back
     warnings.warn(text, CacheWarning, stacklevel=level)

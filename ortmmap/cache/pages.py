@@ -133,7 +133,7 @@ def _header(key: bytes, table: list[tuple[int, int]], size: int) -> bytes:
     return bytes(header) + _checksum(header)
 
 
-def _checksum(header: bytes) -> bytes:
+def _checksum(header: bytes | bytearray) -> bytes:
     from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
 
     return blake2b(header, digest_size=_CHECKSUM_BYTES).digest()
