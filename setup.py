@@ -43,6 +43,8 @@ HOT = {
     "ortmmap.values.tensors",
     "ortmmap.values.value",
 }
+# C files beside a module's .pyx that are compiled into it.
+C_SOURCES = {"ortmmap.cache.prepack": ("heap.c", "shared_pages.c")}
 DEBUG = os.environ.get("ORTMMAP_DEBUG") == "1"
 JOBS = int(os.environ.get("ORTMMAP_JOBS") or os.cpu_count() or 1)
 HEADERS = sorted(map(str, [*Path("include").rglob("*.h"), *Path("ortmmap").rglob("*.h")]))
@@ -72,7 +74,7 @@ def extension(path: Path) -> Extension:
     name = module_name(path)
     return Extension(
         name,
-        [path.as_posix()],
+        [path.as_posix(), *(path.with_name(c).as_posix() for c in C_SOURCES.get(name, ()))],
         include_dirs=["include", "ortmmap", numpy.get_include()],
         define_macros=NUMPY_MACROS,
         depends=HEADERS,

@@ -36,7 +36,7 @@ def test_the_sdist_has_the_sources_and_no_product_of_a_build(sdist):
         assert f"{module}.pyx" in names
     for header in HEADERS:
         assert f"include/ortmmap/{header}" in names
-    for pattern in ("*.p*", "*.h"):
+    for pattern in ("*.p*", "*.[ch]"):
         for path in PACKAGE.rglob(pattern):
             if "__pycache__" not in path.parts:
                 assert path.relative_to(REPOSITORY).as_posix() in names

@@ -1,1 +1,83 @@
-"""The cache on disk: optimized graphs, and prepacked weights as pages that processes share."""
+"""The cache on disk: optimized graphs, and prepacked weights as pages that processes share.
+
+`is_used` decides whether a session goes through the cache. It is here, and not in `store`, because
+every session asks, and one that goes without the cache imports nothing more of it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ortmmap.options import SessionOptions
+
+__all__ = ["is_cacheable", "is_used"]
+
+SWITCH_VARIABLE = "ORTMMAP_CACHE"
+SMALLEST_MODEL = 16 << 20  # in bytes; smaller models use the cache only on request
+EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+
+_SWITCHES = {"0": False, "false": False, "off": False, "no": False}
+_SWITCHES |= {"1": True, "true": True, "on": True, "yes": True}
+
+
+def is_used(
+    setting: bool | str | os.PathLike | None,
+    options: SessionOptions | None = None,
+    *,
+    model_bytes: int,
+    cpu_only: bool = True,
+) -> bool:
+    """Return whether a session of a model file uses the cache.
+
+    Parameters
+    ----------
+    setting : bool, str, os.PathLike or None
+        The `cache` argument of `Session`: True, False, a folder (which means True), or None for
+        the value of ``ORTMMAP_CACHE``. If that is not set either, models of 16 MiB and more use
+        the cache on the CPU.
+    options : SessionOptions, optional
+        If given, they must be cacheable too.
+    model_bytes : int
+        Size of the model, with its external data.
+    cpu_only : bool
+        Whether the CPU's is the only execution provider requested.
+
+    Warns
+    -----
+    CacheWarning
+        If ``ORTMMAP_CACHE`` has an invalid value, once in a process.
+    """
+    if setting is None:
+        setting = _switch()
+    if setting is False or (options is not None and not is_cacheable(options)):
+        return False
+    return setting is not None or (cpu_only and model_bytes >= SMALLEST_MODEL)
+
+
+def is_cacheable(options: SessionOptions) -> bool:
+    """Return whether a key can name all that the options make of a model.
+
+    A session that saves its optimized model is not cacheable, nor is one whose execution providers
+    are selected anew on each machine, or that reads files or values which a key does not name.
+    """
+    return not (
+        options.optimized_model_filepath
+        or EXTERNAL_FOLDER in options._config
+        or options._selects_providers()
+        or options._initializers
+        or options._external_initializers
+        or options._external_files
+        # The identity of a library that the loader searches for is not known.
+        or not all(map(os.path.isfile, options._custom_ops))
+    )
+
+
+def _switch() -> bool | None:
+    text = os.environ.get(SWITCH_VARIABLE, "").strip().lower()
+    if text and text not in _SWITCHES:
+        from ortmmap.cache.folder import warn
+
+        warn("switch", f"{SWITCH_VARIABLE} is 0 or 1, not {text!r}")
+    return _SWITCHES.get(text)

@@ -1,63 +1,92 @@
-"""An entry being written: whole under its name, or not there."""
+"""An entry being written: it appears under its name complete, or not at all."""
 
 from __future__ import annotations
 
 import errno
 import os
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ortmmap.cache.entry import LARGEST_HEADER, NO_CONTENT, Entry, Header, hold, pack, record
-from ortmmap.cache.files import HEADER_NAME, delete, sync_folder, temporary_name, write_file
-from ortmmap.cache.folder import warn
+from ortmmap.cache.entry import (
+    LARGEST_HEADER,
+    NO_CONTENT,
+    Entry,
+    Header,
+    hold,
+    open_entry,
+    pack,
+    record,
+)
+from ortmmap.cache.folder import (
+    HEADER_NAME,
+    CacheFolder,
+    delete,
+    sync_folder,
+    temporary_name,
+    warn,
+    write_file,
+)
 from ortmmap.errors import OrtError
 
 if TYPE_CHECKING:
     from threading import Thread
 
     from ortmmap.cache.key import Key
-    from ortmmap.cache.store import Store
 
 __all__ = ["Draft"]
 
-MOST_SOURCES = 20  # that a description names
-ATTEMPTS = 10  # against processes that remove or write the same entry meanwhile
+MOST_SOURCES = 20  # in a description
+ATTEMPTS = 10  # against processes that remove or write the same entry at the same time
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
 
 
 class Draft:
     """An entry being written: enter it, write files into `folder`, leave it.
 
-    Left without an exception, the files are closed to others, checksummed, written to the disk
-    and, in one rename, an entry, which `entry` then is. Left by an OSError or an OrtError (a full
-    disk, a quota, a model that ONNX Runtime cannot save) nothing is left behind, there is one
-    warning, and `entry` is None; any other exception goes on after the same cleaning.
+    On a normal exit the files are made private, checksummed, flushed to the disk and, in one
+    rename, become an entry, which is `entry` then. On an OSError or an OrtError (a full disk, a
+    quota, a model that ONNX Runtime cannot save) everything written is deleted, a warning is
+    issued, and `entry` is None. Any other exception propagates after the same cleaning.
+
+    Parameters
+    ----------
+    cache : CacheFolder
+        Where the entry will be.
+    key : Key
+    kind : str
+        ``model`` or ``pages``.
+    committed : callable
+        Called with the entry's name once it has been written.
 
     Attributes
     ----------
     key : bytes
         32 bytes, which `Entry.key` will be too.
     folder : str
-        Where to write; files of plain ASCII names, at most 64 characters.
+        The folder to write files into, with ASCII names of at most 64 characters.
     entry : Entry or None
-        What came of it.
+        The result.
     """
 
-    def __init__(self, store: Store, key: Key, kind: str) -> None:
+    def __init__(
+        self, cache: CacheFolder, key: Key, kind: str, committed: Callable[[str], object]
+    ) -> None:
         self.entry: Entry | None = None
         self.name = key.name(kind)
         self.key = bytes.fromhex(key.setting + key.identity)
-        self.folder = os.path.join(store.folder, temporary_name())
-        self._store = store
+        self.folder = cache.path(temporary_name())
+        self._cache = cache
         self._key = key
+        self._committed = committed
         self._fd: int | None = None
         self._description: dict[str, object] = {}
         self._unmade: OSError | None = None
         self._reader: Thread | None = None
 
     def describe(self, **description: object) -> None:
-        """Add to what `Entry.description` will say, for people."""
+        """Add items to `Entry.description`."""
         self._description.update(description)
 
     def path(self, name: str) -> str:
@@ -65,8 +94,8 @@ class Draft:
         return os.path.join(self.folder, name)
 
     def check_room(self, nbytes: int) -> None:
-        """Raise OSError where so many bytes have no room."""
-        reason = self._store._no_room(nbytes)
+        """Raise OSError if there is no room for that many bytes."""
+        reason = self._cache.no_room(nbytes)
         if reason is not None:
             raise OSError(reason)
 
@@ -74,7 +103,7 @@ class Draft:
         try:
             self._make_folder()
         except OSError as error:
-            self._unmade = error  # writing into the folder will fail, or commit
+            self._unmade = error  # raised on exit, unless writing into the folder fails first
         else:
             self._read_sources()
         return self
@@ -88,30 +117,30 @@ class Draft:
         failure = self._try_to_commit() if exc is None else exc
         self._clean()
         if failure is None:
-            self._make_room()
+            self._committed(self.name)
             return False
-        self._store._note_failure(self._key)
+        self._cache.note_failure(self._key)
         if not isinstance(failure, (OSError, OrtError)):
             return False
         warn("write", f"the cache is not written: {self._unmade or failure}")
         return True
 
     def _make_folder(self) -> None:
-        """Make and lock the folder; whoever clears the cache may take it away in between."""
+        """Create and lock the folder; another process may clear the cache in between."""
         for _ in range(ATTEMPTS):
             os.mkdir(self.folder, 0o700)
             try:
-                self._fd = fd = hold(self.folder)
-                if fd is None or fd < 0 or os.path.samestat(os.fstat(fd), os.lstat(self.folder)):
+                fd = self._fd = hold(self.folder)
+                if fd < 0 or os.path.samestat(os.fstat(fd), os.lstat(self.folder)):
                     return
             except FileNotFoundError:
                 pass
             self._clean()
-            self.folder = os.path.join(self._store.folder, temporary_name())
+            self.folder = self._cache.path(temporary_name())
         raise FileNotFoundError(self.folder)
 
     def _try_to_commit(self) -> OSError | None:
-        """Commit, and return what the system said against it."""
+        """Commit; return the OSError that prevented it, if any."""
         try:
             if self._unmade is not None:
                 raise self._unmade
@@ -139,15 +168,15 @@ class Draft:
         write_file(self.path(HEADER_NAME), raw)
 
     def _check_size(self, nbytes: int) -> None:
-        if nbytes > self._store.most_bytes:
-            raise OSError(
-                f"{nbytes} bytes are more than the cache may hold ({self._store.most_bytes})"
-            )
+        most = self._cache.most_bytes
+        if nbytes > most:
+            raise OSError(f"{nbytes} bytes are more than the cache may hold ({most})")
 
     def _read_sources(self) -> None:
-        """Begin to digest the sources, for who will have the same bytes by another identity.
+        """Start to digest the sources, which identifies copies of them later.
 
-        It takes about a second a gigabyte, without the interpreter lock, while the caller writes.
+        It takes about a second per gigabyte, in a thread without the interpreter lock, while the
+        caller writes.
         """
         from threading import Thread
 
@@ -155,8 +184,7 @@ class Draft:
         self._reader.start()
 
     def _content(self) -> bytes:
-        if self._reader is not None:
-            self._reader.join()
+        self._reader.join()
         self._key.check_sources()
         return self._key.content() if self._key.sources else NO_CONTENT
 
@@ -171,8 +199,11 @@ class Draft:
         return json.dumps(description).encode("ascii")
 
     def _publish(self) -> Entry | None:
-        """Give the folder its name; what has it by now gives way, or is returned if it is whole."""
-        target = os.path.join(self._store.folder, self.name)
+        """Rename the folder to the entry's name.
+
+        An entry that has the name already is returned instead if it is whole, else replaced.
+        """
+        target = self._cache.path(self.name)
         for _ in range(ATTEMPTS):
             try:
                 os.rename(self.folder, target)
@@ -180,12 +211,12 @@ class Draft:
                 if error.errno not in TAKEN:
                     raise
             else:
-                sync_folder(self._store.folder)
-                return self._store.open(self.name)
-            there = self._store.open(self.name)
-            if there is not None:
-                return there
-            self._store.remove(self.name)
+                sync_folder(self._cache.folder)
+                return open_entry(self._cache, self.name)
+            existing = open_entry(self._cache, self.name)
+            if existing is not None:
+                return existing
+            self._cache.remove(self.name)
         raise OSError(f"{target} cannot be replaced")
 
     def _clean(self) -> None:
@@ -196,9 +227,3 @@ class Draft:
             delete(self.folder)
         except OSError:
             return
-
-    def _make_room(self) -> None:
-        try:
-            self._store.prune(keep=(self.name,))
-        except OSError as error:
-            warn("prune", f"the cache cannot be kept below its limit: {error}")

@@ -1,19 +1,21 @@
-"""An entry of the cache: a folder of files, and a header that says what they must be.
+"""An entry of the cache: a folder of files, and a header that describes them.
 
-The folder of an entry appears whole, by a rename, and is never changed. Its file ``header``:
+The folder of an entry appears complete, by a rename, and never changes. Its file ``header``:
 
 1. Integers are little-endian. Magic ``ORTMHEAD`` (8 bytes), version 1 (u32), number of files
    (u32, at most 1024), size of the description (u32), 4 bytes of zero, the entry's name (80 bytes
    of ASCII, padded with zeros), BLAKE2b-256 of the sources' bytes (or zeros).
-2. For each file: name (64 bytes of ASCII, padded with zeros; no separator), size, XXH3-64 of all
-   its bytes, inode (u64 each), time of modification and of change (i64 each, nanoseconds).
+2. For each file: name (64 bytes of ASCII, padded with zeros; no separator), size, XXH3-64 of its
+   bytes, inode (u64 each), time of modification and of change (i64 each, nanoseconds).
 3. The description: a JSON object, for people only.
-4. BLAKE2b-128 of all that came before. Nothing follows.
+4. BLAKE2b-128 of everything before it. Nothing follows.
 
-A file whose inode and times are those of the header is what was written, since only we may write
-there. Where they differ (a copied folder, a container's layer) its bytes are compared with the
-checksum, once, and the header is made anew.
+A file with the header's inode and times has not changed since it was written, because only this
+user can write there. If they differ (a copied folder, a container's layer), the file's bytes are
+compared with the checksum once, and the header is rewritten.
 """
+
+from __future__ import annotations
 
 import errno
 import os
@@ -23,7 +25,7 @@ import time
 from collections import namedtuple
 from collections.abc import Callable, Iterable
 
-from ortmmap.cache.files import HEADER_NAME, NO_FOLLOW, READING, write_file
+from ortmmap.cache.folder import HEADER_NAME, NO_FOLLOW, READING, CacheFolder, warn, write_file
 from ortmmap.cache.key import KINDS
 
 try:
@@ -31,7 +33,18 @@ try:
 except ImportError:  # Windows: a folder with a mapped file cannot be renamed there anyway
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Damaged", "Entry", "File", "Header", "hold", "is_entry", "pack", "parse", "record"]
+__all__ = [
+    "Damaged",
+    "Entry",
+    "File",
+    "Header",
+    "hold",
+    "is_entry",
+    "open_entry",
+    "pack",
+    "parse",
+    "record",
+]
 
 MAGIC = b"ORTMHEAD"
 VERSION = 1
@@ -52,12 +65,12 @@ File = namedtuple("File", "name size checksum inode mtime_ns ctime_ns")
 Header = namedtuple("Header", "name content files description")
 
 
-class Damaged(Exception):  # noqa: N818 - what it is, not that it is an error
-    """An entry that is not what was written."""
+class Damaged(Exception):  # noqa: N818 - a state of the entry
+    """An entry is not as it was written."""
 
 
 def is_entry(name: str) -> bool:
-    """Tell whether a name is one that this cache gives to entries."""
+    """Return whether a name has the form of an entry's."""
     parts = name.split("-")
     return (
         len(parts) == 3
@@ -67,7 +80,13 @@ def is_entry(name: str) -> bool:
 
 
 def pack(header: Header) -> bytes:
-    """Return the bytes of a header file; ValueError for names that it cannot hold."""
+    """Return the bytes of a header file.
+
+    Raises
+    ------
+    ValueError
+        If there are too many files, or a file's name is too long.
+    """
     if len(header.files) > MOST_FILES or any(len(f.name) > 64 for f in header.files):
         raise ValueError(f"an entry holds {MOST_FILES} files with names of 64 characters at most")
     raw = bytearray(
@@ -87,7 +106,13 @@ def pack(header: Header) -> bytes:
 
 
 def parse(raw: bytes, name: str) -> Header:
-    """Read a header file's bytes; `Damaged` where it is not that of the entry `name`."""
+    """Return the header of the entry `name` from the bytes of its file.
+
+    Raises
+    ------
+    Damaged
+        If they break a rule of the format, or belong to another entry.
+    """
     if len(raw) < _HEAD.size + _CHECKSUM_BYTES:
         raise Damaged("the header ends too early")
     if _checksum(raw[:-_CHECKSUM_BYTES]) != raw[-_CHECKSUM_BYTES:]:
@@ -105,7 +130,7 @@ def parse(raw: bytes, name: str) -> Header:
 
 
 def record(path: str) -> File:
-    """Close a written file to others, have it on the disk, and return what it is."""
+    """Make a written file private, flush it to the disk, and return its description."""
     fd = os.open(path, os.O_RDWR | NO_FOLLOW)
     try:
         if hasattr(os, "fchmod"):
@@ -118,19 +143,19 @@ def record(path: str) -> File:
 
 
 def hold(folder: str, *, alone: bool = False) -> int | None:
-    """Lock an entry's folder, shared or, if nobody holds it, alone.
+    """Lock an entry's folder: shared, or exclusively without waiting.
 
     Returns
     -------
     int or None
-        A descriptor whose lock ends when it is closed in every process that inherited it; -1
-        where the system or the file system has no such locks; None where `alone` was asked for
-        and others hold it.
+        A descriptor; the lock ends when it is closed in every process that inherited it. -1 if
+        the system or the file system has no such locks. None if `alone` was requested and another
+        descriptor has a lock.
 
     Raises
     ------
     OSError
-        Where there is no such folder, or somebody has held it alone for seconds.
+        If there is no such folder, or if it stays exclusively locked for seconds.
     """
     if fcntl is None:
         return -1
@@ -149,7 +174,7 @@ def hold(folder: str, *, alone: bool = False) -> int | None:
 
 
 def _share(fd: int) -> None:
-    """Lock shared. Who holds it alone looks whether others do, or removes it; both end soon."""
+    """Lock shared. Exclusive locks are short: they test for other locks, or precede removal."""
     for _ in range(SHARE_ATTEMPTS):
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -161,18 +186,33 @@ def _share(fd: int) -> None:
 
 
 class Entry:
-    """An entry that is whole; while it lives, making room leaves the entry alone.
+    """An entry with a valid header. While the object lives, pruning spares the entry.
+
+    Parameters
+    ----------
+    cache : str
+        The cache's folder.
+    name : str
+        ``kind-setting-identity``.
+    holding : bool
+        False leaves the entry unlocked, so that it may be removed at any time.
 
     Attributes
     ----------
     name : str
-        ``kind-setting-identity``.
     folder : str
-        Where its files are.
+        The folder of its files.
     files : tuple of File
-        What they are.
+        Their descriptions.
     content : bytes
         The digest of the sources, or `NO_CONTENT`.
+
+    Raises
+    ------
+    Damaged
+        If the header is not valid.
+    FileNotFoundError
+        If there is no such entry.
     """
 
     def __init__(self, cache: str, name: str, *, holding: bool = True) -> None:
@@ -199,17 +239,17 @@ class Entry:
 
     @property
     def key(self) -> bytes:
-        """32 bytes that name the key which the entry was written for."""
+        """The 32 bytes that identify the entry's `Key`."""
         return bytes.fromhex(self.name.partition("-")[2].replace("-", ""))
 
     @property
     def nbytes(self) -> int:
-        """The size of its files together."""
+        """The total size of its files."""
         return sum(file.size for file in self.files)
 
     @property
     def description(self) -> dict:
-        """What the writer said of it, for people."""
+        """The writer's description, for people."""
         import json
 
         try:
@@ -220,7 +260,7 @@ class Entry:
 
     @property
     def last_used(self) -> float:
-        """When a session last opened it, in seconds since the epoch."""
+        """The time of its last use by a session, in seconds since the epoch."""
         return os.stat(self.folder).st_mtime
 
     def path(self, name: str | None = None) -> str:
@@ -232,7 +272,7 @@ class Entry:
         return os.open(self.path(name), READING)
 
     def touch(self) -> None:
-        """Note that it was used, at most once a minute, where it can be noted at all."""
+        """Record a use, at most once a minute; a read-only entry stays as it is."""
         try:
             if abs(time.time() - self.last_used) > TOUCH_SECONDS:
                 os.utime(self.folder)
@@ -240,17 +280,17 @@ class Entry:
             return
 
     def changed(self) -> list[File]:
-        """Return the files that the system does not know as those written.
+        """Return the files whose inode or times differ from the header's.
 
         Raises
         ------
         Damaged
-            Where a file is missing, not ours, or of another size.
+            If a file is missing, has another size, or is not a file of this user only.
         """
         return [file for file in self.files if not _is_same(self._stat(file), file)]
 
     def check(self) -> None:
-        """Raise `Damaged` where a file is not what was written, as far as the system knows."""
+        """Raise `Damaged` if a file is not as it was written, comparing bytes only if necessary."""
         changed = self.changed()
         if changed:
             self.verify(changed)
@@ -261,7 +301,10 @@ class Entry:
         files: Iterable[File] | None = None,
         progress: Callable[[int], object] | None = None,
     ) -> None:
-        """Read files, by default all, and raise `Damaged` where a byte is another."""
+        """Read files, by default all, and raise `Damaged` if a checksum differs.
+
+        `progress` is called with the number of bytes of each read.
+        """
         for file in self.files if files is None else files:
             self._stat(file)
             fd = self.open(file.name)
@@ -272,7 +315,7 @@ class Entry:
                 os.close(fd)
 
     def close(self) -> None:
-        """Let the entry go."""
+        """Unlock the entry."""
         fd, self._fd = self._fd, None
         if fd is not None and fd >= 0:
             os.close(fd)
@@ -284,7 +327,7 @@ class Entry:
         return f"<Entry {self.name}>"
 
     def _check_held(self) -> None:
-        """Refuse a folder that lost its name to another while its lock was waited for."""
+        """Refuse a folder that was renamed while this waited for its lock."""
         if self._fd is None or self._fd < 0:
             return
         if not os.path.samestat(os.fstat(self._fd), os.lstat(self.folder)):
@@ -318,7 +361,7 @@ class Entry:
         return found
 
     def _renew(self) -> None:
-        """Write the header anew, for files whose bytes were compared, where that is possible."""
+        """Rewrite the header, if possible, after the bytes of changed files were compared."""
         files = [_describe(file.name, file.checksum, self._stat(file)) for file in self.files]
         self._header = self._header._replace(files=tuple(files))
         self.files = self._header.files
@@ -328,6 +371,27 @@ class Entry:
             os.replace(path, os.path.join(self.folder, HEADER_NAME))
         except OSError:
             return
+
+
+def open_entry(cache: CacheFolder, name: str) -> Entry | None:
+    """Open the entry of that name, or return None. If it is damaged, remove it and warn."""
+    try:
+        return _checked(Entry(cache.folder, name))
+    except FileNotFoundError:
+        return None
+    except Damaged as damage:
+        cache.remove(name)
+        warn(f"damaged {name}", f"an entry of the cache was removed: {name}: {damage}")
+        return None
+
+
+def _checked(entry: Entry) -> Entry:
+    try:
+        entry.check()
+    except BaseException:
+        entry.close()
+        raise
+    return entry
 
 
 def _file(name: bytes, *fields: int) -> File:

@@ -1,22 +1,60 @@
-"""Where the cache is, whether it may be used, and how much it may hold."""
+"""The cache's folder: its location, whether it can be trusted, its room, its names and its locks.
+
+A cache folder holds folders of entries, files ``*.alias`` that name an entry for another identity
+of the same bytes, folders ``tmp-*`` of entries being written, and ``locks``. Nothing else in it is
+touched.
+"""
+
+from __future__ import annotations
 
 import os
 import stat
 import sys
+import time
 import warnings
-from collections.abc import Iterator
-from types import FrameType
+from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
-__all__ = ["CacheWarning", "default_folder", "is_network", "limit", "open_folder", "warn"]
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+    from ortmmap.cache.key import Key
+
+__all__ = [
+    "CacheFolder",
+    "CacheWarning",
+    "Turn",
+    "default_folder",
+    "delete",
+    "limit",
+    "modified",
+    "parse_size",
+    "refusal",
+    "sync_folder",
+    "temporary_name",
+    "warn",
+    "write_file",
+]
 
 FOLDER_VARIABLE = "ORTMMAP_CACHE_DIR"
 LIMIT_VARIABLE = "ORTMMAP_CACHE_LIMIT"
-DEFAULT_LIMIT = 10 << 30
+WAIT_VARIABLE = "ORTMMAP_CACHE_WAIT"
+DEFAULT_LIMIT = 10 << 30  # bytes
+DEFAULT_WAIT = 60.0  # seconds
+POLL_SECONDS = 0.02
+RESERVE_PART = 100  # one part in so many of the disk stays free
+LOCKS = 256
+HEADER_NAME = "header"
 
-# Programs that back up leave out a folder with this file: https://bford.info/cachedir/
+# Flags that follow no link and, for reading, do not wait for a pipe's other end.
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+READING = os.O_RDONLY | NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
+
+# Backup programs skip a folder with this file: https://bford.info/cachedir/
 TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# The cache of ortmmap; may be deleted.\n"
 
-# Types in /proc/self/mountinfo whose files are another machine's, or are shared with one.
+# File system types in /proc/self/mountinfo that are on, or shared with, another machine.
 NETWORK_TYPES = frozenset(
     {
         *("9p", "acfs", "afs", "auristorfs", "beegfs", "ceph", "cifs", "coda", "gfs", "gfs2"),
@@ -24,7 +62,7 @@ NETWORK_TYPES = frozenset(
         *("pvfs2", "smb", "smb2", "smb3", "smbfs", "afpfs", "webdav", "wekafs"),
     }
 )
-# FUSE file systems that are known to be local; any other may be sshfs or a bucket.
+# FUSE file systems known to be local; any other may be sshfs or a bucket.
 LOCAL_FUSE = frozenset(
     {
         *("fuse.fuse-overlayfs", "fuse.unionfs", "fuse.mergerfs", "fuse.bindfs", "fuse.lxcfs"),
@@ -38,11 +76,11 @@ _warned: set[str] = set()
 
 
 class CacheWarning(UserWarning):
-    """The cache, or an entry of it, is not used; sessions go on without."""
+    """The cache, or an entry of it, is not used; sessions are created without it."""
 
 
 def warn(topic: str, text: str) -> None:
-    """Warn of a topic, once in a process, as of the line outside this package."""
+    """Issue one warning on a topic per process, attributed to the first line outside ortmmap."""
     if topic in _warned:
         return
     _warned.add(topic)
@@ -53,8 +91,11 @@ def warn(topic: str, text: str) -> None:
     warnings.warn(text, CacheWarning, stacklevel=level)
 
 
+# Location and trust
+
+
 def default_folder() -> str | None:
-    """Return the folder that ``ORTMMAP_CACHE_DIR`` or the platform names; None for no home."""
+    """Return the folder of ``ORTMMAP_CACHE_DIR``, else the platform's; None without a home."""
     named = os.environ.get(FOLDER_VARIABLE)
     if named:
         return os.path.abspath(os.path.expanduser(named))
@@ -63,10 +104,10 @@ def default_folder() -> str | None:
 
 
 def _platform_folder() -> str:
-    """Return what platformdirs does, without importing it where that would cost most of a start."""
+    """Return the folder of platformdirs, without importing it on Linux, since that is slow."""
     if sys.platform == "linux":
         base = os.environ.get("XDG_CACHE_HOME", "")
-        if not os.path.isabs(base):  # as the specification says
+        if not os.path.isabs(base):  # the specification ignores a relative one
             base = os.path.join(os.path.expanduser("~"), ".cache")
         return os.path.join(base, "ortmmap")
     from platformdirs import user_cache_dir
@@ -74,11 +115,31 @@ def _platform_folder() -> str:
     return user_cache_dir("ortmmap", appauthor=False)
 
 
-def open_folder(folder: str) -> str | None:
-    """Make the folder if need be, and return why it may not be used, or None.
+def refusal(folder: str | None, *, named: bool) -> str | None:
+    """Return why a folder may not be used, or None. It is created if it does not exist.
 
-    It must be a real folder of ours that nobody else can enter: an entry is as trusted as the
-    model, and whoever can write one decides what a session computes.
+    Parameters
+    ----------
+    folder : str or None
+        None means that the user has no home folder.
+    named : bool
+        Whether the user named the folder; only then may it be on a network file system.
+    """
+    if folder is None:
+        return f"there is no home folder; name a folder in {FOLDER_VARIABLE}"
+    if not named and is_network(folder):
+        return (
+            f"{folder} is on a network file system; to use it all the same, name it in "
+            f"{FOLDER_VARIABLE}"
+        )
+    return _distrust(folder)
+
+
+def _distrust(folder: str) -> str | None:
+    """Create the folder if need be, and return why it cannot be trusted, or None.
+
+    It must be a real folder of this user that nobody else can enter: whoever can write an entry
+    decides what a session computes.
     """
     try:
         _make(folder)
@@ -108,7 +169,7 @@ def _make(folder: str) -> None:
 
 
 def is_network(folder: str) -> bool:
-    """Tell whether the folder, or what of its path there is, lies on a network file system."""
+    """Return whether the folder, or the existing part of its path, is on a network file system."""
     path = os.path.realpath(folder)
     if path.startswith("\\\\"):
         return True
@@ -122,7 +183,7 @@ def is_network(folder: str) -> bool:
 
 
 def _mounts() -> Iterator[tuple[str, str]]:
-    """Yield mount point and type of each file system, those that hide others last."""
+    """Yield mount point and type of each file system, in the order of mounting."""
     if sys.platform == "linux":
         yield from _mountinfo()
         return
@@ -148,6 +209,9 @@ def _mountinfo() -> Iterator[tuple[str, str]]:
         yield os.fsdecode(point.replace(b"\\134", b"\\")), system.split(b" ")[0].decode()
 
 
+# Settings
+
+
 def limit() -> int:
     """Return how many bytes the cache may hold, by ``ORTMMAP_CACHE_LIMIT``; default 10 GiB."""
     text = os.environ.get(LIMIT_VARIABLE, "").strip()
@@ -166,7 +230,7 @@ def parse_size(text: str) -> int:
     Raises
     ------
     ValueError
-        Where it is none.
+        If it is not a size.
     """
     lowered = text.strip().lower()
     number = lowered.rstrip("bikmgt ")
@@ -181,3 +245,214 @@ def parse_size(text: str) -> int:
     if size < 0:
         raise ValueError(f"{text!r} is no size such as 10GiB")
     return size
+
+
+def longest_wait() -> float:
+    """Return how many seconds to wait for another writer, by ``ORTMMAP_CACHE_WAIT``."""
+    text = os.environ.get(WAIT_VARIABLE, "").strip()
+    try:
+        seconds = float(text) if text else DEFAULT_WAIT
+    except ValueError:
+        seconds = -1.0
+    if seconds >= 0:
+        return seconds
+    warn("wait", f"{WAIT_VARIABLE} is a number of seconds, not {text!r}")
+    return DEFAULT_WAIT
+
+
+# Names and files
+
+
+def temporary_name() -> str:
+    """Return a new name for an unfinished file or folder."""
+    return f"tmp-{os.urandom(8).hex()}"
+
+
+def is_temporary(name: str) -> bool:
+    """Return whether `name` has the form of `temporary_name`."""
+    random = name.removeprefix("tmp-")
+    return len(name) == 20 and len(random) == 16 and set(random) <= set("0123456789abcdef")
+
+
+def write_file(path: str, content: bytes) -> None:
+    """Write a small private file, and flush it to the disk."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_FOLLOW, 0o600)
+    try:
+        while content:
+            content = content[os.write(fd, content) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def modified(path: str) -> int:
+    """Return the time of modification in nanoseconds; 0 if the file does not exist."""
+    try:
+        return os.lstat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def age(path: str) -> float:
+    """Return seconds since modification, also if the clock has been set back since then."""
+    return abs(time.time() - modified(path) / 1e9)
+
+
+def folder_bytes(path: str) -> int:
+    """Return the total size of a folder's files."""
+    try:
+        with os.scandir(path) as found:
+            return sum(each.stat(follow_symlinks=False).st_size for each in found)
+    except OSError:
+        return 0
+
+
+def delete(path: str) -> None:
+    """Delete a folder of files, its header first, or a file or link."""
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        os.unlink(path)
+        return
+    names = os.listdir(path)
+    for name in sorted(names, key=lambda name: name != HEADER_NAME):
+        delete(os.path.join(path, name))
+    os.rmdir(path)
+
+
+def sync_folder(path: str) -> None:
+    """Flush the names in a folder to the disk."""
+    if os.name != "posix":
+        return
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class CacheFolder:
+    """A cache folder that `refusal` has accepted.
+
+    Parameters
+    ----------
+    folder : str
+        Its absolute path.
+    most_bytes : int, optional
+        How much it may hold; by default the value of ``ORTMMAP_CACHE_LIMIT``, or 10 GiB.
+    """
+
+    def __init__(self, folder: str, most_bytes: int | None = None) -> None:
+        self.folder = folder
+        self.most_bytes = limit() if most_bytes is None else most_bytes
+
+    def path(self, name: str) -> str:
+        """Return the path of a file or folder of that name."""
+        return os.path.join(self.folder, name)
+
+    def names(self, wanted: Callable[[str], bool]) -> list[str]:
+        """Return the names in the folder that `wanted` accepts; none if it cannot be read."""
+        try:
+            return [name for name in os.listdir(self.folder) if wanted(name)]
+        except OSError:
+            return []
+
+    def no_room(self, nbytes: int) -> str | None:
+        """Return why there is no room for that many bytes, or None."""
+        if nbytes > self.most_bytes:
+            return f"{nbytes} bytes are more than the cache may hold ({self.most_bytes})"
+        if not hasattr(os, "statvfs"):
+            return None
+        try:
+            disk = os.statvfs(self.folder)
+        except OSError as error:
+            return str(error)
+        reserve = disk.f_blocks * disk.f_frsize // RESERVE_PART if nbytes else 0
+        if disk.f_bavail * disk.f_frsize < nbytes + reserve:
+            return f"{self.folder}: too little room for {nbytes} bytes on the disk"
+        return None
+
+    def remove(self, name: str) -> bool:
+        """Make an entry invisible at once, then delete its files; return whether it is gone."""
+        path, hidden = self.path(name), self.path(temporary_name())
+        try:
+            os.rename(path, hidden)
+        except FileNotFoundError:
+            return True
+        except OSError:  # overlayfs renames no folder of a lower layer; Windows none in use
+            hidden = path
+        try:
+            delete(hidden)
+        except OSError:
+            return not os.path.lexists(path)
+        return True
+
+    def lock(self, key: Key, timeout: float | None = None) -> Turn:
+        """Return the lock to hold while looking for an entry once more and writing it.
+
+        ``with store.lock(key) as turn``: `turn` is True for one thread of one process at a time.
+        It is False if the timeout has passed, if another writer has failed meanwhile, or if the
+        folder is read-only: look for the entry once more, and go on without it. The kernel frees
+        the lock of a killed process. The lock is not reentrant.
+
+        Parameters
+        ----------
+        key : Key
+            The lock is for its entries of every kind.
+        timeout : float, optional
+            In seconds; by default the value of ``ORTMMAP_CACHE_WAIT``, or 60.
+        """
+        return Turn(self._lock_path(key), longest_wait() if timeout is None else timeout)
+
+    def note_failure(self, key: Key) -> None:
+        """Let processes that wait for the key's lock know that writing has failed."""
+        try:
+            os.utime(self._lock_path(key))
+        except OSError:
+            return
+
+    def _lock_path(self, key: Key) -> str:
+        # A fixed set of files, never removed: removing one would free those who wait for it.
+        number = (int(key.setting, 16) ^ int(key.identity, 16)) % LOCKS
+        return os.path.join(self.folder, "locks", f"{number:02x}")
+
+
+class Turn:
+    """A lock between processes, which the kernel frees when its owner is killed."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._lock: BaseFileLock | None = None
+
+    def __enter__(self) -> bool:
+        from filelock import FileLock, Timeout
+
+        try:
+            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            self._lock = FileLock(self._path, mode=0o600, thread_local=False)
+            try:
+                self._lock.acquire(blocking=False)
+            except Timeout:
+                return self._wait(self._lock)
+        except Timeout:
+            self._lock = None
+            return False
+        except (OSError, NotImplementedError) as error:
+            self._lock = None
+            warn("write", f"the cache is not written: {error}")
+            return False
+        return True
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def _wait(self, lock: BaseFileLock) -> bool:
+        """Wait for the owner, and return whether it succeeded; `note_failure` touches the file."""
+        before = modified(self._path)
+        lock.acquire(timeout=self._timeout, poll_interval=POLL_SECONDS)
+        return modified(self._path) == before

@@ -1,4 +1,4 @@
-"""What a cache entry is found by: the files it was made from, and everything that shaped it."""
+"""The key of a cache entry: the files that it was made from, and all settings that shaped it."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["FORMAT", "KINDS", "Key", "Source", "machine", "options_signature", "runtime_signature"]
 
-FORMAT = 2  # of entries; another number makes every entry stale
+FORMAT = 3  # of entries; a new number makes every entry stale
 KINDS = ("model", "pages")
 DIGEST_BYTES = 16
 READ_BYTES = 1 << 23
@@ -42,35 +42,35 @@ _machine: str | None = None
 
 
 class Source(namedtuple("Source", "path device inode size mtime_ns ctime_ns")):
-    """The identity of a file: its path, and what `os.stat` said of it.
+    """The identity of a file, from `os.stat`, and its path.
 
-    The path is for people; two paths of one file are one source.
+    The path is for people only: two paths of one file make the same key.
     """
 
     __slots__ = ()
 
     @classmethod
     def of(cls, path: str | os.PathLike) -> "Source":
-        """Look at the file now."""
+        """Return the file's identity as it is now."""
         return cls.from_stat(os.path.abspath(os.fsdecode(path)), os.stat(path))
 
     @classmethod
     def from_stat(cls, path: str, found: os.stat_result) -> "Source":
-        """Take what `os.stat` or `os.fstat` has said."""
+        """Return the identity from the result of `os.stat` or `os.fstat`."""
         return cls(
             path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
         )
 
 
 class Key:
-    """What an entry is found by.
+    """The key of a model's entries.
 
     Parameters
     ----------
     sources : iterable of Source
         The model file, then its files of external data in the order of their names.
     settings : mapping
-        Plain values: what `options_signature` and `runtime_signature` return, and whatever else
+        Plain values: the results of `options_signature` and `runtime_signature`, and whatever else
         changes the graph or the kernels. The CPU and the format's version are added here.
 
     Attributes
@@ -91,39 +91,39 @@ class Key:
         self._content: bytes | None = None
 
     def name(self, kind: str) -> str:
-        """Return what the entry of that kind is called."""
+        """Return the name of the entry of that kind."""
         return f"{self.prefix(kind)}{self.identity}"
 
     def prefix(self, kind: str) -> str:
-        """Return what entries from files of these sizes, by these settings, begin with."""
+        """Return the prefix of the names of entries with these settings and sizes of sources."""
         if kind not in KINDS:
             raise ValueError(f"{kind!r} is none of {KINDS}")
         return f"{kind}-{self.setting}-"
 
     def content(self) -> bytes:
-        """Return the BLAKE2b-256 digest of the sources' bytes; about a second a gigabyte.
+        """Return the BLAKE2b-256 digest of the sources' bytes; about a second per gigabyte.
 
-        It decides whether a file of another identity is the same model, so it must be one that
-        nobody can forge.
+        It decides whether a file of another identity is the same model, so it is one that cannot
+        be forged.
 
         Raises
         ------
         OSError
-            Where a file cannot be read, or has changed since the key was made.
+            If a file cannot be read, or has changed since the key was made.
         """
         if self._content is None:
             self._content = _content(self.sources)
         return self._content
 
     def try_content(self) -> None:
-        """Have `content` ready, where it can be."""
+        """Compute `content` in advance, if possible."""
         try:
             self.content()
         except OSError:
             return
 
     def check_sources(self) -> None:
-        """Raise OSError where a source has changed since the key was made."""
+        """Raise OSError if a source has changed since the key was made."""
         for source in self.sources:
             _check_unchanged(source, os.stat(source.path))
 
@@ -145,7 +145,7 @@ def options_signature(options: Any) -> dict[str, object]:
 
 
 def runtime_signature() -> dict[str, object]:
-    """Describe the ONNX Runtime in use: version, build, and size of its library."""
+    """Return version, build and library size of the ONNX Runtime in use."""
     from ortmmap.runtime.library import get_build_info, get_library_path, get_version_string
 
     return {
@@ -156,7 +156,7 @@ def runtime_signature() -> dict[str, object]:
 
 
 def machine() -> str:
-    """Describe the CPU, as far as kernels are chosen by it; asked once in a process."""
+    """Return a description of the platform and of the CPU that kernels are chosen for."""
     global _machine
     if _machine is None:
         _machine = f"{sys.platform} {sys.byteorder} {sys.maxsize} {_cpu()}"
@@ -172,7 +172,7 @@ def _cpu() -> str:
     return f"{text} {_sysctl()}" if sys.platform == "darwin" else text
 
 
-# Fields of /proc/cpuinfo that do not change while the machine runs, of x86 and of ARM.
+# Constant fields of /proc/cpuinfo, on x86 and on ARM.
 _FIELDS = (
     *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
     *("Features", "CPU implementer", "CPU architecture", "CPU variant", "CPU part"),
@@ -180,7 +180,7 @@ _FIELDS = (
 
 
 def _proc_cpuinfo() -> str:
-    """Read the first CPU's fields; the kernel makes the text as it is read, CPU by CPU."""
+    """Read the first CPU's fields only: the kernel generates the text while it is read."""
     try:
         fd = os.open("/proc/cpuinfo", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -205,7 +205,7 @@ def _sysctl() -> str:
 
 
 def _library(path: str) -> tuple:
-    """Return the identity of a shared library, or its bare name where the loader will search."""
+    """Return the identity of a shared library, or its name if the loader must search for it."""
     try:
         return tuple(Source.of(path))[1:]
     except OSError:
@@ -213,7 +213,7 @@ def _library(path: str) -> tuple:
 
 
 def _plain(value: object) -> object:
-    """Return `value` with mappings in one order, so that its repr is the same every time."""
+    """Return `value` with sorted mappings and plain integers, for a reproducible repr."""
     if isinstance(value, Mapping):
         return sorted((str(key), _plain(item)) for key, item in value.items())
     if isinstance(value, (list, tuple)):

@@ -1,57 +1,56 @@
-"""The file that prepacked blocks are kept in: rules, writing, reading.
+"""The file of prepacked blocks: its format, writing, reading.
 
-A file is accepted only where every rule holds:
+A file is accepted only if every rule holds:
 
 1. Integers are little-endian. The file is a header, then blocks.
-2. The header, without gaps: magic ``ORTMPAGE`` (8 bytes), version 1 (u32), number of blocks n
-   (u32), size of the file (u64), 8 bytes of zero, the key (32 bytes); n entries of offset (u64),
-   size (u64) and XXH3-64 of the block's bytes (u64); BLAKE2b-128 of all that came before.
+2. The header, without gaps: magic ``ORTMPAGE`` (8 bytes), version 2 (u32), number of blocks n
+   (u32), size of the file (u64), 8 bytes of zero, the key (32 bytes); n entries of offset (u64)
+   and size (u64); BLAKE2b-128 of everything before it.
 3. There are at most 1048576 blocks, and none is empty.
 4. The first block begins at the first multiple of 64 KiB after the header, each other one at the
-   first multiple of 64 KiB after the one before. So none overlap, and none lies elsewhere.
-5. The file ends at the first multiple of 64 KiB after the last block, or, where there is none,
-   after the header; its size is that.
-6. The bytes between blocks are zero when written. Nobody reads them, so they are not checked.
+   first multiple of 64 KiB after the one before. So none overlap.
+5. The file ends at the first multiple of 64 KiB after the last block or, without blocks, after the
+   header.
+6. The bytes between blocks are written as zeros, and never read.
 
-`read_table` checks all but the blocks' bytes, `verify` these too. 64 KiB is a multiple of every
-page size of Linux, macOS and Windows (its allocation granularity), so each block can be mapped.
+The header of the cache entry has the checksum of the whole file. 64 KiB is a multiple of every page
+size of Linux, macOS and Windows (its allocation granularity), so each block can be mapped.
 """
 
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["ALIGNMENT", "BadPages", "read_ahead", "read_table", "verify", "write_pages"]
+__all__ = ["ALIGNMENT", "BadPages", "read_ahead", "read_table", "write_pages"]
 
 ALIGNMENT = 1 << 16
 MAGIC = b"ORTMPAGE"
-VERSION = 1
+VERSION = 2
 KEY_BYTES = 32
 MOST_BLOCKS = 1 << 20
-# The kernel gives a write as large a folio of the page cache as the write is long and aligned;
-# a block that is mapped from large folios runs faster.
+# Large aligned writes get large folios of the page cache, and blocks mapped from these run faster.
 WRITE_BYTES = 1 << 24
 READ_BYTES = 1 << 23
 MOST_PIECES = 512  # IOV_MAX is 1024 or more
 
 _HEAD = struct.Struct(f"<8sIIQQ{KEY_BYTES}s")
-_ENTRY = struct.Struct("<QQQ")
+_ENTRY = struct.Struct("<QQ")
 _CHECKSUM_BYTES = 16
 
 
-class BadPages(ValueError):  # noqa: N818 - what it is, not that it is an error
-    """A file that breaks a rule of the format."""
+class BadPages(ValueError):  # noqa: N818 - a state of the file
+    """A file breaks a rule of the format."""
 
 
 def write_pages(fd: int, key: bytes, blocks: Sequence[memoryview]) -> int:
-    """Write blocks to an empty file, in few large sequential writes, without copying them.
+    """Write blocks to an empty file in few large sequential writes, without copying them.
 
     Parameters
     ----------
     fd : int
         Open for writing, at position 0.
     key : bytes
-        32 bytes, which `read_table` will ask for.
+        32 bytes, to be passed to `read_table`.
     blocks : sequence of buffers
         C-contiguous, none empty.
 
@@ -63,9 +62,9 @@ def write_pages(fd: int, key: bytes, blocks: Sequence[memoryview]) -> int:
     Raises
     ------
     ValueError
-        Where the key or the blocks are not of that form.
+        If the key or the blocks are not of that form.
     OSError
-        What the system said: a full disk, a quota.
+        If the file cannot be written: a full disk, a quota.
     """
     views = [memoryview(block).cast("B") for block in blocks]
     if len(key) != KEY_BYTES:
@@ -73,21 +72,21 @@ def write_pages(fd: int, key: bytes, blocks: Sequence[memoryview]) -> int:
     if len(views) > MOST_BLOCKS or not all(view.nbytes for view in views):
         raise ValueError(f"expected at most {MOST_BLOCKS} blocks, none empty")
     table, size = _layout([view.nbytes for view in views])
-    header = _header(key, views, table, size)
+    header = _header(key, table, size)
     for pieces in _batches(_padded(header, views)):
         _write_all(fd, pieces)
     return size
 
 
 def read_table(fd: int, key: bytes) -> list[tuple[int, int]]:
-    """Read where the blocks lie, having checked every rule but the blocks' checksums.
+    """Check the file's header and size, and return offset and size of each block.
 
     Parameters
     ----------
     fd : int
         Open for reading; its position is left alone.
     key : bytes
-        What the file was written with.
+        The key that the file was written with.
 
     Returns
     -------
@@ -97,43 +96,16 @@ def read_table(fd: int, key: bytes) -> list[tuple[int, int]]:
     Raises
     ------
     BadPages
-        Where a rule is broken, or the key is another.
+        If a rule is broken, or the key differs.
     """
-    found, entries = _read_header(fd)
+    found, table = _read_header(fd)
     if found != key:
-        raise BadPages("the key is another")
-    return [(offset, size) for offset, size, _ in entries]
-
-
-def verify(fd: int, progress: Callable[[int], object] | None = None) -> None:
-    """Check every rule, and the checksum of every block.
-
-    Parameters
-    ----------
-    fd : int
-        Open for reading; its position is left alone.
-    progress : callable, optional
-        Called with the number of bytes, each time that some were read.
-
-    Raises
-    ------
-    BadPages
-        Where a rule is broken or a checksum differs.
-    """
-    from xxhash import xxh3_64
-
-    for offset, size, checksum in _read_header(fd)[1]:
-        digest = xxh3_64()
-        for piece in _read(fd, offset, size):
-            digest.update(piece)
-            if progress is not None:
-                progress(len(piece))
-        if digest.intdigest() != checksum:
-            raise BadPages(f"the block at {offset} is not what was written")
+        raise BadPages("the file has another key")
+    return table
 
 
 def read_ahead(fd: int) -> None:
-    """Have the whole file read into the page cache, in order, where it is not there."""
+    """Have the kernel read the whole file into the page cache, in order."""
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
@@ -154,12 +126,10 @@ def _layout(sizes: Iterable[int]) -> tuple[list[tuple[int, int]], int]:
     return table, offset
 
 
-def _header(key: bytes, views: list[memoryview], table: list[tuple[int, int]], size: int) -> bytes:
-    from xxhash import xxh3_64_intdigest
-
+def _header(key: bytes, table: list[tuple[int, int]], size: int) -> bytes:
     header = bytearray(_HEAD.pack(MAGIC, VERSION, len(table), size, 0, key))
-    for view, (offset, length) in zip(views, table, strict=True):
-        header += _ENTRY.pack(offset, length, xxh3_64_intdigest(view))
+    for offset, length in table:
+        header += _ENTRY.pack(offset, length)
     return bytes(header) + _checksum(header)
 
 
@@ -179,7 +149,7 @@ def _padded(header: bytes, views: list[memoryview]) -> Iterator[memoryview]:
 
 
 def _batches(views: Iterable[memoryview]) -> Iterator[list[memoryview]]:
-    """Cut the views into lists of `WRITE_BYTES` together, the last of what remains."""
+    """Cut the views into lists of `WRITE_BYTES` in total; the last list may be shorter."""
     batch: list[memoryview] = []
     room = WRITE_BYTES
     for view in views:
@@ -206,7 +176,7 @@ def _write_all(fd: int, pieces: list[memoryview]) -> None:
             pieces[0] = pieces[0][written:]
 
 
-def _read_header(fd: int) -> tuple[bytes, list[tuple[int, int, int]]]:
+def _read_header(fd: int) -> tuple[bytes, list[tuple[int, int]]]:
     size = os.fstat(fd).st_size
     head = _read_exactly(fd, 0, _HEAD.size, size)
     magic, version, count, said, reserved, key = _HEAD.unpack(head)
@@ -222,16 +192,15 @@ def _read_header(fd: int) -> tuple[bytes, list[tuple[int, int, int]]]:
     rest = _read_exactly(fd, _HEAD.size, length + _CHECKSUM_BYTES, size)
     if _checksum(head + rest[:length]) != rest[length:]:
         raise BadPages("the header is not what was written")
-    entries = list(_ENTRY.iter_unpack(rest[:length]))
-    _check_layout(entries, size)
-    return key, entries
+    table = list(_ENTRY.iter_unpack(rest[:length]))
+    _check_layout(table, size)
+    return key, table
 
 
-def _check_layout(entries: list[tuple[int, int, int]], size: int) -> None:
-    """Refuse a header that is whole but was not made by `write_pages`."""
-    table, end = _layout(length for _, length, _ in entries)
-    found = [(offset, length) for offset, length, _ in entries]
-    if found != table or end != size or not all(length for _, length in found):
+def _check_layout(table: list[tuple[int, int]], size: int) -> None:
+    """Refuse a header with a valid checksum that `write_pages` has not written."""
+    expected, end = _layout(length for _, length in table)
+    if table != expected or end != size or not all(length for _, length in table):
         raise BadPages("a block does not lie where it must")
 
 

@@ -8,13 +8,13 @@ from ortmmap.runtime.library cimport ProcessLock
 cdef ProcessLock creating
 
 cdef class Pages:
-    # All set once, when it is made. `_view` keeps the mapping that `store.data` lies in.
+    # Set once, when the object is made. `_view` keeps the mapping that `store.data` lies in.
     cdef csp.ortmmap_store store
     cdef readonly object entry
     cdef object _view
 
 cdef class Recording:
-    # Its address is known to the threads of the session: it must outlive them.
+    # The session's threads point to it, so it must outlive them.
     cdef csp.ortmmap_recorder recorder
 
     cdef int set_threads(self, ort.OrtSessionOptions *options) except -1

@@ -1,9 +1,9 @@
 """Recorded creations of sessions, and the pages that their blocks are shared with.
 
-While a session is created, an allocator of ours hands out the memory that kernels prepack weights
-into (see ``include/ortmmap/shared_pages.h``). It is registered with the environment once, and only
-sessions with ``session.use_env_allocators`` use it; what is not recorded it leaves to the arena of
-a helper session, which is ONNX Runtime's own.
+While a session is created, the allocator of ``shared_pages.h`` serves the memory that kernels
+prepack weights into. It is registered with the environment once, and only sessions with
+``session.use_env_allocators`` use it. Allocations outside a recording go to ONNX Runtime's own
+arena, which belongs to a session that is kept for it.
 """
 
 from cpython.buffer cimport PyBUF_READ
@@ -14,26 +14,26 @@ from ortmmap.runtime.library cimport ProcessLock, api, check, cpu_memory, env, f
 
 import os
 
-# An ONNX model of one node, Identity, of one float: the least that has an arena.
-HELPER_MODEL = (
+# The smallest ONNX model whose session has an arena: one Identity node of one float.
+ARENA_MODEL = (
     b"\x08\x08:7\n\x10\n\x01x\x12\x01y\"\x08Identity\x12\x01g"
     b"Z\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01"
     b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
 )
 
-# Held while a creation is recorded, and while the allocator is replaced: one at a time leaves
-# memory and cores to one. Taken before `_starting`.
+# Held while a creation is recorded, so that one at a time has the memory and the cores, and while
+# the allocator is replaced. Acquired before `_starting`.
 creating = ProcessLock()
 
-cdef ProcessLock _starting = ProcessLock()   # guards what follows
-cdef ort.OrtAllocator *_allocator = NULL     # ours, once it is made
+cdef ProcessLock _starting = ProcessLock()   # guards the fields below
+cdef ort.OrtAllocator *_allocator = NULL     # set by the first start()
 cdef bint _tried = False
 cdef bint _started = False
-cdef int _forks = 0   # of the process that made the arena
+cdef int _forks = 0   # the fork count of the process that made the arena
 
 
 cdef bint start() except -1:
-    """Register the allocator, once in a process; False where the platform has no such memory."""
+    """Register the allocator, once in a process; False if the platform does not support it."""
     global _tried, _started, _forks
     with _starting.here():
         if not _tried:
@@ -41,14 +41,14 @@ cdef bint start() except -1:
             _started = _register()
         elif _started and _forks != forks:
             _forks = forks
-            csp.ortmmap_heap_use(_helper_arena())   # the parent's may be locked for ever
+            csp.ortmmap_allocator_set_arena(_make_arena())   # the parent's may stay locked
     return _started
 
 
 cdef int give_way() except -1:
-    """Leave the environment to an allocator that the user registers, holding `creating`.
+    """Unregister the allocator, so that a user's can be registered; `settle` must follow.
 
-    The sessions that were recorded keep ours. `settle` follows.
+    The caller holds `creating`. Recorded sessions keep using the allocator.
     """
     with _starting.here():
         if _started:
@@ -57,7 +57,7 @@ cdef int give_way() except -1:
 
 
 cdef int settle(bint replaced) except -1:
-    """Record nothing any more, or, where the user's allocator was refused, put ours back."""
+    """Stop recording if the user's allocator was registered, else register ours again."""
     global _tried, _started
     with _starting.here():
         if replaced:
@@ -69,8 +69,8 @@ cdef int settle(bint replaced) except -1:
 
 cdef bint _register() except -1:
     global _allocator
-    cdef ort.OrtAllocator *arena = _helper_arena()
-    _allocator = csp.ortmmap_heap_start(arena, cpu_memory)
+    cdef ort.OrtAllocator *arena = _make_arena()
+    _allocator = csp.ortmmap_allocator_start(arena, cpu_memory)
     if _allocator == NULL:
         return False
     lock_at_fork(csp.ortmmap_heap_lock, csp.ortmmap_heap_unlock)
@@ -78,12 +78,12 @@ cdef bint _register() except -1:
     return True
 
 
-cdef ort.OrtAllocator *_helper_arena() except NULL:
-    """Make a session for its arena; both live until the process ends."""
+cdef ort.OrtAllocator *_make_arena() except NULL:
+    """Create a session for its arena; both live until the process ends."""
     cdef ort.OrtSessionOptions *options = NULL
     cdef ort.OrtSession *session = NULL
     cdef ort.OrtAllocator *arena = NULL
-    cdef bytes model = HELPER_MODEL
+    cdef bytes model = ARENA_MODEL
     check(api.CreateSessionOptions(&options))
     try:
         check(api.SetIntraOpNumThreads(options, 1))
@@ -95,18 +95,22 @@ cdef ort.OrtAllocator *_helper_arena() except NULL:
 
 
 cdef class Pages:
-    """A file of blocks that an earlier process recorded, mapped to be compared with.
+    """A mapped file of blocks that an earlier process recorded.
 
     Parameters
     ----------
     fd : int
-        The file, open for reading, complete, and never changed again. The object closes it.
+        The complete file, which never changes, open for reading. The object closes it.
     view : buffer
-        The whole file, mapped.
+        A mapping of the whole file.
     table : list of (int, int)
         Offset and size of each block, in bytes.
-    entry : object
-        What the file is known by.
+    entry : Entry
+        The cache entry that the file belongs to.
+
+    Raises
+    ------
+    MemoryError
     """
 
     def __cinit__(self, int fd, const unsigned char[::1] view, list table, entry):
@@ -130,64 +134,62 @@ cdef class Pages:
 
 
 cdef class Recording:
-    """One creation of a session whose blocks are recorded; it outlives the session."""
+    """A recorded creation of a session. It must outlive the session."""
 
     def __dealloc__(self):
         csp.ortmmap_recorder_release(&self.recorder)
 
     cdef int set_threads(self, ort.OrtSessionOptions *options) except -1:
-        """Have the session's threads record too, for when they prepack in parallel."""
+        """Record the session's threads too, which may prepack in parallel."""
         check(api.SessionOptionsSetCustomCreateThreadFn(options, csp.ortmmap_create_thread))
         check(api.SessionOptionsSetCustomThreadCreationOptions(options, &self.recorder))
         check(api.SessionOptionsSetCustomJoinThreadFn(options, csp.ortmmap_join_thread))
         return 0
 
     cdef int begin(self, Pages pages) except -1:
-        """Record what this thread allocates until end(); share it with `pages`, if any."""
+        """Record this thread's allocations until end(); share them with `pages`, if any."""
         if not csp.ortmmap_recorder_begin(&self.recorder, NULL if pages is None else &pages.store):
             raise MemoryError()
         return 0
 
     cdef int end(self) noexcept nogil:
-        """End recording, in the thread that began it; the pages given are not used any more."""
+        """End the recording, in the thread that began it, after which `pages` may go."""
         csp.ortmmap_recorder_end(&self.recorder)
-        self.recorder.store = NULL
         return 0
 
     cdef int share(self, Pages pages) except -1:
-        """Share what is still private with `pages`, while nobody uses the session yet."""
-        self.recorder.store = &pages.store
+        """Share the private blocks with `pages`, before the session is used."""
         with nogil:
-            csp.ortmmap_recorder_share(&self.recorder)
-        self.recorder.store = NULL
+            csp.ortmmap_recorder_share(&self.recorder, &pages.store)
         return 0
 
     def blocks(self) -> list[memoryview]:
-        """Return the live blocks in the order of allocation, valid while the session lives."""
+        """Return the live blocks in the order of allocation; valid while the session lives."""
         return [
             PyMemoryView_FromMemory(<char *><size_t>address, size, PyBUF_READ)
             for _, address, size, _ in sorted(self._table())
         ]
 
     def shared_blocks(self) -> tuple[int, int]:
-        """Return how many of the live blocks are shared, and of how many bytes."""
+        """Return number and size in bytes of the live blocks that are shared."""
         sizes = [size for _, _, size, shared in self._table() if shared]
         return len(sizes), sum(sizes)
 
     def private_blocks(self) -> tuple[int, int]:
-        """Return how many of the live blocks are not shared, and of how many bytes."""
+        """Return number and size in bytes of the live blocks that are not shared."""
         sizes = [size for _, _, size, shared in self._table() if not shared]
         return len(sizes), sum(sizes)
 
     cdef list _table(self):
-        """List ordinal, address, size in bytes and whether it is shared, of each live block."""
-        cdef size_t most = csp.ortmmap_recorder_blocks(&self.recorder, NULL, 0)
-        cdef csp.ortmmap_block *blocks = <csp.ortmmap_block *>calloc(most + 1, sizeof(blocks[0]))
+        """Return ordinal, address, size in bytes and whether it is shared, of each live block."""
+        cdef size_t capacity = csp.ortmmap_recorder_blocks(&self.recorder, NULL, 0)
+        cdef csp.ortmmap_block *blocks
         cdef size_t count, index
+        blocks = <csp.ortmmap_block *>calloc(capacity + 1, sizeof(blocks[0]))
         if blocks == NULL:
             raise MemoryError()
         try:
-            count = min(csp.ortmmap_recorder_blocks(&self.recorder, blocks, most), most)
+            count = min(csp.ortmmap_recorder_blocks(&self.recorder, blocks, capacity), capacity)
             return [
                 (
                     blocks[index].ordinal,

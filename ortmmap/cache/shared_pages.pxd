@@ -1,4 +1,4 @@
-"""An allocator whose blocks become pages of a shared file."""
+"""An allocator whose blocks can be replaced by the pages of a shared file."""
 
 from libc.stdint cimport uint64_t
 
@@ -8,6 +8,19 @@ from ortmmap.abi.ort cimport (
     OrtCustomJoinThreadFn,
     OrtMemoryInfo,
 )
+
+cdef extern from "cache/heap.h" nogil:
+    ctypedef enum ortmmap_block_state:
+        ORTMMAP_BLOCK_SHARED
+
+    ctypedef struct ortmmap_block:
+        unsigned char *address
+        size_t size
+        uint64_t ordinal
+        ortmmap_block_state state
+
+    void ortmmap_heap_lock() noexcept
+    void ortmmap_heap_unlock() noexcept
 
 cdef extern from "cache/shared_pages.h" nogil:
     ctypedef struct ortmmap_stored_block:
@@ -20,29 +33,17 @@ cdef extern from "cache/shared_pages.h" nogil:
         const ortmmap_stored_block *blocks
         size_t count
 
-    ctypedef enum ortmmap_block_state:
-        ORTMMAP_BLOCK_PRIVATE
-        ORTMMAP_BLOCK_SHARED
-
-    ctypedef struct ortmmap_block:
-        unsigned char *address
-        size_t size
-        uint64_t ordinal
-        ortmmap_block_state state
-
     ctypedef struct ortmmap_recorder:
-        const ortmmap_store *store
+        pass
 
-    OrtAllocator *ortmmap_heap_start(OrtAllocator *arena, const OrtMemoryInfo *info)
-    void ortmmap_heap_use(OrtAllocator *arena)
-    void ortmmap_heap_lock() noexcept
-    void ortmmap_heap_unlock() noexcept
+    OrtAllocator *ortmmap_allocator_start(OrtAllocator *arena, const OrtMemoryInfo *info)
+    void ortmmap_allocator_set_arena(OrtAllocator *arena)
     bint ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store)
     void ortmmap_recorder_end(ortmmap_recorder *recorder)
-    void ortmmap_recorder_share(ortmmap_recorder *recorder)
+    void ortmmap_recorder_share(ortmmap_recorder *recorder, const ortmmap_store *store)
     void ortmmap_recorder_release(ortmmap_recorder *recorder)
     size_t ortmmap_recorder_blocks(
-        const ortmmap_recorder *recorder, ortmmap_block *blocks, size_t most
+        const ortmmap_recorder *recorder, ortmmap_block *blocks, size_t capacity
     )
     OrtCustomCreateThreadFn ortmmap_create_thread
     OrtCustomJoinThreadFn ortmmap_join_thread

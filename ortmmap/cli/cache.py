@@ -1,30 +1,20 @@
-"""``python -m ortmmap cache``: what the cache holds, and what to do with it."""
+"""``python -m ortmmap cache``: list, fill, verify and empty the cache."""
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import warnings
 
 import click
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.markup import escape
 from rich.table import Table
 
-from ortmmap.cache.folder import FOLDER_VARIABLE, LIMIT_VARIABLE, limit, parse_size
-from ortmmap.cache.store import Found, Store, store_for
-
-if TYPE_CHECKING:
-    from ortmmap.options import SessionOptions
+from ortmmap.cache.folder import FOLDER_VARIABLE, LIMIT_VARIABLE, parse_size
+from ortmmap.cache.store import Found, Store, open_store
+from ortmmap.cli.formatting import ago, counted, progress_of, size, write
 
 __all__ = ["cache_group"]
 
@@ -43,7 +33,7 @@ class _Size(click.ParamType):
         try:
             return parse_size(str(value))
         except ValueError as error:
-            raise click.BadParameter(str(error), ctx, param) from None
+            self.fail(str(error), param, ctx)
 
 
 class _Pair(click.ParamType):
@@ -69,7 +59,7 @@ class _Pair(click.ParamType):
 )
 @click.pass_context
 def cache_group(context: click.Context, folder: str | None) -> None:
-    """Look at, fill and empty the cache of optimized models and prepacked weights."""
+    """List, fill, verify and empty the cache."""
     context.obj = folder
 
 
@@ -86,8 +76,8 @@ def list_(folder: str | None, *, as_json: bool) -> None:
     console = Console()
     if found:
         console.print(_table(found))
-    total = _size(sum(each.nbytes for each in found))
-    _print(console, f"{_count(found)}, {total} of {_size(store.most_bytes)}, in {store.folder}")
+    total = size(sum(each.nbytes for each in found))
+    write(console, f"{_count(found)}, {total} of {size(store.most_bytes)}, in {store.folder}")
 
 
 @cache_group.command("warm", context_settings=HELP)
@@ -98,7 +88,7 @@ def list_(folder: str | None, *, as_json: bool) -> None:
     type=click.Choice(list(LEVELS)),
     default="all",
     show_default=True,
-    help="How far graphs are optimized.",
+    help="Graph optimization level.",
 )
 @click.option("--config", type=_Pair(), multiple=True, help="A configuration entry of a session.")
 @click.option("--free-dim", type=_Pair(), multiple=True, help="Fix a symbolic dimension's size.")
@@ -109,7 +99,7 @@ def list_(folder: str | None, *, as_json: bool) -> None:
     help="A library of custom operators.",
 )
 @click.pass_obj
-def warm(folder: str | None, models: tuple[str, ...], **choices: Any) -> None:
+def warm(folder: str | None, models: tuple[str, ...], **choices: object) -> None:
     """Open MODELS once, so that every later session finds them in the cache.
 
     Sessions must be created with the same options, onnxruntime and CPU, and run as this user.
@@ -125,16 +115,16 @@ def warm(folder: str | None, models: tuple[str, ...], **choices: Any) -> None:
 @cache_group.command("verify", context_settings=HELP)
 @click.pass_obj
 def verify(folder: str | None) -> None:
-    """Read every byte of every entry; remove what is damaged, and exit with 1 where any was."""
+    """Read every byte of every entry; remove damaged ones, and exit with 1 if there were any."""
     store = _store(folder)
     found = store.entries()
     console = Console()
-    with _progress(console, "Verifying", sum(each.nbytes for each in found)) as advance:
+    with progress_of(console, "Verifying", sum(each.nbytes for each in found)) as advance:
         damaged = {each.name: store.verify(each.name, advance) for each in found}
     damaged = {name: reason for name, reason in damaged.items() if reason is not None}
     for name, reason in damaged.items():
-        _print(console, f"removed {name}: {reason}")
-    _print(console, f"{len(found) - len(damaged)} of {_count(found)} intact")
+        write(console, f"removed {name}: {reason}")
+    write(console, f"{len(found) - len(damaged)} of {_count(found)} intact")
     if damaged:
         raise click.exceptions.Exit(1)
 
@@ -144,7 +134,7 @@ def verify(folder: str | None) -> None:
 def clear(folder: str | None) -> None:
     """Remove every entry. Sessions that are open keep what they have mapped."""
     removed = _store(folder).clear()
-    _print(Console(), f"removed {_size(removed)}")
+    write(Console(), f"removed {size(removed)}")
 
 
 @cache_group.command("prune", context_settings=HELP)
@@ -152,28 +142,25 @@ def clear(folder: str | None) -> None:
     "--limit",
     "most_bytes",
     type=_Size(),
-    help=f"What may remain, such as 2GiB.  [default: {LIMIT_VARIABLE}, or 10GiB]",
+    help=f"The size that may remain, such as 2GiB.  [default: {LIMIT_VARIABLE}, or 10GiB]",
 )
 @click.pass_obj
 def prune(folder: str | None, most_bytes: int | None) -> None:
     """Remove the least recently used entries, until the rest is below the limit.
 
-    Entries in use are left alone. What killed processes left unfinished is removed too.
+    Entries in use stay. Unfinished entries of killed processes are removed too.
     """
     store = _store(folder)
     removed = store.prune(most_bytes)
     left = store.entries()
-    total = _size(sum(each.nbytes for each in left))
-    _print(Console(), f"removed {_size(removed)}; {_count(left)} of {total} left")
+    total = size(sum(each.nbytes for each in left))
+    write(Console(), f"removed {size(removed)}; {_count(left)} of {total} left")
 
 
 def _store(folder: str | None) -> Store:
-    import warnings
-
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        store = store_for(folder or True, model_bytes=0)
-        limit()
+        store = open_store(folder or None)
     if store is None:
         reasons = [str(warning.message) for warning in caught]
         raise click.ClickException("; ".join(reasons) or "the cache cannot be used")
@@ -186,7 +173,7 @@ def _session_options(
     config: tuple[tuple[str, str], ...],
     free_dim: tuple[tuple[str, str], ...],
     custom_ops: tuple[str, ...],
-) -> SessionOptions:
+) -> object:
     from ortmmap.options import GraphOptimizationLevel, SessionOptions
 
     options = SessionOptions()
@@ -194,19 +181,17 @@ def _session_options(
     options.graph_optimization_level = GraphOptimizationLevel(LEVELS[opt_level])
     for key, value in config:
         options.add_session_config_entry(key, value)
-    for name, size in free_dim:
-        if not size.isdecimal():
-            raise click.BadParameter(f"{size!r} is no size", param_hint="--free-dim")
-        options.add_free_dimension_override_by_name(name, int(size))
+    for name, extent in free_dim:
+        if not extent.isdecimal():
+            raise click.BadParameter(f"{extent!r} is no size", param_hint="--free-dim")
+        options.add_free_dimension_override_by_name(name, int(extent))
     for path in custom_ops:
         options.register_custom_ops_library(os.path.abspath(path))
     return options
 
 
-def _warm_one(console: Console, store: Store, model: str, options: SessionOptions) -> bool:
-    """Open a model with the cache, say what came of it, and tell whether it is cached."""
-    import warnings
-
+def _warm_one(console: Console, store: Store, model: str, options: object) -> bool:
+    """Open a model with the cache, print the result, and return whether it is cached."""
     import ortmmap
 
     source = os.path.abspath(model)
@@ -214,33 +199,22 @@ def _warm_one(console: Console, store: Store, model: str, options: SessionOption
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            with _progress(console, model, None):
+            with progress_of(console, model, None):
                 ortmmap.Session(model, options, cache=store.folder).close()
         except (ortmmap.errors.OrtError, OSError, NotImplementedError) as error:
-            _print(console, f"{model}: {error}")
+            write(console, f"{model}: {error}")
             return False
     for warning in caught:
-        _print(console, f"{model}: {warning.message}")
+        write(console, f"{model}: {warning.message}")
     entries = [each for each in store.entries() if _is_of(each, source)]
     seconds = time.perf_counter() - started
-    kinds = ", ".join(f"{each.kind} {_size(each.nbytes)}" for each in entries)
-    _print(console, f"{model}: {kinds or 'nothing was cached'} in {seconds:.1f} s")
+    kinds = ", ".join(f"{each.kind} {size(each.nbytes)}" for each in entries)
+    write(console, f"{model}: {kinds or 'nothing was cached'} in {seconds:.1f} s")
     return bool(entries)
 
 
 def _is_of(found: Found, source: str) -> bool:
     return found.state == "ok" and any(path == source for path, *_ in found.sources)
-
-
-@contextmanager
-def _progress(console: Console, text: str, total: int | None) -> Iterator[Callable[[int], object]]:
-    """Show a bar, or a spinner where nobody knows how long it takes; nothing to a file."""
-    bar = (BarColumn(), DownloadColumn(binary_units=True)) if total else (SpinnerColumn(),)
-    columns = (TextColumn("{task.description}", markup=False), *bar, TimeElapsedColumn())
-    disabled = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=disabled) as progress:
-        task = progress.add_task(text, total=total)
-        yield lambda count: progress.advance(task, count)
 
 
 def _table(found: list[Found]) -> Table:
@@ -253,9 +227,9 @@ def _table(found: list[Found]) -> Table:
     table.add_column("state", overflow="fold", max_width=22)
     for each in found:
         state = f"{each.state}, in use" if each.in_use else each.state
-        made = "?" if each.created is None else _ago(each.created)
-        used = _ago(each.last_used)
-        table.add_row(_escaped(_source(each)), each.kind, _size(each.nbytes), made, used, state)
+        made = "?" if each.created is None else ago(each.created)
+        used = ago(each.last_used)
+        table.add_row(escape(_source(each)), each.kind, size(each.nbytes), made, used, state)
     return table
 
 
@@ -271,21 +245,13 @@ def _is_below(found: Found) -> bool:
     return found.sources[0][0].startswith(os.getcwd().rstrip(os.sep) + os.sep)
 
 
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
 def _print_json(store: Store, found: list[Found]) -> None:
-    import json
-
     entries = [
         {
             **each._asdict(),
             "sources": [
-                {"path": path, "size": size, "mtime_ns": mtime}
-                for path, size, mtime in each.sources
+                {"path": path, "size": nbytes, "mtime_ns": mtime}
+                for path, nbytes, mtime in each.sources
             ],
         }
         for each in found
@@ -300,27 +266,5 @@ def _print_json(store: Store, found: list[Found]) -> None:
     click.echo(json.dumps(document, indent=2))
 
 
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
 def _count(found: list[Found]) -> str:
-    return "1 entry" if len(found) == 1 else f"{len(found)} entries"
-
-
-def _size(nbytes: int) -> str:
-    number = float(nbytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if number < 1024:
-            return f"{nbytes} B" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} TiB"
-
-
-def _ago(moment: float) -> str:
-    """Say how long ago, in one unit."""
-    seconds = max(time.time() - moment, 0)
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds // length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+    return counted(len(found), "entry", "entries")

@@ -270,7 +270,7 @@ cdef bint is_cacheable(object options) except -1:
         options.optimized_model_filepath
         or EXTERNAL_FOLDER in options._config           # whose files the key would not name
         or options._selects_providers()                 # anew on each machine
-        or options._custom_ops
+        or not all(map(os.path.isfile, options._custom_ops))   # the key has their identity
         or options._initializers
         or options._external_initializers
         or options._external_files

@@ -17,7 +17,7 @@ from support import ask_python, ortmmap_session, run_python
 import ortmmap
 from ortmmap.cache import folder as cache_folder
 from ortmmap.cache import store as cache
-from ortmmap.cache.lock import longest_wait
+from ortmmap.cache.folder import longest_wait
 from ortmmap.cache.store import Store
 
 WIDTH = 512
@@ -38,7 +38,7 @@ output = session.run(None, feed)[0].tobytes().hex()
 memory = session.memory()
 print(json.dumps([output, memory.shared_blocks, memory.private_blocks]))
 """
-# Dies at the so many-th time that it is about to touch something in the cache's folder.
+# Kills the process just before its n-th access to the cache's folder.
 DIE = """
 seen = 0
 def die(event, arguments):
@@ -133,7 +133,7 @@ def test_processes_that_open_at_once_all_answer_right_and_share(
 
 @pytest.mark.parametrize("room", ["64k", "1m"])
 def test_a_full_disk_costs_the_cache_and_nothing_else(model, folder, expected, room):
-    """There is less room than the prepacked weights need."""
+    """The disk has less room than the prepacked weights need."""
     folder.mkdir(0o700)
     size = ["-o", f"size={room},mode=700"]
     try:
@@ -145,7 +145,7 @@ def test_a_full_disk_costs_the_cache_and_nothing_else(model, folder, expected, r
             session = opened(model, folder)
         assert len(caught) == 1
         assert session.run(None, FEED)[0].tobytes() == expected
-        assert session.memory().shared_blocks in (0, 2)  # those of this process's own file
+        assert session.memory().shared_blocks in (0, 2)  # of the file that this process wrote
         assert not any(name.startswith(("tmp", "pages")) for name in entries(folder))
         session.close()
     finally:
@@ -191,7 +191,7 @@ def test_a_clock_that_goes_back_or_ahead_changes_nothing(model, folder, expected
     assert entries(folder) == made
 
 
-def test_who_has_waited_long_enough_for_a_builder_goes_on_without(
+def test_after_the_longest_wait_for_a_builder_a_session_opens_without_the_cache(
     model, folder, expected, monkeypatch
 ):
     code = """

@@ -1,4 +1,4 @@
-"""Models of every kind through the cache: what it gives is what the file gives, bit for bit."""
+"""Models of every kind through the cache: outputs equal those of the file, bit for bit."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import ortmmap.session.creation
 from ortmmap.cache.store import Store
 
 CATALOGUE = models.catalogue()
-REFUSED = ("duplicate_of_small_constant", "duplicate_in_branch")  # by ONNX Runtime itself
-# What ONNX Runtime does not read again once it has written it, of any version, or of some: weights
-# of inner graphs as external data. The file itself is used.
+REFUSED = ("duplicate_of_small_constant", "duplicate_in_branch")  # ONNX Runtime refuses them too
+# Models that some or all versions of ONNX Runtime cannot read back after writing them: weights of
+# inner graphs as external data. Sessions are created from the model's own file.
 UNREADABLE = {"duplicate_of_sparse"}
 UNREADABLE_COPIES = UNREADABLE | {
     *("branch", "branch not", "branches", "nested_branches", "loop", "scan", "function_branches"),
@@ -29,14 +29,14 @@ UNREADABLE_COPIES = UNREADABLE | {
 
 @pytest.fixture(params=[False, True], ids=["in place", "copied"])
 def copied(request, monkeypatch) -> bool:
-    """Whether the cache is to keep all weights itself, as if the optimizer made all of them."""
+    """Whether the cache stores all weights, as if the optimizer had rewritten all of them."""
     if request.param:
         monkeypatch.setattr(ortmmap.session.creation, "MOST_REWRITTEN", -1)
     return request.param
 
 
 def model_files(folder: Path) -> list[str]:
-    """Give the names of the files in the one entry of an optimized model."""
+    """Return the names of the files in the only entry of an optimized model."""
     [entry] = (found for found in Store(str(folder)).entries() if found.kind == "model")
     return sorted({path.name for path in Path(folder, entry.name).iterdir()} - {"header"})
 
@@ -46,7 +46,7 @@ def opened(path: Path, cache: object) -> ortmmap.Session:
 
 
 def check(path: Path, feeds: dict[str, np.ndarray], folder: Path) -> list[str]:
-    """Compare sessions without, cold and warm; return the cache's files."""
+    """Compare sessions with no, an empty and a filled cache; return the files in the cache."""
     plain = opened(path, False)
     expected = plain.run(None, feeds)
     for _ in range(2):

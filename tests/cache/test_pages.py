@@ -12,7 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ortmmap.cache.pages import ALIGNMENT, BadPages, read_ahead, read_table, verify, write_pages
+from ortmmap.cache.entry import Damaged, Entry
+from ortmmap.cache.key import Key
+from ortmmap.cache.pages import ALIGNMENT, BadPages, read_ahead, read_table, write_pages
+from ortmmap.cache.store import Store, store_for
 
 KEY = bytes(range(32))
 SIZES = (65536, 1, 200_000, 65537)
@@ -21,7 +24,7 @@ FUZZ = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-HEADER = 64 + 24 * len(SIZES) + 16
+HEADER = 64 + 16 * len(SIZES) + 16
 
 
 def blocks_of(sizes: tuple[int, ...], seed: int = 0) -> list[np.ndarray]:
@@ -40,9 +43,13 @@ def table_of(path: Path, key: bytes = KEY) -> list[tuple[int, int]]:
         return read_table(file.fileno(), key)
 
 
-def verified(path: Path) -> None:
-    with path.open("rb") as file:
-        verify(file.fileno())
+def read_back(path: Path) -> list[bytes]:
+    raw = path.read_bytes()
+    return [raw[offset : offset + size] for offset, size in table_of(path)]
+
+
+def bytes_of(blocks: list[np.ndarray]) -> list[bytes]:
+    return [block.tobytes() for block in blocks]
 
 
 @pytest.fixture(scope="module")
@@ -69,22 +76,17 @@ def changed(good: bytes, tmp_path: Path) -> Callable[..., Path]:
 def test_blocks_come_back(tmp_path, sizes, seed):
     blocks = blocks_of(tuple(sizes), seed)
     path = written(tmp_path / "pages", blocks)
-    raw = path.read_bytes()
     table = table_of(path)
     assert [size for _, size in table] == sizes
-    for block, (offset, size) in zip(blocks, table, strict=True):
-        assert offset % ALIGNMENT == 0
-        assert raw[offset : offset + size] == block.tobytes()
-    verified(path)
+    assert all(offset % ALIGNMENT == 0 for offset, _ in table)
+    assert read_back(path) == bytes_of(blocks)
 
 
 def test_a_block_larger_than_a_write_comes_back(tmp_path, monkeypatch):
     monkeypatch.setattr("ortmmap.cache.pages.WRITE_BYTES", 1 << 17)
     blocks = blocks_of((1_000_003, 70_000))
     path = written(tmp_path / "pages", blocks)
-    (first, size), _ = table_of(path)
-    assert path.read_bytes()[first : first + size] == blocks[0].tobytes()
-    verified(path)
+    assert read_back(path) == bytes_of(blocks)
 
 
 def test_writes_that_the_system_cuts_short_are_continued(tmp_path, monkeypatch):
@@ -96,7 +98,7 @@ def test_writes_that_the_system_cuts_short_are_continued(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "writev", short)
     path = written(tmp_path / "pages", blocks_of(SIZES))
     monkeypatch.undo()
-    verified(path)
+    assert read_back(path) == bytes_of(blocks_of(SIZES))
 
 
 def test_writes_are_large_and_one_after_another(tmp_path, monkeypatch):
@@ -147,7 +149,8 @@ def test_any_changed_bit_of_the_header_is_refused(changed, at):
 FORGERIES = {
     "magic": (0, b"ORTMPAGF"),
     "version 0": (8, struct.pack("<I", 0)),
-    "version 2": (8, struct.pack("<I", 2)),
+    "version 1": (8, struct.pack("<I", 1)),
+    "version 3": (8, struct.pack("<I", 3)),
     "no blocks": (12, struct.pack("<I", 0)),
     "too many blocks": (12, struct.pack("<I", (1 << 32) - 1)),
     "one block less": (12, struct.pack("<I", len(SIZES) - 1)),
@@ -156,11 +159,11 @@ FORGERIES = {
     "first block in the header": (64, struct.pack("<Q", 0)),
     "first block not aligned": (64, struct.pack("<Q", ALIGNMENT + 4096)),
     "first block later": (64, struct.pack("<Q", 2 * ALIGNMENT)),
-    "overlap": (64 + 24, struct.pack("<Q", ALIGNMENT)),
+    "overlap": (64 + 16, struct.pack("<Q", ALIGNMENT)),
     "empty block": (64 + 8, struct.pack("<Q", 0)),
-    "block beyond the end": (64 + 24 * 3 + 8, struct.pack("<Q", 1 << 30)),
-    "block that wraps around": (64 + 24 * 3 + 8, struct.pack("<Q", (1 << 64) - 1)),
-    "shorter block": (64 + 24 * 3 + 8, struct.pack("<Q", 3)),
+    "block beyond the end": (64 + 16 * 3 + 8, struct.pack("<Q", 1 << 30)),
+    "block that wraps around": (64 + 16 * 3 + 8, struct.pack("<Q", (1 << 64) - 1)),
+    "shorter block": (64 + 16 * 3 + 8, struct.pack("<Q", 3)),
 }
 
 
@@ -189,22 +192,34 @@ def test_every_truncation_and_extension_is_refused(changed, good, data):
                 table_of(path)
 
 
+@pytest.fixture
+def entry(tmp_path: Path) -> Entry:
+    """An entry of the cache that holds the file."""
+    store = store_for(tmp_path / "cache", model_bytes=0)
+
+    def fill(draft):
+        written(Path(draft.path("pages")), blocks_of(SIZES), draft.key)
+
+    return store.build(Key([], {}), "pages", fill)
+
+
 @FUZZ
 @given(st.data())
-def test_corruption_is_refused_or_harmless(changed, good, data):
+def test_corruption_is_refused_or_harmless(entry, data):
+    path = Path(entry.path())
+    good = path.read_bytes()
     at = data.draw(st.integers(0, HEADER) | st.integers(0, len(good) - 1))
-    noise = data.draw(st.binary(min_size=1, max_size=64))
-
-    def spoil(raw):
-        raw[at : at + len(noise)] = noise[: len(raw) - at]
-
-    path = changed(spoil)
+    noise = data.draw(st.binary(min_size=1, max_size=64))[: len(good) - at]
+    raw = good[:at] + noise + good[at + len(noise) :]
+    path.write_bytes(raw)
     try:
-        table = table_of(path)
-        verified(path)
-    except BadPages:
+        table = table_of(path, entry.key)
+        entry.verify()
+    except (BadPages, Damaged):
+        assert raw != good
         return
-    raw = path.read_bytes()
+    finally:
+        path.write_bytes(good)
     for offset, size in table:
         assert raw[offset : offset + size] == good[offset : offset + size]
 
@@ -213,25 +228,28 @@ def test_corruption_is_refused_or_harmless(changed, good, data):
 @given(st.binary(max_size=400))
 def test_arbitrary_bytes_are_refused(tmp_path, raw):
     path = tmp_path / "noise"
-    for content in (raw, b"ORTMPAGE\1\0\0\0" + raw):
+    for content in (raw, b"ORTMPAGE\2\0\0\0" + raw):
         path.write_bytes(content)
         with pytest.raises(BadPages):
             table_of(path)
 
 
-def test_verify_names_the_block_and_tells_its_progress(changed):
+def test_verify_finds_a_changed_byte_of_any_block_and_reports_its_progress(entry):
+    store, path = Store(str(Path(entry.folder).parent)), Path(entry.path())
+    entry.close()
     seen = []
-    with changed(bytes).open("rb") as file:
-        verify(file.fileno(), seen.append)
-    assert sum(seen) == sum(SIZES)
-
-    def spoil(raw):
-        raw[ALIGNMENT + 7] ^= 0x80
-
-    path = changed(spoil)
-    assert table_of(path)  # the header is whole
-    with pytest.raises(BadPages, match=str(ALIGNMENT)):
-        verified(path)
+    assert store.verify(entry.name, seen.append) is None
+    assert sum(seen) == path.stat().st_size
+    good = path.read_bytes()
+    for offset, size in table_of(path, entry.key):
+        spoilt = bytearray(good)
+        spoilt[offset + size // 2] ^= 0x80
+        path.write_bytes(spoilt)
+        assert table_of(path, entry.key)  # the header is valid
+        with pytest.raises(Damaged, match="pages"):
+            Entry(store.folder, entry.name).verify()
+    assert "pages" in store.verify(entry.name)
+    assert store.entries() == []
 
 
 def test_reading_leaves_the_position_alone(changed):
@@ -239,5 +257,4 @@ def test_reading_leaves_the_position_alone(changed):
         file.seek(5)
         read_ahead(file.fileno())
         read_table(file.fileno(), KEY)
-        verify(file.fileno())
         assert file.tell() == 5

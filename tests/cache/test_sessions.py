@@ -105,7 +105,7 @@ def test_a_model_in_ort_format_shares_its_prepacked_weights(model, folder, expec
 
 
 def test_weights_that_prepacking_has_consumed_leave_the_process(model, folder, tmp_path):
-    """Those of ORT format are mapped by ortmmap, which drops them; the page cache keeps them."""
+    """In ORT format they are in ortmmap's mapping, which drops them; the page cache keeps them."""
     ort = ortmmap.convert(model, tmp_path / "model.ort")
     for _ in range(2):
         session = ortmmap_session_at(ort, folder)
@@ -115,7 +115,7 @@ def test_weights_that_prepacking_has_consumed_leave_the_process(model, folder, t
 
 
 def resident_of(path: Path) -> int:
-    """Return how much of its mappings of a file this process has, in bytes."""
+    """Return the resident bytes of this process's mappings of a file."""
     resident, named = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split()[0]:
@@ -249,7 +249,7 @@ def test_an_old_model_whose_initializers_are_inputs_keeps_its_inputs(folder, tmp
 
 
 def kept(folder: Path) -> dict[str, int]:
-    """Give the files of the one optimized model, and their sizes."""
+    """Return the files of the only optimized model, and their sizes."""
     [entry] = (found for found in Store(str(folder)).entries() if found.kind == "model")
     files = {path.name: path.stat().st_size for path in (folder / entry.name).iterdir()}
     return {name: size for name, size in files.items() if name != "header"}
@@ -284,6 +284,32 @@ def test_convolutions_are_copied(folder, tmp_path):
     assert sorted(kept(folder)) == ["model.data", "model.onnx"]
 
 
+@pytest.mark.parametrize("rewritten", [4 << 20, -1], ids=["graph", "copy"])
+def test_a_model_with_custom_operators_is_cached(folder, tmp_path, monkeypatch, rewritten):
+    extensions = pytest.importorskip("onnxruntime_extensions")
+    monkeypatch.setattr(ortmmap.session.creation, "MOST_REWRITTEN", rewritten)
+    proto = onnx.load_from_string(models.weights(2, WIDTH))
+    last = proto.graph.output[0].name
+    proto.graph.node.add(
+        op_type="NegPos", input=[last], output=["negative", "positive"], domain="ai.onnx.contrib"
+    )
+    proto.graph.output.add().CopyFrom(proto.graph.output[0])
+    proto.graph.output[0].name, proto.graph.output[1].name = "negative", "positive"
+    proto.opset_import.append(onnx.helper.make_opsetid("ai.onnx.contrib", 1))
+    path = tmp_path / "custom.onnx"
+    onnx.save(proto, path)
+    options = configured(ortmmap.SessionOptions())
+    options.register_custom_ops_library(extensions.get_library_path())
+    plain = ortmmap.Session(path, options, cache=False).run(None, {"h0": feed()})
+    for _ in range(2):
+        session = ortmmap.Session(path, options, cache=folder)
+        assert_same(session.run(None, {"h0": feed()}), plain)
+        assert session.memory().shared_blocks == 2
+        session.close()
+    assert kinds(folder) == ["model", "pages"]
+    assert kept(folder)
+
+
 def test_a_copy_that_is_cleared_meanwhile_is_done_without(model, folder, expected, monkeypatch):
     monkeypatch.setattr(ortmmap.session.creation, "MOST_REWRITTEN", -1)
     ortmmap_session_at(model, folder)
@@ -305,7 +331,7 @@ def test_a_copy_of_another_name_is_the_same_model(model, folder, expected, tmp_p
     ask_python(code, model, json.dumps(str(folder)), "{}")
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(model.read_bytes())
-    (tmp_path / model.name).write_bytes(models.weights(LAYERS, WIDTH)[::-1])  # not to be looked at
+    (tmp_path / model.name).write_bytes(models.weights(LAYERS, WIDTH)[::-1])  # must not be read
     output, _, memory = ask_python(code, copy, json.dumps(str(folder)), "{}")
     assert output == expected
     assert memory["shared_blocks"] == LAYERS
@@ -334,7 +360,7 @@ def test_a_folder_that_cannot_be_written_warns_once_and_the_session_opens(model,
     assert session.run(None, {"h0": feed()})
 
 
-def test_memory_tells_what_is_mapped_and_resident(model, folder):
+def test_memory_counts_mapped_and_resident_bytes(model, folder):
     opened(model, folder)
     memory = ortmmap_session_at(model, folder).memory()
     assert memory.mapped > LAYERS * WIDTH * WIDTH * 4

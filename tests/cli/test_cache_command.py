@@ -64,7 +64,7 @@ def test_entries_are_listed_with_source_size_age_and_state(store, model):
     assert "2 entries, 3.0 MiB" in output
 
 
-def test_the_list_is_json_where_asked_for(store, model):
+def test_the_list_can_be_json(store, model):
     name = put(store, model)
     document = json.loads(call("list", "--json").output)
     assert document["folder"] == store.folder
@@ -73,7 +73,7 @@ def test_the_list_is_json_where_asked_for(store, model):
     assert entry["sources"][0]["path"] == str(model)
 
 
-def test_verify_removes_what_is_damaged_and_exits_with_1(store, model):
+def test_verify_removes_damaged_entries_and_exits_with_1(store, model):
     assert call("verify").exit_code == 0
     name = put(store, model)
     put(store, model, level=1)
@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_used_is_an_error_that_says_why(tmp_path):
 
 
 class FakeSession:
-    """Writes an entry, as Session does."""
+    """A stand-in that writes an entry as Session does."""
 
     opened: list = []  # noqa: RUF012 - the test's own
 
@@ -144,14 +144,16 @@ def test_warm_opens_each_model_with_the_cache(store, model, sessions):
     assert sessions[0][2] == store.folder
 
 
-def test_warm_hands_options_on(model, sessions):
+def test_warm_passes_options_on(model, sessions):
     options = ["--threads", 2, "--opt-level", "basic", "--config", "a.b=c=d", "--free-dim", "n=4"]
-    assert call("warm", model, *options).exit_code == 0
+    model.with_name("ops.so").touch()
+    assert call("warm", model, *options, "--custom-ops", "ops.so").exit_code == 0
     found = sessions[0][1]
     assert found.intra_op_num_threads == 2
     assert found.graph_optimization_level == 1
     assert found.get_session_config_entry("a.b") == "c=d"
     assert found._free_dimensions == [("name", "n", 4)]
+    assert found._custom_ops == [str(model.with_name("ops.so"))]
 
 
 @pytest.mark.parametrize("option", [["--config", "a"], ["--free-dim", "n=x"], ["--threads", "-1"]])
@@ -160,7 +162,7 @@ def test_warm_refuses_wrong_options(model, sessions, option):
     assert sessions == []
 
 
-def test_warm_fails_where_a_model_is_not_cached_but_warms_the_others(model, sessions):
+def test_warm_fails_if_a_model_is_not_cached_but_warms_the_others(model, sessions):
     small, bad = model.with_name("small.onnx"), model.with_name("bad.onnx")
     small.touch()
     bad.touch()

@@ -5,9 +5,14 @@
 #include "cache/shared_pages.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-enum { BLOCKS = 6, THREADS = 4, ROUNDS = 200 };
+enum { BLOCKS = 6, THREADS = 4, ROUNDS = 200, ALIGNMENT = 64 << 10 };
 
 static const char *folder;
 static OrtAllocator *allocator;
@@ -34,7 +39,7 @@ static void *allocate(size_t size) { return allocator->Alloc(allocator, size); }
 
 static void release(void *block) { allocator->Free(allocator, block); }
 
-/* What the n-th block holds: the same in every recording. */
+/* Fill a block with contents that depend on its size and `seed` only. */
 static void fill(unsigned char *block, size_t size, unsigned seed) {
   size_t index;
   for (index = 0; index < size; index++)
@@ -50,7 +55,7 @@ static int is_filled(const unsigned char *block, size_t size, unsigned seed) {
   return equal;
 }
 
-/* A creation that allocates and fills one block after another, in this order. */
+/* Record a creation that allocates and fills one block after another, in this order. */
 static void create(ortmmap_recorder *recorder, const ortmmap_store *store,
                    unsigned char *blocks[BLOCKS], const int order[BLOCKS]) {
   int step;
@@ -79,10 +84,9 @@ static size_t count_of(const ortmmap_recorder *recorder, ortmmap_block_state sta
 }
 
 static void nothing_is_left(void) {
-  ortmmap_heap *heap = &ortmmap_the_heap;
-  CHECK(heap->block_count == 0);
-  CHECK(heap->free_count == 1 && heap->free[0].address == heap->base &&
-        heap->free[0].size == heap->size);
+  ortmmap_heap_lock();
+  CHECK(ortmmap_heap_is_empty());
+  ortmmap_heap_unlock();
   CHECK(from_arena == 0);
 }
 
@@ -91,7 +95,7 @@ static const int shuffled[BLOCKS] = {5, 4, 0, 3, 2, 1};
 
 static ortmmap_stored_block stored[BLOCKS - 1];
 
-/* Writes what a recorder recorded, and gives it as a store. */
+/* Write the recorder's blocks to a file, in the order of allocation, and return it as a store. */
 static ortmmap_store store_of(const ortmmap_recorder *recorder) {
   ortmmap_store store = {.blocks = stored};
   ortmmap_block blocks[BLOCKS];
@@ -105,7 +109,7 @@ static ortmmap_store store_of(const ortmmap_recorder *recorder) {
     stored[index] = (ortmmap_stored_block){offset, blocks[index].size};
     CHECK(pwrite(store.fd, blocks[index].address, blocks[index].size, (off_t)offset) ==
           (ssize_t)blocks[index].size);
-    offset = ortmmap_round_up(offset + blocks[index].size, ORTMMAP_LEAST_BLOCK);
+    offset = (offset + blocks[index].size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   }
   CHECK(ftruncate(store.fd, (off_t)offset) == 0);
   store.data = mmap(NULL, offset, PROT_READ, MAP_SHARED, store.fd, 0);
@@ -132,8 +136,7 @@ static void what_was_recorded_is_shared_afterwards(ortmmap_store *store) {
   int which;
   create(&recorder, NULL, blocks, in_order);
   *store = store_of(&recorder);
-  recorder.store = store;
-  ortmmap_recorder_share(&recorder);
+  ortmmap_recorder_share(&recorder, store);
   CHECK(count_of(&recorder, ORTMMAP_BLOCK_SHARED) == BLOCKS - 1);
   for (which = 0; which < BLOCKS; which++)
     CHECK(is_filled(blocks[which], sizes[which], (unsigned)which));
@@ -149,11 +152,47 @@ static void equal_blocks_are_shared(const ortmmap_store *store, const int order[
   CHECK(count_of(&recorder, ORTMMAP_BLOCK_SHARED) == BLOCKS - 1);
   for (which = 0; which < BLOCKS; which++)
     CHECK(is_filled(blocks[which], sizes[which], (unsigned)which));
-  if (order == in_order) /* as expected: huge pages fit */
+  if (order == in_order) /* each block was the expected one, so its huge pages fit */
     for (which = 1; which < BLOCKS; which++)
       CHECK((uintptr_t)blocks[which] % ORTMMAP_HUGE_PAGE ==
             stored[which - 1].offset % ORTMMAP_HUGE_PAGE);
   release_all(&recorder, blocks);
+  nothing_is_left();
+}
+
+/* The next block of a size is the expected one only once the block before it is finalized. */
+static void blocks_of_one_size_each_get_the_address_of_their_own(void) {
+  enum { COUNT = 3, SIZE = (1 << 20) + 1 };
+  ortmmap_stored_block table[COUNT];
+  ortmmap_recorder recorder = {0};
+  ortmmap_store store = {.blocks = table, .count = COUNT};
+  size_t length = COUNT * ((size_t)2 << 20);
+  unsigned char *data, *blocks[COUNT];
+  char path[4096];
+  unsigned which;
+  snprintf(path, sizeof path, "%s/one size", folder);
+  store.fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  CHECK(ftruncate(store.fd, (off_t)length) == 0);
+  data = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, store.fd, 0);
+  CHECK(data != MAP_FAILED);
+  store.data = data;
+  for (which = 0; which < COUNT; which++) {
+    table[which] = (ortmmap_stored_block){which * (SIZE + ALIGNMENT - 1), SIZE};
+    fill(data + table[which].offset, SIZE, which);
+  }
+  CHECK(ortmmap_recorder_begin(&recorder, &store));
+  for (which = 0; which < COUNT; which++) {
+    blocks[which] = allocate(SIZE);
+    fill(blocks[which], SIZE, which);
+    CHECK((uintptr_t)blocks[which] % ORTMMAP_HUGE_PAGE == table[which].offset % ORTMMAP_HUGE_PAGE);
+  }
+  ortmmap_recorder_end(&recorder);
+  CHECK(count_of(&recorder, ORTMMAP_BLOCK_SHARED) == COUNT);
+  for (which = 0; which < COUNT; which++)
+    release(blocks[which]);
+  ortmmap_recorder_release(&recorder);
+  munmap(data, length);
+  close(store.fd);
   nothing_is_left();
 }
 
@@ -216,12 +255,12 @@ static void a_block_may_be_freed_while_it_is_in_scratch(const ortmmap_store *sto
   nothing_is_left();
 }
 
-/* Each thread allocates and fills every block, many times over, as others do. */
+/* Allocate, write and free blocks, many times over, while other threads do the same. */
 static void *work(void *failures) {
   int round, which;
   for (round = 0; round < ROUNDS; round++)
     for (which = 1; which < BLOCKS; which++) {
-      size_t size = sizes[which] % 100000 + ORTMMAP_LEAST_BLOCK;
+      size_t size = sizes[which] % 100000 + ORTMMAP_SMALLEST_BLOCK;
       unsigned char *block = allocate(size);
       block[0] = (unsigned char)which;
       block[size - 1] = (unsigned char)round;
@@ -349,13 +388,14 @@ int main(int argc, char **argv) {
     return 2;
   }
   folder = argv[1];
-  allocator = ortmmap_heap_start(&arena, NULL);
+  allocator = ortmmap_allocator_start(&arena, NULL);
   if (!CHECK(allocator != NULL))
     return 1;
   a_recording_keeps_blocks_private();
   what_was_recorded_is_shared_afterwards(&store);
   equal_blocks_are_shared(&store, in_order);
   equal_blocks_are_shared(&store, shuffled);
+  blocks_of_one_size_each_get_the_address_of_their_own();
   a_write_makes_private_and_spares_the_file(&store);
   different_blocks_stay_private(&store);
   two_blocks_filled_late_are_shared_at_the_end(&store);

@@ -1,0 +1,60 @@
+/* The address range that recorded blocks lie in, and the table of these blocks.
+ *
+ * There is one per process. All blocks lie in one range, so that a free tells them from other
+ * memory by their address. Functions that take or return a block are called with the lock held.
+ * Linux only. */
+#ifndef ORTMMAP_HEAP_H
+#define ORTMMAP_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { ORTMMAP_PAGE = 4 << 10, ORTMMAP_HUGE_PAGE = 2 << 20 };
+
+typedef enum ortmmap_block_state {
+  ORTMMAP_BLOCK_PRIVATE,
+  ORTMMAP_BLOCK_SCRATCH, /* a view of its thread's scratch file, until the next allocation */
+  ORTMMAP_BLOCK_SHARED   /* pages of a store */
+} ortmmap_block_state;
+
+typedef struct ortmmap_block {
+  unsigned char *address;
+  size_t size;
+  uint64_t ordinal; /* counts allocations */
+  struct ortmmap_recorder *recorder;
+  ortmmap_block_state state;
+} ortmmap_block;
+
+/* Reserve the address space, once in a process; false if there is none. */
+bool ortmmap_heap_reserve(void);
+
+bool ortmmap_heap_contains(const void *address);
+
+/* Also held around fork(), so that no child inherits a locked heap. */
+void ortmmap_heap_lock(void);
+void ortmmap_heap_unlock(void);
+
+/* Add a private block at an address that is `residue` modulo a huge page. Nothing is mapped there.
+ * NULL if memory or address space is out. */
+ortmmap_block *ortmmap_heap_add(struct ortmmap_recorder *recorder, size_t size, size_t residue);
+
+/* Remove a block from the table. Its address range stays taken until it is returned. */
+void ortmmap_heap_remove(ortmmap_block *block);
+void ortmmap_heap_return(unsigned char *address, size_t size);
+
+/* The block that begins at `address`, or NULL. */
+ortmmap_block *ortmmap_heap_find(const void *address);
+
+/* The table: `*count` blocks in no order. */
+ortmmap_block *ortmmap_heap_blocks(size_t *count);
+
+/* Whether there is no block and the address space is in one piece again; for tests. */
+bool ortmmap_heap_is_empty(void);
+
+/* The bytes of address space that a block of `size` bytes takes. */
+static inline size_t ortmmap_whole_pages(size_t size) {
+  return (size + ORTMMAP_PAGE - 1) / ORTMMAP_PAGE * ORTMMAP_PAGE;
+}
+
+#endif /* ORTMMAP_HEAP_H */

@@ -1,0 +1,20 @@
+"""``python -m ortmmap run``: a script with ortmmap's sessions instead of onnxruntime's."""
+
+import click
+
+from ortmmap.compat import run_script
+
+__all__ = ["run"]
+
+
+@click.command(
+    context_settings={
+        "allow_interspersed_args": False,
+        "help_option_names": [],
+        "ignore_unknown_options": True,
+    }
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(arguments: tuple[str, ...]) -> None:
+    """Run a Python script or module with ortmmap's sessions instead of onnxruntime's."""
+    run_script.main(list(arguments))
