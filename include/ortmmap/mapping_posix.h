@@ -4,6 +4,8 @@
 
 #include "mapping.h"
 
+#ifndef _WIN32
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -215,5 +217,7 @@ static inline int64_t ortmmap_mapping_resident(const ortmmap_mapping *mapping) {
   }
   return bytes;
 }
+
+#endif /* !_WIN32 */
 
 #endif /* ORTMMAP_MAPPING_POSIX_H */

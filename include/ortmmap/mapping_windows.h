@@ -4,6 +4,8 @@
 
 #include "mapping.h"
 
+#ifdef _WIN32
+
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
 #endif
@@ -197,5 +199,7 @@ static inline ortmmap_mapping_status ortmmap_file_identity_get(const ortmmap_pat
   CloseHandle(file);
   return status;
 }
+
+#endif /* _WIN32 */
 
 #endif /* ORTMMAP_MAPPING_WINDOWS_H */
