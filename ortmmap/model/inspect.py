@@ -12,6 +12,7 @@ from ortmmap.model import flatbuffer as _flatbuffer
 from ortmmap.model.mapping import Mapping
 from ortmmap.model.skeleton import Skeleton, TensorBytes, scan
 from ortmmap.model.wire import Field, fields
+from ortmmap.values.element_types import onnx_name
 
 __all__ = ["Initializer", "ModelInfo", "Value", "inspect"]
 
@@ -21,18 +22,6 @@ MOST_ALIGNMENT = 64
 # The union TypeInfoValue and the enum DimensionValueType of onnxruntime's ort.fbs.
 ORT_TENSOR_TYPE, ORT_SEQUENCE_TYPE, ORT_MAP_TYPE = 1, 2, 3
 ORT_FIXED_DIMENSION = 1
-
-# TensorProto.DataType, as ONNX Runtime names the types.
-ELEMENT_NAMES = dict(
-    enumerate(
-        (
-            *("undefined", "float", "uint8", "int8", "uint16", "int16", "int32", "int64"),
-            *("string", "bool", "float16", "double", "uint32", "uint64", "complex64"),
-            *("complex128", "bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2"),
-            *("float8e5m2fnuz", "uint4", "int4", "float4e2m1", "float8e8m0", "uint2", "int2"),
-        )
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -274,10 +263,6 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _element_name(data_type: int) -> str:
-    return ELEMENT_NAMES.get(data_type, f"type {data_type}")
-
-
 def _value(message: _Message) -> Value:
     described = _Message.merged(message.messages(2))
     tensors = described.messages(1) or described.messages(8)
@@ -294,13 +279,13 @@ def _type_name(message: _Message) -> str:
     """Name a TypeProto as ONNX Runtime does."""
     for number, form in ((1, "tensor({})"), (8, "sparse_tensor({})")):
         for inner in message.messages(number):
-            return form.format(_element_name(inner.integer(1)))
+            return form.format(onnx_name(inner.integer(1)))
     for number, form in ((4, "seq({})"), (9, "optional({})")):
         for inner in message.messages(number):
             return form.format(_type_name(_Message.merged(inner.messages(1))))
     for inner in message.messages(5):
         value = _type_name(_Message.merged(inner.messages(2)))
-        return f"map({_element_name(inner.integer(1))},{value})"
+        return f"map({onnx_name(inner.integer(1))},{value})"
     return "unknown"
 
 
@@ -314,7 +299,7 @@ def _initializer(data: memoryview, tensor: TensorBytes) -> Initializer:
         offset = int(number) if number.isdigit() else None
     return Initializer(
         name=message.text(8),
-        dtype=_element_name(message.integer(2)),
+        dtype=onnx_name(message.integer(2)),
         dims=message.integers(1),
         nbytes=tensor.nbytes,
         place=tensor.place,
@@ -393,7 +378,7 @@ def _ort_initializer(tensor: _flatbuffer.Table) -> Initializer:
     offset, nbytes = tensor.extent(4)
     return Initializer(
         name=tensor.text(0),
-        dtype=_element_name(tensor.integer(3)),
+        dtype=onnx_name(tensor.integer(3)),
         dims=tensor.integers(2),
         nbytes=nbytes,
         place="mapped" if offset else "inline" if tensor.extent(5)[1] else "external",
@@ -426,9 +411,9 @@ def _ort_type_name(described: _flatbuffer.Table) -> str:
         return "unknown"
     kind = described.integer(1, "<B")
     if kind == ORT_TENSOR_TYPE:
-        return f"tensor({_element_name(inner.integer(0))})"
+        return f"tensor({onnx_name(inner.integer(0))})"
     if kind == ORT_SEQUENCE_TYPE:
         return f"seq({_ort_type_name(inner.required(0))})"
     if kind == ORT_MAP_TYPE:
-        return f"map({_element_name(inner.integer(0))},{_ort_type_name(inner.required(1))})"
+        return f"map({onnx_name(inner.integer(0))},{_ort_type_name(inner.required(1))})"
     return "unknown"

@@ -15,6 +15,7 @@ from ortmmap.model.tensor_proto cimport (
 from ortmmap.model.wire cimport (
     DEEPEST, LENGTH, Token, check_packed, equals, fail_too_deep, read_token,
 )
+from ortmmap.values.element_types cimport onnx_bits
 
 cdef enum:
     MOST_REFERENCES = 16384        # ONNX Runtime maps each; Linux allows a process 65530 mappings
@@ -53,18 +54,14 @@ cdef enum:
 cdef enum:       # TensorProto.DataType
     INT32_TYPE = 6
     INT64_TYPE = 7
-    DATA_TYPES = 27
+    COMPLEX64_TYPE = 14
+    COMPLEX128_TYPE = 15
 
 cdef struct Rule:
     uint8_t kind
     uint8_t keep
 
 cdef Rule[KINDS][32] RULES     # by field number; filled at import, constant from then on
-
-# Bits of an element, by TensorProto.DataType; 0: tensors of the type stay in the model.
-cdef uint8_t[DATA_TYPES] ELEMENT_BITS = [
-    0, 32, 8, 8, 16, 16, 32, 64, 0, 8, 16, 64, 32, 64, 0, 0, 16, 8, 8, 8, 8, 4, 4, 4, 8, 2, 2,
-]
 
 # Kinds of the fields that are looked into. ONNX Runtime's parser checks the others.
 cdef dict FIELDS = {
@@ -271,7 +268,8 @@ cdef int place_tensor(Scan *scan, TensorProto *tensor, int depth, int keep) noex
 
 
 cdef int element_bits(int data_type) noexcept nogil:
-    return ELEMENT_BITS[data_type] if 0 <= data_type < DATA_TYPES else 0
+    """Return the size of an element; 0 if tensors of the type stay in the model."""
+    return 0 if data_type in (COMPLEX64_TYPE, COMPLEX128_TYPE) else onnx_bits(data_type)
 
 
 cdef bint can_stay_in_file(Scan *scan, const TensorProto *tensor, int bits) noexcept nogil:
