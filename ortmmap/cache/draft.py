@@ -131,7 +131,7 @@ class Draft:
             os.mkdir(self.folder, 0o700)
             try:
                 fd = self._fd = hold(self.folder)
-                if fd < 0 or os.path.samestat(os.fstat(fd), os.lstat(self.folder)):
+                if fd is None or fd < 0 or os.path.samestat(os.fstat(fd), os.lstat(self.folder)):
                     return
             except FileNotFoundError:
                 pass
@@ -184,7 +184,8 @@ class Draft:
         self._reader.start()
 
     def _content(self) -> bytes:
-        self._reader.join()
+        if self._reader is not None:
+            self._reader.join()
         self._key.check_sources()
         return self._key.content() if self._key.sources else NO_CONTENT
 

@@ -100,10 +100,12 @@ def open_store(
     CacheWarning
         If the folder cannot be used, once in a process.
     """
-    named = setting is not None and not isinstance(setting, bool)
-    folder = os.path.abspath(os.fsdecode(setting)) if named else default_folder()
-    reason = refusal(folder, named=named or bool(os.environ.get(FOLDER_VARIABLE)))
-    if reason is None:
+    if setting is None or isinstance(setting, bool):
+        folder, named = default_folder(), bool(os.environ.get(FOLDER_VARIABLE))
+    else:
+        folder, named = os.path.abspath(os.fsdecode(setting)), True
+    reason = refusal(folder, named=named)
+    if folder is not None and reason is None:
         return Store(folder)
     model = "" if path is None else f" for {os.fsdecode(path)}"
     warn(f"folder {folder}", f"the cache is not used{model}: {reason}")

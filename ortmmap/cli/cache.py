@@ -6,6 +6,7 @@ import json
 import os
 import time
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -15,6 +16,9 @@ from rich.table import Table
 from ortmmap.cache.folder import FOLDER_VARIABLE, LIMIT_VARIABLE, parse_size
 from ortmmap.cache.store import Found, Store, open_store
 from ortmmap.cli.formatting import ago, counted, progress_of, size, write
+
+if TYPE_CHECKING:
+    from ortmmap.options import SessionOptions
 
 __all__ = ["cache_group"]
 
@@ -33,7 +37,7 @@ class _Size(click.ParamType):
         try:
             return parse_size(str(value))
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            raise click.BadParameter(str(error), ctx, param) from None
 
 
 class _Pair(click.ParamType):
@@ -99,7 +103,7 @@ def list_(folder: str | None, *, as_json: bool) -> None:
     help="A library of custom operators.",
 )
 @click.pass_obj
-def warm(folder: str | None, models: tuple[str, ...], **choices: object) -> None:
+def warm(folder: str | None, models: tuple[str, ...], **choices: Any) -> None:
     """Open MODELS once, so that every later session finds them in the cache.
 
     Sessions must be created with the same options, onnxruntime and CPU, and run as this user.
@@ -173,7 +177,7 @@ def _session_options(
     config: tuple[tuple[str, str], ...],
     free_dim: tuple[tuple[str, str], ...],
     custom_ops: tuple[str, ...],
-) -> object:
+) -> SessionOptions:
     from ortmmap.options import GraphOptimizationLevel, SessionOptions
 
     options = SessionOptions()
@@ -190,7 +194,7 @@ def _session_options(
     return options
 
 
-def _warm_one(console: Console, store: Store, model: str, options: object) -> bool:
+def _warm_one(console: Console, store: Store, model: str, options: SessionOptions) -> bool:
     """Open a model with the cache, print the result, and return whether it is cached."""
     import ortmmap
 

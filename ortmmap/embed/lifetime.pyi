@@ -1,0 +1,6 @@
+from typing import final
+
+from typing_extensions import Buffer
+
+@final
+class LentMemory(Buffer): ...

@@ -1,10 +1,8 @@
 from typing import Self, final
 
-from typing_extensions import Buffer, CapsuleType
+from typing_extensions import CapsuleType
 
 from ortmmap._core import Session
-from ortmmap.session.metadata import NodeArg
-from ortmmap.session.model import Model
 
 _C_API: CapsuleType
 
@@ -16,10 +14,3 @@ class SessionHandle:
 
 @final
 class PreparedRun: ...
-
-@final
-class LentMemory(Buffer): ...
-
-@final
-class Description:
-    def __init__(self, args: list[NodeArg], model: Model) -> None: ...

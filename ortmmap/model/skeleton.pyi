@@ -1,9 +1,10 @@
-from typing import Literal
+from typing import Literal, final
 
 from typing_extensions import Buffer, disjoint_base
 
 DEFAULT_THRESHOLD: int
 
+@final
 class TensorBytes:
     @property
     def place(self) -> Literal["mapped", "inline", "external"]: ...
