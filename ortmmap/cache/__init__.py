@@ -4,8 +4,6 @@
 every session asks, and one that goes without the cache imports nothing more of it.
 """
 
-from __future__ import annotations
-
 import os
 from typing import TYPE_CHECKING
 
@@ -24,7 +22,7 @@ _SWITCHES |= {"1": True, "true": True, "on": True, "yes": True}
 
 def is_used(
     setting: bool | str | os.PathLike | None,
-    options: SessionOptions | None = None,
+    options: "SessionOptions | None" = None,
     *,
     model_bytes: int,
     cpu_only: bool = True,
@@ -56,7 +54,7 @@ def is_used(
     return setting is not None or (cpu_only and model_bytes >= SMALLEST_MODEL)
 
 
-def is_cacheable(options: SessionOptions) -> bool:
+def is_cacheable(options: "SessionOptions") -> bool:
     """Return whether a key can name all that the options make of a model.
 
     A session that saves its optimized model is not cacheable, nor is one whose execution providers
