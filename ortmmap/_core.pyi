@@ -13,8 +13,8 @@ from ortmmap.options import SessionOptions
 from ortmmap.session.binding import IOBinding
 from ortmmap.session.call import _Output
 from ortmmap.session.metadata import ModelMetadata, NodeArg
-from ortmmap.session.model import Memory
 from ortmmap.session.native_options import RunOptions
+from ortmmap.session.open_session import Memory
 from ortmmap.values.devices import OrtDevice
 from ortmmap.values.ort_value import OrtValue, OrtValueVector
 

@@ -1,44 +1,21 @@
 """Session: an ONNX Runtime session over mapped bytes.
 
-What ONNX Runtime has of a session, and the bytes that it points into, is an `OpenSession`.
+The class delegates: a `Reopenable` opens the model and holds it, and a `Call`, an `IOBinding` or an
+`AsyncRun` runs it. The latter two are imported when first used.
 """
 
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint64_t
 
-cimport ortmmap.abi.ort as ort
-from ortmmap.runtime.provider_append cimport Texts
-from ortmmap.session.async_run cimport in_callback_of, run_for_loop, run_with_callback
-from ortmmap.session.binding cimport IOBinding
-from ortmmap.session.creation cimport create_session
-from ortmmap.session.metadata cimport NodeArg, metadata_of, take_string
-from ortmmap.session.model cimport Model
-from ortmmap.session.native_options cimport RunOptions, initializers_of
-from ortmmap.values.ort_value cimport OrtValue
-from ortmmap.runtime.library cimport (
-    ProcessLock,
-    allocator,
-    api,
-    check,
-    default_run_options,
-    forks,
-    load,
-)
-from ortmmap.values.foreign cimport as_value
+from ortmmap.session.call cimport new_call, run_options_of
+from ortmmap.session.metadata cimport metadata_of
+from ortmmap.session.native_options cimport RunOptions, value_of
+from ortmmap.session.open_session cimport Binding
+from ortmmap.session.opening cimport Reopenable
+from ortmmap.runtime.library cimport api, check, default_run_options, load
 
-import warnings
-from collections.abc import Sequence
-
-from ortmmap.values.devices import check_cpu
-from ortmmap.errors import InvalidArgument, OrtError
-from ortmmap.options import SessionOptions
-from ortmmap.runtime.providers import CPU, normalize
-from ortmmap.model.mapping import check_sources
-from ortmmap.runtime.library import get_available_providers
-
-# A key of onnxruntime_session_options_config_keys.h.
-DISABLED_OPTIMIZERS = "optimization.disable_specified_optimizers"
-
-cdef ProcessLock _reopening = ProcessLock()   # held where a session is opened again after a fork
+from ortmmap.runtime.providers import CPU
+from ortmmap.session.arguments import config_of, options_of, providers_of, providers_or_none
 
 
 cdef class Session:
@@ -49,42 +26,61 @@ cdef class Session:
 
     An ONNX Runtime session whose weights stay in the mapped model file.
 
-    A drop-in for ``onnxruntime.InferenceSession``. It may be used from any number of threads.
+    A drop-in replacement for ``onnxruntime.InferenceSession``, with the same methods. Any number
+    of threads may use a session at the same time.
 
-    It can be pickled: its path (or buffer) and its options travel, and the receiving process maps
-    the same file, which must be what it was. After a fork, the first use in the child opens
-    another session, over the mapping that the child has inherited.
+    A session can be pickled and copied. Its path (or buffer) and its options travel to another
+    process, which maps the same file; if the file has changed, unpickling raises
+    `ModelChangedError`. A forked child opens another session, over the inherited mapping.
 
     Parameters
     ----------
     path_or_bytes : str, os.PathLike or buffer
-        A model file, or an object whose C-contiguous bytes are one (bytes, bytearray, memoryview,
-        ``mmap.mmap``, ndarray, shared memory …). Whether it is ORT format is told by the content.
-        A file's weights stay in the file, which is mapped for as long as the session lives, and
-        a buffer in ORT format is used in place. A buffer in ONNX format is parsed, and copied.
+        A model file, or an object that exports the C-contiguous bytes of one (bytes, bytearray,
+        memoryview, ``mmap.mmap``, ndarray …), in ONNX or in ORT format. The weights of a file stay
+        in the file, which is mapped for as long as the session lives. A buffer in ORT format is
+        used in place; a buffer in ONNX format is parsed, and its weights are copied.
     sess_options : SessionOptions, optional
-    providers, provider_options : sequence, optional
-        As for ``onnxruntime.InferenceSession``.
+        Default options if None. ``onnxruntime.SessionOptions`` is accepted too.
+    providers : sequence of str or of (str, dict), optional
+        Execution providers with their options, first choice first. The CPU's is always added.
+    provider_options : sequence of dict, optional
+        Options for each of `providers`, if these are names only.
     cache : bool, str, os.PathLike or None, default None
-        Whether to keep, and use, the optimized model and the prepacked weights in a folder of the
-        user's: None for on where the model has 16 MiB or more and no provider but the CPU's is
-        asked for (and as ``ORTMMAP_CACHE`` says), True, False, or the folder.
-    prefault, lock : bool, default False
-        As for `Mapping`, of a model file.
+        Whether to keep and use the optimized model and the prepacked weights on disk: True, False,
+        or the folder to use. None follows the variable ``ORTMMAP_CACHE``; if that is not set, the
+        cache is used for models of 16 MiB or more that run on the CPU only.
+    prefault : bool, default False
+        Read the whole model file before the first run, so that no run waits for the disk.
+    lock : bool, default False
+        Keep the pages of the model file in physical memory (mlock(2), ``VirtualLock``).
     **kwargs
-        ``disabled_optimizers``, a sequence of names, is onnxruntime's, and so is
-        ``enable_fallback`` (default 1): a session whose `providers` are malformed is created on
-        the CPU, and a provider that cannot be added is left out, with a warning.
-        ``read_config_from_model`` is accepted and has no meaning.
+        Further arguments of onnxruntime: ``disabled_optimizers``, a sequence of names, and
+        ``enable_fallback`` (default 1), which creates the session on the CPU if `providers` is
+        malformed, and leaves out a provider that cannot be added, with a warning each.
+        ``read_config_from_model`` is accepted and ignored.
 
     Raises
     ------
+    NoSuchFile
+        If there is no such file.
+    MappingError
+        If the file cannot be mapped, prefaulted or locked.
+    ModelChangedError
+        If the file changes while the session is created.
     OrtError
-        A subclass by ONNX Runtime's error code; `MappingError` or `NoSuchFile` where the file
-        cannot be mapped, `ModelChangedError` where it changes meanwhile.
+        If ONNX Runtime refuses the model or an option: a subclass by its error code.
     TypeError
-        Where `path_or_bytes` is neither a path nor a buffer.
+        If `path_or_bytes` is neither a path nor a buffer.
+
+    Examples
+    --------
+    >>> session = ortmmap.Session("model.onnx")
+    >>> (logits,) = session.run(["logits"], {"input_ids": ids})
     """
+
+    def __cinit__(self, *args, **kwargs):
+        self._state = Reopenable.__new__(Reopenable)
 
     def __init__(
         self,
@@ -98,22 +94,34 @@ cdef class Session:
         bint lock=False,
         **kwargs,
     ):
-        if self._open.session != NULL:
+        cdef Reopenable state = self._state
+        if state.open.session != NULL:
             raise RuntimeError("this session is open already")
         load()
-        self._options = _session_options(sess_options)
+        options = options_of(sess_options)
         fallback = int(kwargs.pop("enable_fallback", 1)) == 1
-        self._config = _config_of(kwargs)
-        self._opening = {"prefault": prefault, "lock": lock}
-        self._cache = cache
-        wanted = _providers_or_none(self._options, providers, provider_options, fallback)
-        self._use(self._create_with(path_or_bytes, wanted, fallback), wanted)
+        state.configure(options, config_of(kwargs), cache, {"prefault": prefault, "lock": lock})
+        if fallback:
+            wanted = providers_or_none(options, providers, provider_options)
+            state.use(state.open_with_fallback(path_or_bytes, wanted), wanted)
+        else:
+            wanted = providers_of(options, providers, provider_options)
+            state.use(state.open_with(path_or_bytes, wanted), wanted)
+
+    def _restore(self, source, dict settings):
+        """Open the session with the settings of another one, if its files have not changed."""
+        load()
+        self._state.restore(source, settings)
+
+    def _settings(self):
+        """Return the settings that `_restore` opens a session like this one with."""
+        return self._state.settings()
 
     def __copy__(self):
-        """Open one more session over the same mapping."""
-        self._open.check_not_closed()
+        """Open another session over the same mapping."""
+        self._state.open.check_not_closed()
         made = type(self).__new__(type(self))
-        made._restore(self._open.model, {**self._settings(), "sources": []})
+        made._restore(self._state.open, {**self._settings(), "sources": []})
         vars(made).update(vars(self))
         return made
 
@@ -123,33 +131,8 @@ cdef class Session:
     def __reduce_ex__(self, protocol):
         from ortmmap.session.pickling import reduce_session
 
-        self._open.check_not_closed()
-        return reduce_session(self, self._source, self._settings(), protocol)
-
-    def _settings(self):
-        """Give what another session like this one is restored with, by `_restore`."""
-        return {
-            "sources": self._open.model.sources,
-            "options": self._options,
-            "config": self._config,
-            "opening": self._opening,
-            "cache": self._cache,
-            "providers": self._providers,
-        }
-
-    def _restore(self, source, dict settings):
-        """Open a session as another one was opened, if its files are what they were."""
-        load()
-        check_sources(settings["sources"])
-        self._options = settings["options"]
-        self._config = settings["config"]
-        self._opening = settings["opening"]
-        self._cache = settings["cache"]
-        wanted = normalize(settings["providers"], None, get_available_providers())
-        self._use(self._create(source, wanted), wanted)
-
-    def __cinit__(self, *args, **kwargs):
-        self._open = OpenSession.__new__(OpenSession)
+        self._state.open.check_not_closed()
+        return reduce_session(self, self._state.source, self._settings(), protocol)
 
     def __enter__(self):
         return self
@@ -158,27 +141,27 @@ cdef class Session:
         self.close()
 
     def __repr__(self):
-        state = "closed" if self._open.session == NULL else "open"
-        return f"<ortmmap.Session of {self._open.model!r}, {state}>"
+        state = "closed" if self._state.open.session == NULL else "open"
+        return f"<ortmmap.Session of {self._state.open.model!r}, {state}>"
 
     @property
     def mapping(self):
-        """The mapped file, a `Mapping`; None where no file is mapped."""
-        return None if self._open.model is None else self._open.model.mapping
+        """The mapped file, a `Mapping`; None if no file is mapped."""
+        return None if self._state.open.model is None else self._state.open.model.mapping
 
     def changed(self) -> bool:
-        """Whether the model file, or a file of its external data, is no longer what it was.
+        """Return whether the model file, or a file of its external data, has changed.
 
-        True where it was written to, truncated, removed, or replaced by another; then a session
-        that is opened now is of another model. It costs one stat(2) a file.
+        True if it was written to, truncated, removed or replaced since it was opened: a session
+        that is opened now would have another model. It costs one stat(2) for each file.
         """
-        self._open.check_not_closed()
-        return self._open.model.changed()
+        self._state.open.check_not_closed()
+        return self._state.open.model.changed()
 
     def memory(self):
-        """Return what is mapped, resident, shared and private of the weights, a `Memory`."""
-        self._open.check_not_closed()
-        return self._open.model.memory()
+        """Return the `Memory` of the weights: bytes mapped, resident, shared and private."""
+        self._state.open.check_not_closed()
+        return self._state.open.memory()
 
     def close(self) -> None:
         """Release ONNX Runtime's session, then the model's bytes. Closing twice is no error.
@@ -186,15 +169,10 @@ cdef class Session:
         Raises
         ------
         RuntimeError
-            Where it is running, this is the callback of `run_async`, or C code holds a handle.
+            If a run is under way, if this is the callback of `run_async`, or if C code holds a
+            handle of the session.
         """
-        self._check_idle("close")
-        if self._open.handles:
-            raise RuntimeError(
-                f"cannot close the session: {self._open.handles} handles of the C API hold it"
-            )
-        self._open.release()
-        self._source = None
+        self._state.close()
 
     def run(self, output_names, input_feed, run_options=None) -> list:
         """Compute the outputs.
@@ -202,31 +180,37 @@ cdef class Session:
         Parameters
         ----------
         output_names : sequence of str, or None
-            Which outputs, in this order; None or empty for all.
+            The outputs to compute, in this order; all of them if None or empty.
         input_feed : dict of str to array_like
-            A value for each input, by name; overridable initializers may be given too. An array,
-            or a tensor with DLPack or the buffer protocol, is used where it lies if it is
-            C-contiguous, aligned and of native byte order. `OrtValue` and `SparseTensor` too; a
-            list for a sequence, a dict for a map, None for an optional.
+            A value for each input, by name; values for overridable initializers may be added.
+            A tensor is an array, an object with DLPack or the buffer protocol, or an `OrtValue`.
+            It is used where it lies if it is C-contiguous, aligned and of native byte order, and
+            copied if not. Give a list for a sequence, a dict for a map, a `SparseTensor` for a
+            sparse tensor, and None for an empty optional.
         run_options : RunOptions, optional
 
         Returns
         -------
         list
-            An array for each tensor, over memory of ONNX Runtime's which lives as long as the
-            array; object arrays of str for strings; lists for sequences, dicts for maps; None for
-            an empty optional; a `SparseTensor`. Types that numpy itself does not have, bfloat16
-            and those of 8 bits or less, are ml_dtypes'.
+            A result for each output. A tensor is an array over memory of ONNX Runtime's, which
+            lives as long as the array; strings are an object array of str; bfloat16 and types of 8
+            bits or less that numpy lacks are those of ml_dtypes. A sequence is a list, a map a
+            dict, a sparse tensor a `SparseTensor`, and an empty optional None.
 
         Raises
         ------
         InvalidArgument
-            An unknown name, a missing input, an input of another type or shape than the model's.
+            If a name is unknown, an input is missing, or an input has another type or shape than
+            the model declares.
+        ModelChangedError
+            If a file of the model was truncated.
         OrtError
-            Another subclass by ONNX Runtime's error code.
+            If the run fails: a subclass by ONNX Runtime's error code.
+        ValueError
+            If the session is closed.
         """
-        cdef RunOptions options = _run_options(run_options)
-        cdef Call call = self._new_call(output_names, input_feed)
+        cdef RunOptions options = run_options_of(run_options)
+        cdef Call call = self._call(output_names, input_feed)
         call.run(default_run_options if options is None else options.options)
         return call.results()
 
@@ -236,83 +220,72 @@ cdef class Session:
         Parameters
         ----------
         output_names : sequence of str, or None
-            Which outputs, in this order; None or empty for all.
+            The outputs to compute, in this order; all of them if None or empty.
         input_dict_ort_values : dict of str to OrtValue
-            onnxruntime's are used where they lie too, if they are tensors.
+            Tensors of onnxruntime's class ``OrtValue`` are accepted too, and used where they lie.
         run_options : RunOptions, optional
 
         Returns
         -------
         list of OrtValue
-            Where a model hands an input through, its memory is the input's.
+            An output that the model copies from an input unchanged may share the input's memory.
         """
-        cdef RunOptions options = _run_options(run_options)
+        cdef RunOptions options = run_options_of(run_options)
         cdef Call call
         cdef size_t index
-        values = {name: as_value(value, name) for name, value in input_dict_ort_values.items()}
-        call = self._new_call(output_names, values)
+        values = {name: value_of(value, name) for name, value in input_dict_ort_values.items()}
+        call = self._call(output_names, values)
         call.run(default_run_options if options is None else options.options)
         return [call.take_value(index) for index in range(call.fetches)]
 
     def run_with_ortvaluevector(
         self, run_options, feed_names, feeds, fetch_names, fetches, fetch_devices=None
     ) -> None:
-        """Compute outputs into a list of `OrtValue`.
+        """Compute outputs into an `OrtValueVector`.
 
         Parameters
         ----------
         run_options : RunOptions or None
         feed_names : sequence of str
         feeds : sequence of OrtValue
+            One for each of `feed_names`.
         fetch_names : sequence of str
         fetches : OrtValueVector
-            The outputs: written to where it holds a value for each of `fetch_names`, else filled.
+            The outputs. If it holds a value for each of `fetch_names`, the outputs are written to
+            these; if it is empty, it is filled.
         fetch_devices : sequence of OrtDevice, optional
-            The CPU.
+            Only the CPU is possible.
         """
-        cdef IOBinding binding = IOBinding(self)
-        cdef RunOptions options = _run_options(run_options)
-        if not isinstance(fetches, list):
-            raise TypeError(f"fetches should be an OrtValueVector, not {type(fetches).__name__}")
-        for device in fetch_devices or ():
-            check_cpu(device)
-        if len(feeds) != len(feed_names):
-            raise InvalidArgument(f"{len(feeds)} values do not go with {len(feed_names)} inputs")
-        if fetches and len(fetches) != len(fetch_names):
-            raise InvalidArgument(
-                f"{len(fetches)} values do not go with {len(fetch_names)} outputs"
-            )
-        for name, value in zip(feed_names, feeds, strict=True):
-            binding.bind_ortvalue_input(name, value)
-        for index, name in enumerate(fetch_names):
-            if fetches:
-                binding.bind_ortvalue_output(name, fetches[index])
-            else:
-                binding.bind_output(name)
-        binding.run(default_run_options if options is None else options.options)
-        fetches[:] = binding.get_outputs()
+        from ortmmap.session.binding import run_with_vector
+
+        options = run_options_of(run_options)
+        run_with_vector(
+            self, options, feed_names, feeds, fetch_names, fetches, fetch_devices
+        )
 
     def io_binding(self):
         """Return a new `IOBinding` of this session."""
+        from ortmmap.session.binding import IOBinding
+
         return IOBinding(self)
 
-    def run_with_iobinding(self, IOBinding iobinding not None, run_options=None) -> None:
+    def run_with_iobinding(self, Binding iobinding not None, run_options=None) -> None:
         """Run with the inputs and outputs that are bound.
 
         Parameters
         ----------
         iobinding : IOBinding
-            Of this session; one that no other thread is running with.
+            A binding of this session that no other thread is running with.
         run_options : RunOptions, optional
 
         Raises
         ------
         ValueError
-            Where the binding is another session's, or the session is closed.
+            If the binding is another session's, or the session is closed.
         OrtError
-            A subclass by ONNX Runtime's error code.
+            If the run fails: a subclass by ONNX Runtime's error code.
         """
-        cdef RunOptions options = _run_options(run_options)
+        cdef RunOptions options = run_options_of(run_options)
         if iobinding.open is not self._here():
             iobinding.open.check_open()
             raise ValueError("IOBinding must be used with the session that created it.")
@@ -323,106 +296,112 @@ cdef class Session:
     ) -> None:
         """Start to compute the outputs on ONNX Runtime's threads, and return at once.
 
-        The session needs two threads or more within a node (`intra_op_num_threads`).
+        The session needs two or more threads within a node (`intra_op_num_threads`).
 
         Parameters
         ----------
-        output_names, input_feed, run_options
+        output_names, input_feed
             As for `run`. The inputs must not change until the callback.
         callback : callable
-            ``callback(results, user_data, error)``, called on a thread of ONNX Runtime's: `error`
-            is empty, or the text of the error, and then `results` is.
+            ``callback(results, user_data, error)``, called on a thread of ONNX Runtime's. `error`
+            is empty; if the run has failed, it is the error's text, and `results` is empty.
         user_data : object
+            Passed to `callback`.
+        run_options : RunOptions, optional
 
         Raises
         ------
         InvalidArgument
-            Where the arguments are wrong, or the session has one thread.
+            If an argument is wrong, or the session has one thread only.
         """
-        cdef RunOptions options = _run_options(run_options)
-        cdef Call call = self._new_call(output_names, input_feed)
+        from ortmmap.session.async_run import run_with_callback
+
+        cdef RunOptions options = run_options_of(run_options)
+        cdef Call call = self._call(output_names, input_feed)
         if not callable(callback):
             raise TypeError(f"callback should be callable, not {callback!r}")
-        if options is None:
-            options = RunOptions()
-        run_with_callback(call, options, callback, user_data)
+        run_with_callback(call, options or RunOptions(), callback, user_data)
 
     def run_awaitable(self, output_names, input_feed, run_options=None):
         """Start to compute the outputs on ONNX Runtime's threads, for the running event loop.
 
-        ``results = await session.run_awaitable(None, {"x": x})``. No thread is made or blocked. A
-        task that is cancelled meanwhile has ONNX Runtime end the run after the node that it is at.
-        The session needs two threads or more within a node (`intra_op_num_threads`).
+        Use it as ``results = await session.run_awaitable(None, {"x": x})``.
+        No thread is made or blocked. When a task that awaits the result is cancelled, ONNX Runtime
+        ends the run after the current node. The session needs two or more threads within a node
+        (`intra_op_num_threads`).
 
         Parameters
         ----------
         output_names, input_feed
             As for `run`. The inputs must not change until the run has ended.
         run_options : RunOptions, optional
-            Its settings at this moment; setting `terminate` later has no effect.
+            The settings at the time of the call; setting `terminate` later has no effect.
 
         Returns
         -------
         asyncio.Future
-            Of what `run` returns, or of the exception that it raises.
+            Its result is that of `run`, or its exception one that `run` raises.
 
         Raises
         ------
         InvalidArgument
-            Where the arguments are wrong, or the session has one thread.
+            If an argument is wrong, or the session has one thread only.
         RuntimeError
-            Where no event loop is running.
+            If no event loop is running.
         """
         from asyncio import get_running_loop
 
+        from ortmmap.session.async_run import run_for_loop
+
         cdef object loop = get_running_loop()
-        cdef RunOptions options = _run_options(run_options)
-        cdef Call call = self._new_call(output_names, input_feed)
-        options = RunOptions() if options is None else options.copy()
-        return run_for_loop(call, options, loop)
+        cdef RunOptions options = run_options_of(run_options)
+        cdef Call call = self._call(output_names, input_feed)
+        return run_for_loop(call, RunOptions() if options is None else options.copy(), loop)
 
     def create_ortvalue_from_shape_and_type(
         self, shape, element_type, device_type, device_id=0, vendor_id=-1
     ):
-        """Return an `OrtValue` in the CPU's memory whose elements nobody has set yet."""
+        """Return an uninitialized `OrtValue` in the CPU's memory, as its own factory does."""
+        from ortmmap.values.ort_value import OrtValue
+
         return OrtValue.ortvalue_from_shape_and_type(
             shape, element_type, device_type, device_id, vendor_id
         )
 
     def get_inputs(self) -> list:
-        """Return the inputs, each a `NodeArg`."""
-        return list(self._open.inputs)
+        """Return the model's inputs, a list of `NodeArg`."""
+        return list(self._state.open.inputs)
 
     def get_outputs(self) -> list:
-        """Return the outputs, each a `NodeArg`."""
-        return list(self._open.outputs)
+        """Return the model's outputs, a list of `NodeArg`."""
+        return list(self._state.open.outputs)
 
     def get_overridable_initializers(self) -> list:
-        """Return the initializers that a run may be given values for, each a `NodeArg`."""
-        return list(self._open.overridable)
+        """Return the initializers that a run may replace, a list of `NodeArg`."""
+        return list(self._state.open.overridable)
 
     def get_modelmeta(self):
         """Return the model's `ModelMetadata`."""
         return metadata_of(self._here().session)
 
     def get_session_options(self):
-        """Return the options that the session was created with."""
-        return self._options
+        """Return the `SessionOptions` that the session was created with."""
+        return self._state.options
 
     def get_providers(self) -> list:
         """Return the names of the execution providers in use, first choice first."""
-        names = [name for name, _ in self._providers]
+        names = [name for name, _ in self._state.providers]
         return names if CPU in names else [*names, CPU]
 
     def get_provider_options(self) -> dict:
-        """Return the options of the execution providers in use."""
-        options = dict(self._providers)
+        """Return the options of the execution providers in use, a dict for each name."""
+        options = dict(self._state.providers)
         return {name: options.get(name, {}) for name in self.get_providers()}
 
     def set_providers(self, providers=None, provider_options=None) -> None:
-        """Create the session again, with other execution providers.
+        """Create ONNX Runtime's session again, with other execution providers.
 
-        Where it fails the session stays as it was. Bindings made before stay with the old one.
+        If that fails, the session stays as it was. Bindings made before stay with the old one.
 
         Parameters
         ----------
@@ -432,242 +411,84 @@ cdef class Session:
         Raises
         ------
         RuntimeError
-            Where the session is running.
+            If a run is under way.
         NotImplementedError
-            Where the session was made from a buffer in ONNX format, which it does not keep.
+            If the session was made from a buffer in ONNX format, which it does not keep.
         """
-        self._check_idle("set the providers of")
+        self._state.open.check_idle("set the providers of")
         self._here()
-        wanted = _providers_of(self._options, providers, provider_options)
-        if wanted == self._providers:
-            return
-        if self._source is None:
-            raise NotImplementedError(
-                "the session was made from a buffer in ONNX format, which it does not keep: make "
-                "another one with these providers"
-            )
-        self._use(self._create(self._source, wanted), wanted)
+        self._state.set_providers(providers_of(self._state.options, providers, provider_options))
 
     def enable_fallback(self) -> None:
-        """Do nothing: a session whose provider fails raises, it does not try another."""
+        """Do nothing: a session whose provider fails raises the error, and tries no other."""
 
     def disable_fallback(self) -> None:
         """Do nothing: there is no fallback to disable."""
 
     def set_ep_dynamic_options(self, options) -> None:
-        """Set options of the execution providers that may change while the session is open.
+        """Set options of execution providers that may change while the session is open.
 
         Parameters
         ----------
         options : dict of str to str
             Keys and values of ``kOrtEpDynamicOptions``.
         """
-        cdef Texts texts = Texts(dict(options.items()))
-        cdef OpenSession open_ = self._here()
-        if texts.count == 0:
-            return
-        check(api.SetEpDynamicOptions(open_.session, texts.keys, texts.values, texts.count))
+        from ortmmap.runtime.provider_append import set_dynamic_options
+
+        set_dynamic_options(
+            PyCapsule_New(self._here().session, "OrtSession", NULL), dict(options.items())
+        )
 
     def get_tuning_results(self):
-        """Raise: no provider of the C API tells them."""
+        """Raise NotImplementedError: the C API has no such function."""
         raise NotImplementedError("ONNX Runtime's C API cannot tell tuning results")
 
     def set_tuning_results(self, results, *, error_on_invalid=False):
-        """Raise: no provider of the C API takes them."""
+        """Raise NotImplementedError: the C API has no such function."""
         raise NotImplementedError("ONNX Runtime's C API cannot set tuning results")
 
     def get_provider_graph_assignment_info(self):
-        """Raise: the C API of ONNX Runtime 1.23 does not have it."""
+        """Raise NotImplementedError: the C API of ONNX Runtime 1.23 has no such function."""
         raise NotImplementedError("ONNX Runtime's C API 23 cannot tell which provider has a node")
 
     def get_input_memory_infos(self):
-        """Raise: inputs are in the CPU's memory."""
+        """Raise NotImplementedError: inputs are in the CPU's memory."""
         raise NotImplementedError("ortmmap's inputs are in the CPU's memory")
 
     def get_output_memory_infos(self):
-        """Raise: outputs are in the CPU's memory."""
+        """Raise NotImplementedError: outputs are in the CPU's memory."""
         raise NotImplementedError("ortmmap's outputs are in the CPU's memory")
 
     def get_input_epdevices(self):
-        """Raise: inputs are in the CPU's memory."""
+        """Raise NotImplementedError: inputs are in the CPU's memory."""
         raise NotImplementedError("ortmmap's inputs are in the CPU's memory")
 
     def release_captured_graph(self, graph_annotation_id=0) -> None:
-        """Do nothing: graphs are captured on other devices than the CPU."""
+        """Do nothing: the CPU's provider captures no graphs."""
 
     def end_profiling(self) -> str:
-        """Write the profile, and return its file's name; empty where profiling is not enabled."""
+        """Write the profile, and return its file name; empty if profiling is not enabled."""
         cdef OpenSession open_ = self._here()
-        cdef ort.OrtStatus *status
-        cdef char *name = NULL
-        if not self._options.enable_profiling:
-            return ""
-        open_.begin()
-        with nogil:
-            status = api.SessionEndProfiling(open_.session, allocator, &name)
-        open_.end(status)
-        return take_string(name)
+        return open_.end_profiling() if self._state.options.enable_profiling else ""
 
     def get_profiling_start_time_ns(self) -> int:
-        """Return when profiling began, in ns, on the clock of ``time.monotonic_ns()``."""
+        """Return the start of profiling, in ns on the clock of ``time.monotonic_ns()``."""
         cdef uint64_t start = 0
         check(api.SessionGetProfilingStartTimeNs(self._here().session, &start))
         return start
 
     @property
     def _sess(self):
-        """The session: onnxruntime's holds one of its C++ part by this name."""
+        """The session itself: code that needs onnxruntime's C++ session reads this attribute."""
         return self
 
     def _opened(self):
-        """Give the `OpenSession`, for a binding."""
+        """Return the `OpenSession`, for a binding."""
         return self._here()
 
     cdef OpenSession _here(self):
-        """Give the `OpenSession`, which may be used; after a fork, one of this process."""
-        if self._open.forks != forks:
-            with _reopening.here():
-                if self._open.forks != forks and self._open.session != NULL:
-                    self._use(self._create(self._open.model, self._providers), self._providers)
-        self._open.check_open()
-        return self._open
+        """Return the `OpenSession`, which may be used; after a fork, one of this process."""
+        return self._state.here()
 
-    cdef OpenSession _create(self, object source, list providers):
-        """Open the model, or one more session of a `Model`."""
-        cdef OpenSession created = OpenSession.__new__(OpenSession)
-        created.initializers = initializers_of(self._options)
-        if isinstance(source, Model):
-            created.model = (<Model>source).again()
-        else:
-            created.model = Model(source, **self._opening)
-        created.session = create_session(
-            created.model, self._options, self._config, providers, self._cache
-        )
-        return created
-
-    cdef OpenSession _create_with(self, object source, list providers, bint fallback):
-        """Create the session, with `fallback` without the providers that cannot be added."""
-        while True:
-            try:
-                return self._create(source, providers)
-            except OrtError as error:
-                failed = error.provider
-                if failed is None or not fallback:
-                    raise
-                warnings.warn(f"{failed} cannot be added and is left out: {error}", stacklevel=1)
-            providers[:] = [pair for pair in providers if pair[0] != failed]
-
-    cdef int _use(self, OpenSession open_, list providers) except -1:
-        """Run with `open_` from now on."""
-        open_.describe()
-        self._open = open_
-        self._source = open_.model.source()
-        self._providers = providers
-        return 0
-
-    cdef int _check_idle(self, str purpose) except -1:
-        """Raise where ONNX Runtime's session must not be released now."""
-        running = self._open.running()
-        if running:
-            raise RuntimeError(f"cannot {purpose} the session: {running} runs are under way")
-        if in_callback_of(self._open):
-            raise RuntimeError(f"cannot {purpose} the session in the callback of its run")
-        return 0
-
-    cdef Call _new_call(self, object output_names, object input_feed):
-        """Make the call for these outputs, and feed it."""
-        cdef Call call = Call.__new__(Call)
-        cdef OpenSession open_ = self._here()
-        cdef dict feed
-        call.open = open_
-        if not output_names:
-            call.args = open_.outputs
-        else:
-            call.args = find_outputs(open_, output_names)
-            call.repeated = len(call.args) > 1 and len(set(call.args)) < len(call.args)
-        feed = input_feed if type(input_feed) is dict else _dict_of(input_feed)
-        call.reserve(len(feed), len(call.args))
-        call.feed_all(feed)
-        call.name_fetches()
-        return call
-
-
-cdef object _session_options(object options):
-    if options is None:
-        return SessionOptions()
-    if isinstance(options, SessionOptions):
-        return options
-    from ortmmap.session.foreign_options import session_options_from
-
-    return session_options_from(options)
-
-
-cdef RunOptions _run_options(object options):
-    if options is None or isinstance(options, RunOptions):
-        return options
-    from ortmmap.session.foreign_options import run_options_from
-
-    return run_options_from(options)
-
-
-cdef list _providers_of(object options, object providers, object provider_options):
-    """Give the providers that were asked for, here or by `options`."""
-    if providers and options._providers:
-        warnings.warn(
-            "The providers that are given to the session are used, not those of its options",
-            stacklevel=1,
-        )
-    available = get_available_providers()
-    if providers is None or isinstance(providers, Sequence) and not providers:
-        providers = options._providers or None
-        available += options._provider_devices   # plugins, which are told by their devices only
-    return normalize(providers, provider_options, available)
-
-
-cdef list _providers_or_none(
-    object options, object providers, object provider_options, bint fallback
-):
-    """Give the providers that were asked for; with `fallback` none where they are malformed."""
-    try:
-        return _providers_of(options, providers, provider_options)
-    except ValueError as error:
-        if not fallback or isinstance(error, TypeError):
-            raise
-        warnings.warn(f"{error} The session is created on the CPU.", stacklevel=1)
-        return []
-
-
-cdef list find_outputs(OpenSession open_, object names):
-    if isinstance(names, str):
-        raise TypeError(f"output_names should be a sequence of names, not {names!r}")
-    return [find_output(open_, name) for name in names]
-
-
-cdef NodeArg find_output(OpenSession open_, object name):
-    found = open_.fetches.get(name)
-    if found is None:
-        raise InvalidArgument(
-            "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Invalid output name:"
-            f"{name} (the model's outputs are {list(open_.fetches)})"
-        )
-    return <NodeArg>found
-
-
-cdef dict _dict_of(object input_feed):
-    if not hasattr(input_feed, "keys"):
-        raise TypeError(
-            f"input_feed should map names to values; it is a {type(input_feed).__name__}"
-        )
-    return dict(input_feed)
-
-
-cdef dict _config_of(dict kwargs):
-    """Give the configuration entries for the keyword arguments that onnxruntime takes."""
-    cdef dict config = {}
-    optimizers = kwargs.pop("disabled_optimizers", None)
-    kwargs.pop("read_config_from_model", None)
-    if optimizers:
-        config[DISABLED_OPTIMIZERS] = ";".join(sorted(optimizers))
-    if kwargs:
-        warnings.warn(f"Session ignores the arguments {sorted(kwargs)}", stacklevel=1)
-    return config
+    cdef Call _call(self, object output_names, object input_feed):
+        return new_call(self._here(), output_names, input_feed)

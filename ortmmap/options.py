@@ -1,12 +1,15 @@
 """SessionOptions: the attributes and methods of ``onnxruntime.SessionOptions``, recorded.
 
-The object holds plain values; ONNX Runtime's own options are made from them when a session is
-created. Changing it afterwards changes no session.
+The object holds plain values; the native options are made from them when a session is created, so
+changing the object afterwards changes no session.
+
+Every setting is one line in the table at the top of `SessionOptions`. The line also says how the
+setting concerns the cache; a setting without such a mark is part of the cache's key.
 """
 
 import operator
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -21,15 +24,16 @@ __all__ = ["ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "Session
 
 _Got = TypeVar("_Got")  # the type of an attribute's value
 _Set = TypeVar("_Set")  # the types that may be assigned to it
+_Made = TypeVar("_Made")  # list or dict
 _Enum = TypeVar("_Enum", bound=IntEnum)
 
-# ONNX Runtime's own bounds for configuration entries (onnxruntime 1.32).
+# ONNX Runtime's own bounds for configuration entries (onnxruntime 1.32), in bytes.
 LONGEST_KEY = 1024
 LONGEST_VALUE = 8192
 
 
 class GraphOptimizationLevel(NamedNumber):
-    """How far the graph is rewritten when a session is created."""
+    """How far ONNX Runtime rewrites the graph when a session is created."""
 
     ORT_DISABLE_ALL = 0
     ORT_ENABLE_BASIC = 1
@@ -39,18 +43,49 @@ class GraphOptimizationLevel(NamedNumber):
 
 
 class ExecutionMode(NamedNumber):
-    """Whether nodes run one after another or independent ones at once."""
+    """Whether independent nodes may run at the same time."""
 
     ORT_SEQUENTIAL = 0
     ORT_PARALLEL = 1
 
 
 class ExecutionOrder(NamedNumber):
-    """The order of nodes; the C API has the default only."""
+    """The order in which nodes run; the C API offers the default only."""
 
     DEFAULT = 0
     PRIORITY_BASED = 1
     MEMORY_EFFICIENT = 2
+
+
+# How a setting concerns the cache of optimized models and prepacked weights.
+KEY = "its value is part of the key of cache entries"
+FILES = "its value lists files, whose identities are part of the key"
+NO_EFFECT = "it changes neither the optimized graph nor the prepacked weights"
+REFUSED = "a session that sets it goes without the cache"
+
+# The same for configuration entries; one that is not listed is part of the key, known or not.
+# Numbers of threads have no effect: packed layouts depend on the CPU and on shapes, and threads
+# only share the work. ortmmap sets the load format and the use of mapped bytes itself.
+CONFIG = {
+    "session.collect_node_memory_stats_to_file": NO_EFFECT,
+    "session.dynamic_block_base": NO_EFFECT,
+    "session.force_spinning_stop": NO_EFFECT,
+    "session.inter_op.allow_spinning": NO_EFFECT,
+    "session.inter_op.spin_backoff_max": NO_EFFECT,
+    "session.inter_op.spin_duration_us": NO_EFFECT,
+    "session.intra_op.allow_spinning": NO_EFFECT,
+    "session.intra_op.spin_backoff_max": NO_EFFECT,
+    "session.intra_op.spin_duration_us": NO_EFFECT,
+    "session.intra_op_thread_affinities": NO_EFFECT,
+    "session.load_model_format": NO_EFFECT,
+    # The key would not name the files in that folder.
+    "session.model_external_initializers_file_folder_path": REFUSED,
+    "session.prepack.enable_parallel": NO_EFFECT,
+    "session.use_env_allocators": NO_EFFECT,
+    "session.use_memory_mapped_ort_model": NO_EFFECT,
+    "session.use_ort_model_bytes_directly": NO_EFFECT,
+    "session.use_ort_model_bytes_for_initializers": NO_EFFECT,
+}
 
 
 def _flag(value: bool) -> bool:
@@ -69,16 +104,16 @@ def _path(value: str | bytes | os.PathLike[str]) -> str:
     return os.fsdecode(value)
 
 
-def _ort_value(value: object) -> object:
-    from ortmmap.values.ort_value import OrtValue
-
-    if isinstance(value, OrtValue):
-        if not value.has_value():
-            raise TypeError("the OrtValue holds no value")
-        return value
-    if not hasattr(value, "numpy"):
+def _ort_value(value: Any) -> Any:
+    """Check for an OrtValue, ours or onnxruntime's, by its methods; neither class is imported."""
+    if not all(hasattr(value, method) for method in ("has_value", "is_tensor", "numpy")):
         raise TypeError(f"expected an OrtValue, not {type(value).__name__}")
-    return OrtValue.ortvalue_from_numpy(value.numpy())  # onnxruntime's
+    if not value.has_value():
+        raise TypeError("the OrtValue holds no value")
+    return value
+
+
+_index = operator.index
 
 
 def _member(enum: type[_Enum]) -> Callable[[_Enum | int], _Enum]:
@@ -86,8 +121,12 @@ def _member(enum: type[_Enum]) -> Callable[[_Enum | int], _Enum]:
     return lambda value: enum(operator.index(getattr(value, "value", value)))
 
 
+def _unchecked(value: Any) -> Any:
+    return value
+
+
 def _only(allowed: _Got, convert: Callable[[_Set], _Got]) -> Callable[[_Set], _Got]:
-    """Refuse what onnxruntime's Python module can set and the C API cannot."""
+    """Refuse values that onnxruntime's Python module can set and the C API cannot."""
 
     def check(value: _Set) -> _Got:
         converted = convert(value)
@@ -101,16 +140,30 @@ def _only(allowed: _Got, convert: Callable[[_Set], _Got]) -> Callable[[_Set], _G
     return check
 
 
-class _Option(Generic[_Set, _Got]):
-    """An attribute of SessionOptions: its default, and what a value is converted by."""
+class _Setting:
+    """A line of the table of settings; `in_cache` is KEY, FILES, NO_EFFECT or REFUSED."""
 
-    def __init__(self, default: _Got, convert: Callable[[_Set], _Got], doc: str) -> None:
+    def __init__(self, default: Any, in_cache: str) -> None:
         self.default = default
-        self.convert = convert
-        self.__doc__ = doc
+        self.in_cache = in_cache
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
+
+    def of(self, options: "SessionOptions") -> Any:
+        """Return the value, or the default."""
+        return options._values.get(self.name, self.default)
+
+
+class _Option(_Setting, Generic[_Set, _Got]):
+    """An attribute: its default, and the function that checks and converts a value."""
+
+    def __init__(
+        self, default: _Got, convert: Callable[[_Set], _Got], doc: str, in_cache: str = KEY
+    ) -> None:
+        super().__init__(default, in_cache)
+        self.convert = convert
+        self.__doc__ = doc
 
     @overload
     def __get__(self, options: None, owner: type) -> "_Option[_Set, _Got]": ...
@@ -126,34 +179,47 @@ class _Option(Generic[_Set, _Got]):
             raise type(error)(f"SessionOptions.{self.name}: {error}") from None
 
 
+class _Record(_Setting, Generic[_Made]):
+    """A list or dict that methods add to."""
+
+    def __init__(self, make: type[_Made], in_cache: str = KEY) -> None:
+        super().__init__(make(), in_cache)
+        self.make = make
+
+    @overload
+    def __get__(self, options: None, owner: type) -> "_Record[_Made]": ...
+    @overload
+    def __get__(self, options: "SessionOptions", owner: type) -> _Made: ...
+    def __get__(self, options: "SessionOptions | None", owner: type) -> Any:
+        return self if options is None else options._values.setdefault(self.name, self.make())
+
+
 class SessionOptions:
-    """What a session is created with: the names and defaults of ``onnxruntime.SessionOptions``."""
+    """Options of a session: the names and defaults of ``onnxruntime.SessionOptions``.
 
-    __slots__ = (
-        "__weakref__",
-        "_config",
-        "_creating",
-        "_custom_ops",
-        "_external_files",
-        "_external_initializers",
-        "_free_dimensions",
-        "_initializers",
-        "_load_cancelled",
-        "_provider_devices",
-        "_providers",
-        "_selection_delegate",
-        "_selection_policy",
-        "_values",
+    One object serves any number of sessions. It can be copied and pickled, and every setting can
+    be read back.
+
+    Examples
+    --------
+    >>> options = ortmmap.SessionOptions()
+    >>> options.intra_op_num_threads = 4
+    >>> options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    >>> session = ortmmap.Session("model.onnx", options)
+    """
+
+    __slots__ = ("__weakref__", "_creating", "_load_cancelled", "_values")
+
+    enable_cpu_mem_arena = _Option(
+        True, _flag, "Keep freed memory in an arena. Default True.", NO_EFFECT
     )
-
-    enable_cpu_mem_arena = _Option(True, _flag, "Keep freed memory in an arena. Default True.")
     enable_mem_pattern = _Option(
-        True, _flag, "Allocate a run's memory as earlier runs of its shapes did. Default True."
+        True, _flag, "Allocate a run's memory as an earlier run of its shapes did.", NO_EFFECT
     )
     enable_mem_reuse = _Option(
         True, _only(True, _flag), "Reuse the memory of values no longer needed. Always True."
     )
-    enable_profiling = _Option(False, _flag, "Write a profile. Default False.")
+    enable_profiling = _Option(False, _flag, "Write a profile. Default False.", NO_EFFECT)
     execution_mode = _Option(
         ExecutionMode.ORT_SEQUENTIAL, _member(ExecutionMode), "An `ExecutionMode`."
     )
@@ -168,41 +234,60 @@ class SessionOptions:
         "A `GraphOptimizationLevel`. Default ORT_ENABLE_ALL.",
     )
     inter_op_num_threads = _Option(
-        0, operator.index, "Threads across nodes (ORT_PARALLEL); 0: ONNX Runtime chooses."
+        0, _index, "Threads across nodes (ORT_PARALLEL); 0: ONNX Runtime chooses.", NO_EFFECT
     )
     intra_op_num_threads = _Option(
-        0, operator.index, "Threads within a node; 0: ONNX Runtime chooses."
+        0, _index, "Threads within a node; 0: ONNX Runtime chooses.", NO_EFFECT
     )
     log_severity_level = _Option(
-        -1, operator.index, "0 verbose, 1 info, 2 warning, 3 error, 4 fatal; -1: the default."
+        -1, _index, "0 verbose, 1 info, 2 warning, 3 error, 4 fatal; -1: the default.", NO_EFFECT
     )
-    log_verbosity_level = _Option(0, operator.index, "Level of verbose texts. Default 0.")
-    logid = _Option("", _text, "The name of the session in log texts.")
+    log_verbosity_level = _Option(0, _index, "Detail of verbose messages. Default 0.", NO_EFFECT)
+    logid = _Option("", _text, "The session's name in log messages.", NO_EFFECT)
     optimized_model_filepath = _Option(
-        "", _path, "The file that the optimized model is saved to; empty: it is not saved."
+        "", _path, "The file to save the optimized model to; empty: it is not saved.", REFUSED
     )
     profile_file_prefix = _Option(
-        "onnxruntime_profile_", _path, "What the name of the profile's file begins with."
+        "onnxruntime_profile_", _path, "The beginning of the profile's file name.", NO_EFFECT
     )
-    use_deterministic_compute = _Option(False, _flag, "Prefer deterministic kernels.")
+    use_deterministic_compute = _Option(
+        False, _flag, "Prefer deterministic kernels. Default False."
+    )
     use_per_session_threads = _Option(
-        True, _flag, "Threads of the session's own, not the process's. Default True."
+        True, _flag, "Threads of the session's own, not the process's. Default True.", NO_EFFECT
     )
 
+    _config = _Record(dict)  # key to value; `CONFIG` lists the exceptions
+    _custom_ops = _Record(list, FILES)
+    _external_files = _Record(dict, REFUSED)  # name to memoryview
+    _external_initializers = _Record(dict, REFUSED)  # name to OrtValue
+    _free_dimensions = _Record(list)  # ("name" or "denotation", text, size)
+    _initializers = _Record(dict, REFUSED)  # name to OrtValue
+    _provider_devices = _Record(dict)  # name to the OrtEpDevices that the provider was added for
+    _providers = _Record(list, NO_EFFECT)  # the key has those of the session, wherever named
+    # Providers that are selected may be others on another machine.
+    _selection_delegate = _Option(None, _unchecked, "", REFUSED)
+    _selection_policy = _Option(None, _unchecked, "", REFUSED)
+
     def __init__(self) -> None:
-        self._values: dict[str, object] = {}
-        self._config: dict[str, str] = {}
-        self._free_dimensions: list[tuple[str, str, int]] = []
-        self._custom_ops: list[str] = []
-        self._initializers: dict[str, object] = {}
-        self._external_initializers: dict[str, object] = {}
-        self._external_files: dict[str, object] = {}
-        self._providers: list[tuple[str, dict[str, str]]] = []
-        self._provider_devices: dict[str, tuple] = {}  # of those that were added for devices
-        self._selection_policy: OrtExecutionProviderDevicePolicy | None = None
-        self._selection_delegate: Callable | None = None
+        self._values: dict[str, Any] = {}  # by the names of the table
         self._load_cancelled = False
-        self._creating: set = set()  # ONNX Runtime's options of sessions that are being created
+        self._creating: set = set()  # native options of sessions that are being created
+
+    def _changed(self) -> Iterator[tuple[str, str, Any]]:
+        """Iterate over the settings that are not the default: name, `in_cache` and value."""
+        for owner in type(self).__mro__:
+            for setting in vars(owner).values():
+                if isinstance(setting, _Setting) and setting.of(self) != setting.default:
+                    yield setting.name, setting.in_cache, setting.of(self)
+
+    def _is_cacheable(self) -> bool:
+        """Whether the cache's key would cover everything that a session is made from."""
+        return (
+            not any(in_cache is REFUSED for _, in_cache, _ in self._changed())
+            and not any(CONFIG.get(key) is REFUSED for key in self._config)
+            and all(map(has_identity, self._custom_ops))
+        )
 
     def add_session_config_entry(self, key: str, value: str) -> None:
         """Set an entry of ``onnxruntime_session_options_config_keys.h``.
@@ -210,7 +295,7 @@ class SessionOptions:
         Raises
         ------
         OrtError
-            Where the key is empty, or either is longer than ONNX Runtime takes.
+            If the key is empty or longer than 1024 bytes, or the value longer than 8192.
         """
         key, value = _text(key), _text(value)
         if not 0 < len(key.encode()) <= LONGEST_KEY:
@@ -220,38 +305,61 @@ class SessionOptions:
         self._config[key] = value
 
     def get_session_config_entry(self, key: str) -> str:
-        """Return the value of an entry that was set.
+        """Return the value of a configuration entry.
 
         Raises
         ------
         OrtError
-            Where it was not.
+            If the entry was not set.
         """
         if key not in self._config:
             raise OrtError(f"SessionOptions does not have configuration with key: {key}")
         return self._config[key]
 
     def add_free_dimension_override_by_name(self, name: str, size: int) -> None:
-        """Fix the size of the symbolic dimension `name` of the model's inputs."""
+        """Fix the size of the symbolic dimension `name` in the shapes of the model's inputs."""
         self._free_dimensions.append(("name", _text(name), operator.index(size)))
 
     def add_free_dimension_override_by_denotation(self, denotation: str, size: int) -> None:
-        """Fix the size of the inputs' dimensions that bear `denotation`."""
+        """Fix the size of all dimensions of inputs that are annotated with `denotation`."""
         self._free_dimensions.append(("denotation", _text(denotation), operator.index(size)))
 
     def register_custom_ops_library(self, path: str) -> None:
-        """Load a shared library of custom operators when the session is created."""
+        """Load a shared library of custom operators when the session is created.
+
+        The cache is used only if `path` names a file with its folder: for a bare name the system's
+        loader decides which file it is.
+        """
         self._custom_ops.append(_path(path))
 
     def add_initializer(self, name: str, ort_value: object) -> None:
-        """Give the model's initializer `name` the tensor of an `OrtValue`, which it shares.
+        """Replace the model's initializer `name` by a tensor.
 
-        One OrtValue may serve many sessions, which all read the same memory.
+        The session uses the tensor's memory in place and keeps it alive, so that many sessions can
+        share one. Its elements must not change while a session uses them.
+
+        Parameters
+        ----------
+        name : str
+        ort_value : OrtValue
+            A tensor of the initializer's type and shape; onnxruntime's class is accepted too.
+
+        Raises
+        ------
+        TypeError
+            If `ort_value` is not an OrtValue, or holds no value.
         """
         self._initializers[_text(name)] = _ort_value(ort_value)
 
     def add_external_initializers(self, names: Sequence[str], ort_values: Sequence) -> None:
-        """Give initializers that the model keeps in external files the tensors of `OrtValue`."""
+        """Replace initializers that the model keeps in external files by tensors.
+
+        Parameters
+        ----------
+        names : sequence of str
+        ort_values : sequence of OrtValue
+            One for each name, as for `add_initializer`.
+        """
         if len(names) != len(ort_values):
             raise ValueError(f"{len(names)} names do not go with {len(ort_values)} values")
         pairs = zip(names, ort_values, strict=True)
@@ -260,27 +368,34 @@ class SessionOptions:
     def add_external_initializers_from_files_in_memory(
         self, names: Sequence[str], buffers: Sequence[bytes], lengths: Sequence[int]
     ) -> None:
-        """Give the contents of the model's external files, by the names that the model has.
+        """Supply the contents of the model's external files from memory.
 
-        The buffers must not change until the session is created.
+        Parameters
+        ----------
+        names : sequence of str
+            File names, as the model spells them.
+        buffers : sequence of buffer
+            Their contents, which must not change until the session is created.
+        lengths : sequence of int
+            Sizes in bytes; a buffer may be longer.
         """
         if not len(names) == len(buffers) == len(lengths):
             raise ValueError(
-                f"{len(names)} names, {len(buffers)} buffers and {len(lengths)} lengths should be "
-                "as many"
+                f"expected as many names as buffers and lengths, found {len(names)}, "
+                f"{len(buffers)} and {len(lengths)}"
             )
         for name, buffer, length in zip(names, buffers, lengths, strict=True):
             self._external_files[_text(name)] = memoryview(buffer).cast("B")[:length]
 
     def add_provider(self, name: str, options: Mapping[str, str] | None = None) -> None:
-        """Add an execution provider, for sessions that are not given `providers` themselves.
+        """Add an execution provider, for sessions that are created without `providers`.
 
         Raises
         ------
         InvalidArgument
-            Where the library in use does not have it.
+            If the library in use was built without the provider.
         OrtError
-            Where there is none of that name.
+            If no build of ONNX Runtime has a provider of that name.
         """
         check_available(_text(name))
         settings = {str(key): str(value) for key, value in (options or {}).items()}
@@ -289,20 +404,20 @@ class SessionOptions:
     def add_provider_for_devices(
         self, ep_devices: Sequence[object], provider_options: Mapping[str, str]
     ) -> None:
-        """Add the execution provider of some devices, to be used on these.
+        """Add an execution provider for some of its devices.
 
         Parameters
         ----------
         ep_devices : sequence of OrtEpDevice
-            Of one provider, from `get_ep_devices`.
+            One or more devices of one provider, from `get_ep_devices`.
         provider_options : dict of str to str
 
         Raises
         ------
         InvalidArgument
-            Where there are none, or they are of several providers.
+            If there are no devices, or the devices belong to several providers.
         TypeError
-            Where an argument is something else.
+            If an argument has another type.
         """
         from ortmmap.runtime.ep_devices import OrtEpDevice
 
@@ -323,60 +438,59 @@ class SessionOptions:
         self._provider_devices[name] = devices
 
     def set_provider_selection_policy(self, policy: "OrtExecutionProviderDevicePolicy") -> None:
-        """Have ONNX Runtime select execution providers where none are named."""
+        """Let ONNX Runtime select execution providers for sessions that name none."""
         from ortmmap.runtime.ep_devices import OrtExecutionProviderDevicePolicy
 
         self._selection_policy = _member(OrtExecutionProviderDevicePolicy)(policy)
         self._selection_delegate = None
 
     def set_provider_selection_policy_delegate(self, delegate: Callable) -> None:
-        """Have a function select devices where no execution providers are named.
+        """Let a function select devices for sessions that name no execution providers.
 
         Parameters
         ----------
         delegate : callable
             ``delegate(ep_devices, model_metadata, runtime_metadata, max_selections)`` returns a
-            list of some of `ep_devices`. It is called when a session is created, maybe more than
-            once; what it raises is told in a `Fail`.
+            list of at most `max_selections` of `ep_devices`. It is called at least once for each
+            session; an exception that it raises becomes a `Fail` with its text.
         """
         if not callable(delegate):
             raise TypeError(f"expected a function, not {delegate!r}")
         self._selection_delegate = delegate
 
     def has_providers(self) -> bool:
-        """Whether execution providers were added, or are to be selected."""
+        """Return whether execution providers were added, or will be selected."""
         return bool(self._providers) or self._selects_providers()
 
     def _selects_providers(self) -> bool:
-        """Whether ONNX Runtime, or a function, selects execution providers."""
+        """Whether ONNX Runtime or a function selects execution providers."""
         return self._selection_policy is not None or self._selection_delegate is not None
 
     def set_load_cancellation_flag(self, is_cancel: bool) -> None:
-        """Have sessions with these options not be created, with a `ModelLoadCanceled`.
+        """Make the creation of sessions with these options raise `ModelLoadCanceled`.
 
-        Called from another thread it also ends the creation that is under way.
+        It also ends creations that are under way in other threads. False allows creation again.
         """
         self._load_cancelled = _flag(is_cancel)
         for native in list(self._creating):
             native.set_load_cancellation_flag(self._load_cancelled)
 
     def copy(self) -> "SessionOptions":
-        """Return options with the same settings."""
-        options = SessionOptions()
-        options._values = dict(self._values)
-        options._config = dict(self._config)
-        options._free_dimensions = list(self._free_dimensions)
-        options._custom_ops = list(self._custom_ops)
-        options._initializers = dict(self._initializers)
-        options._external_initializers = dict(self._external_initializers)
-        options._external_files = dict(self._external_files)
-        options._providers = list(self._providers)
-        options._provider_devices = dict(self._provider_devices)
-        options._selection_policy = self._selection_policy
-        options._selection_delegate = self._selection_delegate
+        """Return options with the same settings, independent of these."""
+        options = type(self)()
+        options._values = {
+            name: value.copy() if isinstance(value, (dict, list)) else value
+            for name, value in self._values.items()
+        }
         options._load_cancelled = self._load_cancelled
         return options
 
     def __repr__(self) -> str:
-        changed = ", ".join(f"{name}={value!r}" for name, value in sorted(self._values.items()))
+        values = sorted(self._values.items())
+        changed = ", ".join(f"{name}={value!r}" for name, value in values if name[0] != "_")
         return f"<ortmmap.SessionOptions {changed} {self._config}>"
+
+
+def has_identity(library: str) -> bool:
+    """Whether a path names the file that the loader will open; a bare name is searched for."""
+    return bool(os.path.dirname(library)) and os.path.exists(library)

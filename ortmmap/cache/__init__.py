@@ -14,7 +14,6 @@ __all__ = ["is_cacheable", "is_used"]
 
 SWITCH_VARIABLE = "ORTMMAP_CACHE"
 SMALLEST_MODEL = 16 << 20  # in bytes; smaller models use the cache only on request
-EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 _SWITCHES = {"0": False, "false": False, "off": False, "no": False}
 _SWITCHES |= {"1": True, "true": True, "on": True, "yes": True}
@@ -49,27 +48,19 @@ def is_used(
     """
     if setting is None:
         setting = _switch()
-    if setting is False or (options is not None and not is_cacheable(options)):
+    if setting is None and not (cpu_only and model_bytes >= SMALLEST_MODEL):
         return False
-    return setting is not None or (cpu_only and model_bytes >= SMALLEST_MODEL)
+    return setting is not False and (options is None or is_cacheable(options))
 
 
 def is_cacheable(options: "SessionOptions") -> bool:
     """Return whether a key can name all that the options make of a model.
 
     A session that saves its optimized model is not cacheable, nor is one whose execution providers
-    are selected anew on each machine, or that reads files or values which a key does not name.
+    are selected anew on each machine, or that reads files or values which a key does not name. The
+    table of `SessionOptions` says which settings these are.
     """
-    return not (
-        options.optimized_model_filepath
-        or EXTERNAL_FOLDER in options._config
-        or options._selects_providers()
-        or options._initializers
-        or options._external_initializers
-        or options._external_files
-        # The identity of a library that the loader searches for is not known.
-        or not all(map(os.path.isfile, options._custom_ops))
-    )
+    return options._is_cacheable()
 
 
 def _switch() -> bool | None:

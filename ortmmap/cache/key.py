@@ -4,7 +4,8 @@ import os
 import sys
 from collections import namedtuple
 from collections.abc import Iterable, Mapping
-from typing import Any
+
+from ortmmap.options import CONFIG, FILES, KEY, SessionOptions, has_identity
 
 __all__ = ["FORMAT", "KINDS", "Key", "Source", "machine", "options_signature", "runtime_signature"]
 
@@ -12,31 +13,6 @@ FORMAT = 3  # of entries; a new number makes every entry stale
 KINDS = ("model", "pages")
 DIGEST_BYTES = 16
 READ_BYTES = 1 << 23
-
-# Options of onnxruntime that neither change the optimized graph nor what kernels prepack, and those
-# that ortmmap sets itself. Any other entry, known or not, is part of the key. Numbers of threads
-# are not: packed layouts depend on the CPU and on shapes, threads only share the work.
-WITHOUT_EFFECT = frozenset(
-    {
-        "memory.enable_memory_arena_shrinkage",
-        "session.collect_node_memory_stats_to_file",
-        "session.dynamic_block_base",
-        "session.force_spinning_stop",
-        "session.inter_op.allow_spinning",
-        "session.inter_op.spin_backoff_max",
-        "session.inter_op.spin_duration_us",
-        "session.intra_op.allow_spinning",
-        "session.intra_op.spin_backoff_max",
-        "session.intra_op.spin_duration_us",
-        "session.intra_op_thread_affinities",
-        "session.load_model_format",
-        "session.prepack.enable_parallel",
-        "session.use_env_allocators",
-        "session.use_memory_mapped_ort_model",
-        "session.use_ort_model_bytes_directly",
-        "session.use_ort_model_bytes_for_initializers",
-    }
-)
 
 _machine: str | None = None
 
@@ -131,17 +107,23 @@ class Key:
         return f"<Key {self.setting}-{self.identity}>"
 
 
-def options_signature(options: Any) -> dict[str, object]:
-    """Select from a SessionOptions what changes the graph or what kernels prepack."""
-    config = options._config.items()
-    return {
-        "level": int(options.graph_optimization_level),
-        "mode": int(options.execution_mode),
-        "deterministic": options.use_deterministic_compute,
-        "dimensions": list(options._free_dimensions),
-        "config": sorted((key, value) for key, value in config if key not in WITHOUT_EFFECT),
-        "custom_ops": [_library(path) for path in options._custom_ops],
-    }
+def options_signature(options: SessionOptions) -> dict[str, object]:
+    """Return the settings that change the graph or the prepacked weights, by name.
+
+    The table of `SessionOptions` says which settings these are. Those with their default value are
+    left out, so that a new option does not make the entries of older versions stale.
+    """
+    signature: dict[str, object] = {}
+    for name, in_cache, value in options._changed():
+        if name == "_config":
+            entries = {key: text for key, text in value.items() if key not in CONFIG}
+            if entries:
+                signature["config"] = entries
+        elif in_cache is KEY:
+            signature[name.lstrip("_")] = value
+        elif in_cache is FILES:
+            signature[name.lstrip("_")] = [_library(path) for path in value]
+    return signature
 
 
 def runtime_signature() -> dict[str, object]:
@@ -205,11 +187,8 @@ def _sysctl() -> str:
 
 
 def _library(path: str) -> tuple:
-    """Return the identity of a shared library, or its name if the loader must search for it."""
-    try:
-        return tuple(Source.of(path))[1:]
-    except OSError:
-        return (path,)
+    """Return the identity of a shared library; its name if the loader will search for it."""
+    return tuple(Source.of(path))[1:] if has_identity(path) else (path,)
 
 
 def _plain(value: object) -> object:

@@ -1,8 +1,8 @@
 from typing import final
 
+from ortmmap.model.source import ModelSource
 from ortmmap.session.metadata import NodeArg
-from ortmmap.session.model import Model
 
 @final
 class Description:
-    def __init__(self, args: list[NodeArg], model: Model) -> None: ...
+    def __init__(self, args: list[NodeArg], model: ModelSource) -> None: ...

@@ -23,8 +23,8 @@ from ortmmap.abi.mapping cimport (
 )
 from ortmmap.embed.errors cimport fail, fail_file, succeed
 from ortmmap.runtime.library cimport api, native_path
+from ortmmap.model.source cimport ModelSource
 from ortmmap.session.metadata cimport NodeArg
-from ortmmap.session.model cimport Model
 from ortmmap.session.open_session cimport CHANGED, FORKED
 
 
@@ -44,7 +44,7 @@ cdef class Description:
     cdef const char *model        # its name in error texts
     cdef list kept                # the bytes objects that names, types and paths point into
 
-    def __init__(self, list args, Model model):
+    def __init__(self, list args, ModelSource model):
         cdef size_t rank = sum(len((<NodeArg>arg)._shape) for arg in args)
         cdef size_t used = 0
         cdef size_t index
@@ -77,13 +77,13 @@ cdef class Description:
             used[0] += 1
         return 0
 
-    cdef int describe_files(self, Model model) except -1:
+    cdef int describe_files(self, ModelSource model) except -1:
         cdef SourceFile *file
         self.model = self.text(model.path or "a buffer")
-        self.files = <SourceFile *>calloc(len(model.sources) + 1, sizeof(SourceFile))
+        self.files = <SourceFile *>calloc(len(model.files) + 1, sizeof(SourceFile))
         if self.files == NULL:
             raise MemoryError()
-        for path, size, _ in model.sources:
+        for path, size, _ in model.files:
             file = &self.files[self.file_count]
             file.path = <const ortmmap_path_char *>self.keep(native_path(path))
             file.name, file.size = self.text(path), size

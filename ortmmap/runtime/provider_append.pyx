@@ -1,5 +1,6 @@
 """Execution providers, appended to ONNX Runtime's session options."""
 
+from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdlib cimport free, malloc
 
 from ortmmap.runtime.environment cimport ep_device, native_ep_device, pairs_of
@@ -199,3 +200,20 @@ cdef ort.OrtStatus *select(
     except BaseException as error:
         message = f"{type(error).__name__}: {error}".encode()
         return api.CreateStatus(ort.ORT_FAIL, message)
+
+
+def append_to(capsule, options, list providers):
+    """Append providers to the ``OrtSessionOptions`` in a capsule, or what `options` select by."""
+    append_providers(
+        <ort.OrtSessionOptions *>PyCapsule_GetPointer(capsule, "OrtSessionOptions"),
+        options,
+        providers,
+    )
+
+
+def set_dynamic_options(capsule, dict settings):
+    """Set options of the providers of the open ``OrtSession`` in a capsule."""
+    cdef ort.OrtSession *session = <ort.OrtSession *>PyCapsule_GetPointer(capsule, "OrtSession")
+    cdef Texts texts = Texts(settings)
+    if texts.count:
+        check(api.SetEpDynamicOptions(session, texts.keys, texts.values, texts.count))

@@ -1,8 +1,8 @@
 """Runs on ONNX Runtime's own threads: for a callback, and for asyncio.
 
-ONNX Runtime runs the model on a thread of the session's pool, and calls back on that thread. No
-thread is made for a run. That thread must never release the session, which waits for its threads
-to end: where the run holds the last reference, another thread drops it.
+ONNX Runtime runs the model on a thread of the session's pool, and calls back on that thread. That
+thread must never release the session, since the release waits for the pool's threads to end: if
+the run holds the last reference to the session, another thread drops it.
 """
 
 cimport cython
@@ -10,10 +10,11 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
 from ortmmap.runtime.library cimport api, forks
+from ortmmap.session.open_session cimport OpenSession
 
 import atexit
 import time
-from _thread import get_ident, start_new_thread
+from _thread import start_new_thread
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *)
@@ -21,21 +22,17 @@ cdef extern from "Python.h":
 # Runs that ONNX Runtime has not called back for yet. Guarded by the interpreter lock.
 cdef set _under_way = set()
 
-# The session that a thread of ONNX Runtime's calls back for, by thread. Guarded by the interpreter
-# lock.
-cdef dict _calling_back = {}
-
 cdef bint _waits_at_exit = False
 
 
 cdef class AsyncRun:
-    """A run that ONNX Runtime calls back for."""
+    """A run that ONNX Runtime finishes by a callback."""
 
     cdef int start(self) except -1:
         cdef Call call = self.call
         cdef ort.OrtStatus *status
         wait_at_exit()
-        self.call.open.begin()   # converting an input may have closed it
+        self.call.open.begin()   # the conversion of an input may have closed it
         _under_way.add(self)
         Py_INCREF(self)
         with nogil:
@@ -58,9 +55,9 @@ cdef class AsyncRun:
         return self.call.open.end(status)
 
     cdef int finish(self, ort.OrtStatus *status) except -1:
-        """Pass on the results, or the error; `status` is released."""
+        """Pass on the results or the error, and release `status`."""
         try:
-            self.call.open.end(status)   # before anyone hears of it, and may want to close
+            self.call.open.end(status)   # first: the receiver may close the session
             results = self.call.results()
         except Exception as error:
             return self.done([], error)
@@ -93,26 +90,27 @@ cdef class LoopRun(AsyncRun):
         try:
             self.loop.call_soon_threadsafe(resolve, self.future, results, error)
         except RuntimeError:
-            pass   # the loop is closed: nobody waits any more
+            pass   # the loop is closed: nothing waits for the results
         return 0
 
     def stop_if_cancelled(self, future):
-        """Have the run end where the future is cancelled before it has."""
+        """End the run if the future was cancelled."""
         if future.cancelled():
             self.options.terminate = True
 
 
-cdef int run_with_callback(
-    Call call, RunOptions options, object callback, object user_data
-) except -1:
+def run_with_callback(
+    Call call not None, RunOptions options not None, object callback, object user_data
+) -> None:
+    """Start a run whose results a function is called with."""
     cdef CallbackRun run = CallbackRun.__new__(CallbackRun)
     run.call, run.options = call, options
     run.callback, run.user_data = callback, user_data
-    return run.start()
+    run.start()
 
 
-cdef object run_for_loop(Call call, RunOptions options, object loop):
-    """Start a run, whose `options` are its own, and give the future of its results."""
+def run_for_loop(Call call not None, RunOptions options not None, object loop):
+    """Start a run, and return a future of its results; no other run may use `options`."""
     cdef LoopRun run = LoopRun.__new__(LoopRun)
     run.call, run.options = call, options
     run.loop, run.future = loop, loop.create_future()
@@ -122,15 +120,10 @@ cdef object run_for_loop(Call call, RunOptions options, object loop):
     return future
 
 
-cdef bint in_callback_of(OpenSession open_) except -1:
-    """Whether this thread is one of the session's own, in the callback of a run."""
-    return _calling_back.get(get_ident()) is open_
-
-
 cdef void called_back(
     void *data, ort.OrtValue **outputs, size_t count, ort.OrtStatus *status
 ) noexcept nogil:
-    """Finish a run. The outputs are those of its Call."""
+    """Finish a run, whose Call has the outputs."""
     with gil:
         finish_and_drop(data, status)
 
@@ -138,26 +131,25 @@ cdef void called_back(
 cdef int finish_and_drop(void *data, ort.OrtStatus *status) except -1:
     cdef AsyncRun run = <AsyncRun>data
     cdef OpenSession open_ = run.call.open
-    cdef object thread = get_ident()
-    Py_DECREF(run)   # what start() took
-    _calling_back[thread] = open_
+    Py_DECREF(run)   # the reference that start() took
+    open_.begin_callback()
     try:
         run.finish(status)
     finally:
         _under_way.discard(run)
         run = None
-        del _calling_back[thread]
+        open_.end_callback()
         if Py_REFCNT(<PyObject *>open_) == 1:
             start_new_thread(drop, (open_,))
     return 0
 
 
 def drop(open_):
-    """Drop what is given, on a thread that the session need not wait for."""
+    """Drop a reference, on a thread that the release of the session does not wait for."""
 
 
 def resolve(future, results, error):
-    """Resolve a future, unless it was cancelled, on its loop's thread."""
+    """Resolve a future on its loop's thread, unless it was cancelled."""
     if future.done():
         return
     if error is None:
@@ -171,7 +163,7 @@ cdef str message_of(object error):
 
 
 cdef int wait_at_exit() except -1:
-    """Have the process wait for runs at its end: the interpreter is not there to call back to."""
+    """Make the process wait for runs before the interpreter ends, which they call back to."""
     global _waits_at_exit
     if not _waits_at_exit:
         _waits_at_exit = True
@@ -180,7 +172,7 @@ cdef int wait_at_exit() except -1:
 
 
 def end_runs():
-    """Tell the runs under way in this process to end, and wait until they have."""
+    """Terminate the runs under way in this process, and wait for their callbacks."""
     cdef AsyncRun run
     cdef set mine = {run for run in list(_under_way) if (<AsyncRun>run).call.open.forks == forks}
     for run in mine:

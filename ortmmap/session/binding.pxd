@@ -1,20 +1,18 @@
 """IOBinding: inputs and outputs bound once, for many runs."""
 
 cimport ortmmap.abi.ort as ort
-from ortmmap.session.open_session cimport OpenSession
+from ortmmap.session.open_session cimport Binding
 
-cdef class IOBinding:
+cdef class IOBinding(Binding):
     cdef object __weakref__
     # Set once, by __init__, and released with the object.
-    cdef OpenSession open
     cdef ort.OrtIoBinding *binding
     # Guarded by the interpreter lock; neither changes while `running` is not 0.
-    cdef dict _bound_inputs       # what each bound input's memory belongs to, by name
+    cdef dict _bound_inputs       # owner of each bound input's memory, by name
     cdef dict _bound_outputs
-    cdef tuple _memory            # all of that; None: to be gathered again
+    cdef tuple _memory            # all these owners; None: to be gathered again
     cdef Py_ssize_t running
 
-    cdef int run(self, const ort.OrtRunOptions *options) except -1
     cdef int _check_idle(self) except -1
     cdef int _check_mine(self) except -1
     cdef int _bind_input(self, str name, object owner, ort.OrtValue *value) except -1

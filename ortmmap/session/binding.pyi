@@ -6,11 +6,13 @@ from typing_extensions import disjoint_base
 
 from ortmmap._core import Session
 from ortmmap.session.call import _Output
+from ortmmap.session.native_options import RunOptions
+from ortmmap.session.open_session import Binding
 from ortmmap.values.devices import OrtDevice
 from ortmmap.values.ort_value import OrtValue, OrtValueVector
 
 @disjoint_base
-class IOBinding:
+class IOBinding(Binding):
     def __init__(self, session: Session) -> None: ...
     def bind_cpu_input(self, name: str, arr_on_cpu: Any) -> None: ...
     def bind_input(
@@ -40,3 +42,13 @@ class IOBinding:
     def clear_binding_outputs(self) -> None: ...
     def synchronize_inputs(self) -> None: ...
     def synchronize_outputs(self) -> None: ...
+
+def run_with_vector(
+    session: Session,
+    options: RunOptions | None,
+    feed_names: Sequence[str],
+    feeds: Sequence[OrtValue],
+    fetch_names: Sequence[str],
+    fetches: OrtValueVector,
+    fetch_devices: Sequence[OrtDevice] | None,
+) -> None: ...

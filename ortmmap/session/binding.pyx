@@ -1,7 +1,7 @@
 """IOBinding: inputs and outputs bound once, for many runs.
 
-A binding keeps the session's model, and everything bound, alive. An output that is bound without
-memory is allocated by the first run and written again by each run after it.
+A binding keeps the session's model and everything bound alive. An output that is bound without
+memory is allocated by the first run, and each later run writes to that memory again.
 """
 
 cimport cython
@@ -9,8 +9,17 @@ cimport numpy as cnp
 
 from ortmmap.values.containers cimport from_python, to_python
 from ortmmap.session.metadata cimport NodeArg
+from ortmmap.session.native_options cimport RunOptions
+from ortmmap.session.open_session cimport OpenSession
 from ortmmap.values.ort_value cimport own_ort_value
-from ortmmap.runtime.library cimport allocator, api, check, cpu_memory, forks
+from ortmmap.runtime.library cimport (
+    allocator,
+    api,
+    check,
+    cpu_memory,
+    default_run_options,
+    forks,
+)
 from ortmmap.values.tensors cimport tensor_at
 from ortmmap.values.foreign cimport as_value, as_writable_value
 from ortmmap.values.value cimport Value
@@ -22,15 +31,23 @@ from ortmmap.values.ort_value import OrtValueVector
 cnp.import_array()
 
 
-@cython.no_gc_clear   # the collector must not take away what `binding` points into
-cdef class IOBinding:
+@cython.no_gc_clear   # the collector must not take memory away that `binding` points into
+cdef class IOBinding(Binding):
     """Inputs and outputs of a session, bound for `Session.run_with_iobinding`.
 
-    One binding serves one run at a time; threads have one each.
+    A binding serves one run at a time; give each thread its own.
 
     Parameters
     ----------
     session : Session
+
+    Examples
+    --------
+    >>> binding = session.io_binding()
+    >>> binding.bind_cpu_input("x", x)
+    >>> binding.bind_output("y")
+    >>> session.run_with_iobinding(binding)
+    >>> (y,) = binding.copy_outputs_to_cpu()
     """
 
     def __init__(self, session):
@@ -47,15 +64,21 @@ cdef class IOBinding:
             api.ReleaseIoBinding(self.binding)
 
     def bind_cpu_input(self, str name, arr_on_cpu) -> None:
-        """Bind an array, or whatever a run takes for that input.
+        """Bind a value to an input.
 
-        A numeric array is used where it lies if it is C-contiguous: what is written into it later
-        is what later runs read.
+        A numeric array that is C-contiguous is used where it lies: later runs read what is written
+        into it later.
+
+        Parameters
+        ----------
+        name : str
+        arr_on_cpu : array_like
+            Any value that `Session.run` accepts for the input.
 
         Raises
         ------
         InvalidArgument
-            Where there is no such input, or the value is not of its type.
+            If the model has no such input, or the value has another type.
         """
         cdef NodeArg arg = find(self.open.feeds, name, "input")
         cdef Value value = from_python(arr_on_cpu, arg.type, name)
@@ -64,17 +87,19 @@ cdef class IOBinding:
     def bind_input(
         self, str name, device_type, device_id, element_type, shape, buffer_ptr
     ) -> None:
-        """Bind the tensor at an address, which must stay valid for as long as it is bound.
+        """Bind a tensor at an address to an input.
 
         Parameters
         ----------
         name : str
-        device_type, device_id
-            The CPU.
+        device_type : str or OrtDevice
+        device_id : int
+            Only the CPU's memory is possible.
         element_type : dtype_like or int
-            A numpy type, or ONNX's number.
+            A numpy type, or the number of ONNX's type.
         shape : sequence of int
         buffer_ptr : int
+            The address of the C-contiguous elements, which must stay valid while it is bound.
         """
         cdef Value value
         check_cpu(device_type, device_id)
@@ -82,7 +107,10 @@ cdef class IOBinding:
         self._bind_input(name, value, value.value)
 
     def bind_ortvalue_input(self, str name, ortvalue) -> None:
-        """Bind an `OrtValue`; onnxruntime's is used where it lies too, if it is a tensor."""
+        """Bind an `OrtValue` to an input, whose memory is used where it lies.
+
+        A tensor of onnxruntime's class ``OrtValue`` is accepted too.
+        """
         cdef Value value = as_value(ortvalue, name)
         self._bind_input(name, value, value.value)
 
@@ -90,19 +118,27 @@ cdef class IOBinding:
         self, str name, device_type="cpu", device_id=0, element_type=None, shape=None,
         buffer_ptr=None,
     ) -> None:
-        """Bind an output: to memory that the first run allocates, or to an address.
+        """Bind an output, to memory that the first run allocates or to an address.
 
         Parameters
         ----------
         name : str
-        device_type, device_id
-            The CPU.
+        device_type : str or OrtDevice
+        device_id : int
+            Only the CPU's memory is possible.
         element_type : dtype_like or int, optional
-            A numpy type, or ONNX's number, of the tensor at `buffer_ptr`.
+            A numpy type, or the number of ONNX's type, of the tensor at `buffer_ptr`.
         shape : sequence of int, optional
-            Its shape.
+            Shape of the tensor at `buffer_ptr`.
         buffer_ptr : int, optional
-            Where the output is written to; it must stay valid for as long as it is bound.
+            The address to write to, which must stay valid while it is bound.
+
+        Raises
+        ------
+        InvalidArgument
+            If the model has no such output.
+        ValueError
+            If `buffer_ptr` is given without `element_type` or `shape`.
         """
         cdef Value value
         cdef bytes encoded
@@ -123,16 +159,19 @@ cdef class IOBinding:
         self._memory = None
 
     def bind_ortvalue_output(self, str name, ortvalue) -> None:
-        """Bind an output to the memory of an `OrtValue`, or of onnxruntime's."""
+        """Bind an output to the memory of an `OrtValue`, ours or onnxruntime's."""
         cdef Value value = as_writable_value(ortvalue, name)
         self._bind_output(name, value, value.value)
 
     def get_outputs(self) -> list:
-        """Return the outputs of the last run, each an `OrtValue`, in the order of binding."""
+        """Return the outputs of the last run, each an `OrtValue`, in the order of binding.
+
+        The next run writes to the same memory.
+        """
         return self._values()
 
     def get_outputs_as_ortvaluevector(self):
-        """Return the outputs of the last run in an `OrtValueVector`."""
+        """Return the outputs of the last run, an `OrtValueVector`, as `get_outputs` does."""
         return OrtValueVector(self._values())
 
     def copy_outputs_to_cpu(self) -> list:
@@ -152,19 +191,19 @@ cdef class IOBinding:
         self._bound_outputs, self._memory = {}, None
 
     def synchronize_inputs(self) -> None:
-        """Wait for inputs to be copied to their device; on the CPU there is nothing to wait for."""
+        """Wait until inputs are copied to their device; on the CPU this returns at once."""
         self._check_idle()
         with nogil:
             check(api.SynchronizeBoundInputs(self.binding))
 
     def synchronize_outputs(self) -> None:
-        """Wait for outputs to be copied to their device; on the CPU there are none to wait for."""
+        """Wait until outputs are copied from their device; on the CPU this returns at once."""
         self._check_idle()
         with nogil:
             check(api.SynchronizeBoundOutputs(self.binding))
 
     cdef int run(self, const ort.OrtRunOptions *options) except -1:
-        """Run the session, which the caller knows to be the one that the binding was made for."""
+        """Run the session that the binding was made for."""
         cdef ort.OrtStatus *status
         cdef OpenSession open_ = self.open
         self._check_mine()
@@ -180,7 +219,7 @@ cdef class IOBinding:
         return self.open.check_open()
 
     cdef int _check_mine(self) except -1:
-        """Raise where the binding is not made, or another thread's."""
+        """Raise an exception if __init__ was not called, or another thread uses the binding."""
         if self.binding == NULL:
             raise ValueError("the binding was not made")
         if self.running:
@@ -204,7 +243,7 @@ cdef class IOBinding:
         return 0
 
     cdef list _values(self):
-        """Give the outputs, which may lie in whatever is bound and so keep all of it."""
+        """Return the outputs, which may lie in any memory that is bound, and keep all of it."""
         cdef ort.OrtValue **values = NULL
         cdef size_t count = 0
         cdef size_t index
@@ -220,6 +259,28 @@ cdef class IOBinding:
             check(api.AllocatorFree(allocator, values))
 
 
+def run_with_vector(session, options, feed_names, feeds, fetch_names, fetches, fetch_devices):
+    """Implement `Session.run_with_ortvaluevector`; `options` is a RunOptions or None."""
+    cdef IOBinding binding = IOBinding(session)
+    if not isinstance(fetches, list):
+        raise TypeError(f"fetches should be an OrtValueVector, not {type(fetches).__name__}")
+    for device in fetch_devices or ():
+        check_cpu(device)
+    if len(feeds) != len(feed_names):
+        raise InvalidArgument(f"{len(feeds)} values do not go with {len(feed_names)} inputs")
+    if fetches and len(fetches) != len(fetch_names):
+        raise InvalidArgument(f"{len(fetches)} values do not go with {len(fetch_names)} outputs")
+    for name, value in zip(feed_names, feeds, strict=True):
+        binding.bind_ortvalue_input(name, value)
+    for index, name in enumerate(fetch_names):
+        if fetches:
+            binding.bind_ortvalue_output(name, fetches[index])
+        else:
+            binding.bind_output(name)
+    binding.run(default_run_options if options is None else (<RunOptions?>options).options)
+    fetches[:] = binding.get_outputs()
+
+
 cdef NodeArg find(dict args, str name, str kind):
     found = args.get(name)
     if found is None:
@@ -231,7 +292,7 @@ cdef NodeArg find(dict args, str name, str kind):
 
 
 cdef object copied(object result):
-    """Copy arrays that lie over memory which the next run writes to."""
+    """Copy arrays over memory that the next run writes to."""
     if cnp.PyArray_Check(result):
         return result if result.base is None else result.copy()
     if isinstance(result, list):

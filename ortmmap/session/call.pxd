@@ -4,22 +4,23 @@ from cpython.object cimport PyObject
 
 cimport ortmmap.abi.ort as ort
 from ortmmap.session.metadata cimport NodeArg
+from ortmmap.session.native_options cimport RunOptions
 from ortmmap.session.open_session cimport OpenSession
 from ortmmap.values.ort_value cimport OrtValue
 from ortmmap.values.value cimport Value
 
 cdef enum:
-    INLINE = 64   # pointers that a Call holds without allocating: 16 inputs and 8 outputs
+    INLINE = 64   # pointers in the object itself: enough for 16 inputs and 8 outputs
 
 cdef class Call:
-    # Set before the run. `open` keeps the names too.
+    # Set before the run. `open` keeps the names alive.
     cdef OpenSession open
     cdef list args                    # the fetches', a NodeArg each
-    cdef bint repeated                # an output is asked for more than once
+    cdef bint repeated                # an output is fetched more than once
     cdef size_t feeds, fetches
     cdef const char **names           # of the feeds, then of the fetches
     cdef ort.OrtValue **values        # of the feeds, then of the fetches
-    # What the feeds' memory belongs to: an array each, or a Value, which then owns the feed's.
+    # Owners of the feeds' memory: an array, or a Value that also owns the feed itself.
     cdef PyObject **owners
     cdef void *_inline[INLINE]
     cdef void **_allocated
@@ -36,3 +37,6 @@ cdef class Call:
     cdef OrtValue take_value(self, size_t index)
     cdef object own_memory(self, object result)
     cdef bint is_fed(self, void *data) except -1
+
+cdef RunOptions run_options_of(object options)
+cdef Call new_call(OpenSession open_, object output_names, object input_feed)

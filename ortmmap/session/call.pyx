@@ -1,4 +1,8 @@
-"""Call: the arguments and results of one run."""
+"""Call: the arguments and results of one run.
+
+An input is used where it lies if it can be. An output is an array over ONNX Runtime's memory, which
+the array keeps; an output that lies in the memory of an input is copied.
+"""
 
 cimport cython
 cimport numpy as cnp
@@ -26,12 +30,12 @@ cdef inline bint lies_in_array(cnp.ndarray array, const void *data) noexcept:
 @cython.freelist(8)
 @cython.no_gc
 cdef class Call:
-    """The arguments and results of one run, released with the object whatever happens."""
+    """The arguments and results of one run, which are released with the object."""
 
     def __dealloc__(self):
         cdef size_t index
         if self.open is not None and self.open.forks != forks:
-            return   # a parent's run was under way, and goes on there
+            return   # a run of the parent's, which goes on there
         for index in range(self.feeds):
             if self.values[index] != NULL and cnp.PyArray_Check(<object>self.owners[index]):
                 api.ReleaseValue(self.values[index])
@@ -43,7 +47,7 @@ cdef class Call:
         free(self._allocated)
 
     cdef int reserve(self, size_t feeds, size_t fetches) except -1:
-        """Make room, all zero."""
+        """Allocate zeroed room for pointers."""
         cdef size_t count = feeds + fetches
         cdef void **room = self._inline
         if 2 * count + feeds > INLINE:
@@ -57,14 +61,14 @@ cdef class Call:
         return 0
 
     cdef int feed_all(self, dict feed) except -1:
-        """Feed what `feed` has by name; converting a value may run any code."""
+        """Feed values by name; their conversion may run any code, and close the session."""
         cdef size_t index = 0
         cdef Py_ssize_t required = 0
         cdef NodeArg arg
         for name, data in feed.items():
             arg = self.find_input(name, feed)
             if data is None and arg.kind == ort.ONNX_TYPE_OPTIONAL:
-                continue   # left out, it is empty
+                continue   # an optional input that is not fed is empty
             if index == self.feeds:
                 raise RuntimeError("input_feed was changed while its values were converted")
             self.feed(index, arg, data)
@@ -76,6 +80,7 @@ cdef class Call:
         return 0
 
     cdef NodeArg find_input(self, object name, dict feed):
+        """Find an input by name; raise InvalidArgument if there is none."""
         found = self.open.feeds.get(name)
         if found is None:
             raise_missing(self.open, feed)
@@ -106,7 +111,7 @@ cdef class Call:
         return 0
 
     cdef int name_fetches(self) noexcept:
-        """Name the outputs, once the inputs are fed."""
+        """Set the names of the outputs; the number of inputs must be known."""
         cdef size_t index
         for index in range(self.fetches):
             self.names[self.feeds + index] = (<NodeArg>self.args[index]).encoded_name
@@ -115,7 +120,7 @@ cdef class Call:
     cdef int run(self, const ort.OrtRunOptions *options) except -1:
         cdef ort.OrtStatus *status
         cdef OpenSession open_ = self.open
-        open_.begin()   # converting an input may have closed it
+        open_.begin()   # the conversion of an input may have closed it
         with nogil:
             status = api.Run(
                 open_.session,
@@ -130,7 +135,7 @@ cdef class Call:
         return open_.end(status)
 
     cdef list results(self):
-        """Give the results."""
+        """Return the results, each an array, or a list, dict, SparseTensor or None."""
         cdef list results = [None] * <Py_ssize_t>self.fetches
         cdef size_t index
         for index in range(self.fetches):
@@ -140,7 +145,7 @@ cdef class Call:
         return results
 
     cdef object take(self, size_t index, NodeArg arg):
-        """Give the result for the fetch at `index`."""
+        """Return the result of the fetch at `index`, which the Call then no longer owns."""
         cdef Value value = own(self.values[self.feeds + index])
         self.values[self.feeds + index] = NULL
         if arg.kind == ort.ONNX_TYPE_TENSOR:
@@ -148,9 +153,9 @@ cdef class Call:
         return self.own_memory(to_python(value))
 
     cdef object own_memory(self, object result):
-        """Copy what lies in a feed's memory.
+        """Copy a result that lies in a feed's memory, which a model may return as an output.
 
-        A model may hand an input through; the result must not change with it, nor outlive it.
+        The result must neither change with the input nor keep it alive.
         """
         if cnp.PyArray_Check(result):
             return result.copy() if self.is_fed(cnp.PyArray_DATA(result)) else result
@@ -159,13 +164,14 @@ cdef class Call:
         return result
 
     cdef OrtValue take_value(self, size_t index):
-        """Give the result for the fetch at `index` as it is, keeping the feeds' memory for it."""
+        """Return the fetch at `index` as an OrtValue, which keeps the memory of the feeds."""
         cdef ort.OrtValue *value = self.values[self.feeds + index]
         cdef size_t feed
         self.values[self.feeds + index] = NULL
         return own_ort_value(value, [<object>self.owners[feed] for feed in range(self.feeds)])
 
     cdef bint is_fed(self, void *data) except -1:
+        """Whether an address lies in the memory of a feed."""
         cdef size_t index
         cdef PyObject *owner
         for index in range(self.feeds):
@@ -178,8 +184,59 @@ cdef class Call:
         return False
 
 
+cdef RunOptions run_options_of(object options):
+    """Return a RunOptions itself, None for None, or onnxruntime's as ours."""
+    if options is None or isinstance(options, RunOptions):
+        return options
+    from ortmmap.session.foreign_options import run_options_from
+
+    return run_options_from(options)
+
+
+cdef Call new_call(OpenSession open_, object output_names, object input_feed):
+    """Make the call for these outputs, and feed it."""
+    cdef Call call = Call.__new__(Call)
+    cdef dict feed
+    call.open = open_
+    if not output_names:
+        call.args = open_.outputs
+    else:
+        call.args = find_outputs(open_, output_names)
+        call.repeated = len(call.args) > 1 and len(set(call.args)) < len(call.args)
+    feed = input_feed if type(input_feed) is dict else dict_of(input_feed)
+    call.reserve(len(feed), len(call.args))
+    call.feed_all(feed)
+    call.name_fetches()
+    return call
+
+
+cdef list find_outputs(OpenSession open_, object names):
+    if isinstance(names, str):
+        raise TypeError(f"output_names should be a sequence of names, not {names!r}")
+    return [find_output(open_, name) for name in names]
+
+
+cdef NodeArg find_output(OpenSession open_, object name):
+    """Find an output by name; raise InvalidArgument if there is none."""
+    found = open_.fetches.get(name)
+    if found is None:
+        raise InvalidArgument(
+            "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Invalid output name:"
+            f"{name} (the model's outputs are {list(open_.fetches)})"
+        )
+    return <NodeArg>found
+
+
+cdef dict dict_of(object input_feed):
+    if not hasattr(input_feed, "keys"):
+        raise TypeError(
+            f"input_feed should map names to values; it is a {type(input_feed).__name__}"
+        )
+    return dict(input_feed)
+
+
 cdef int raise_missing(OpenSession open_, dict feed) except -1:
-    """Raise where `feed` lacks an input."""
+    """Raise InvalidArgument if `feed` lacks an input."""
     missing = [
         arg.name for arg in open_.inputs if (<NodeArg>arg).required and arg.name not in feed
     ]
@@ -191,7 +248,7 @@ cdef int raise_missing(OpenSession open_, dict feed) except -1:
 
 
 cdef int separate(list results, list args) except -1:
-    """Copy what was asked for before: ONNX Runtime gives one value for both."""
+    """Copy results of an output that is fetched twice: ONNX Runtime returns one value for both."""
     from copy import deepcopy
 
     first = {}

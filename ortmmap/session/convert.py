@@ -1,9 +1,10 @@
-"""convert: save a model in ORT format, to be mapped."""
+"""convert: save a model in ORT format."""
 
 import os
 
-from ortmmap._core import Session
 from ortmmap.options import SessionOptions
+from ortmmap.session.arguments import providers_of
+from ortmmap.session.opening import Opening
 
 __all__ = ["convert"]
 
@@ -15,31 +16,31 @@ def convert(
     target: str | os.PathLike | None = None,
     sess_options: SessionOptions | None = None,
 ) -> str:
-    """Save an ONNX model, optimized, in ORT format.
+    """Optimize an ONNX model, and save it in ORT format.
 
-    The file appears under its name only when it is whole. What the optimizer makes of a model
-    may suit the CPU that it runs on (`graph_optimization_level` in `sess_options` decides).
+    The file appears under its name only when it is complete. From ORT_ENABLE_LAYOUT on, the
+    optimized model may suit the kind of CPU only that it was made on.
 
     Parameters
     ----------
     source : str or os.PathLike
         The ONNX model.
     target : str or os.PathLike, optional
-        The file to write; by default beside `source`, with the suffix ``.ort``.
+        The file to write; by default `source` with the suffix ``.ort``.
     sess_options : SessionOptions, optional
-        What to create the session with that optimizes the model.
+        Options of the session that optimizes the model, such as `graph_optimization_level`.
 
     Returns
     -------
     str
-        The file written.
+        The path of the file written.
 
     Raises
     ------
     OrtError
-        Where the model cannot be loaded or saved; ORT format holds less than 2 GB.
+        If the model cannot be loaded or saved; ORT format holds less than 2 GB.
     ValueError
-        Where `target` is `source`.
+        If `target` is `source`.
     """
     from tempfile import TemporaryDirectory
 
@@ -51,16 +52,17 @@ def convert(
     with TemporaryDirectory(prefix=f".{name}.", dir=folder) as scratch:
         saved = os.path.join(scratch, "saved.ort")
         unfinished = os.path.join(scratch, "model.ort")
-        Session(source, _saving(sess_options, saved), cache=False).close()
+        options = _saving(sess_options, saved)
+        Opening(source, options, {}, providers_of(options), cache=False).open()
         _write_large(saved, unfinished)
         os.replace(unfinished, target)
     return target
 
 
 def _write_large(source: str, target: str) -> None:
-    """Copy a file in few large writes, and have it on the disk.
+    """Copy a file in a few large writes, and sync it to the disk.
 
-    Linux gives each write large folios of the page cache, which are quicker to map and to read.
+    Linux puts large writes into large folios of the page cache, which are faster to map and read.
     """
     with open(source, "rb", buffering=0) as reader, open(target, "wb", buffering=0) as writer:
         while piece := reader.read(WRITE_BYTES):
@@ -71,11 +73,11 @@ def _write_large(source: str, target: str) -> None:
 
 
 def _saving(sess_options: SessionOptions | None, target: str) -> SessionOptions:
-    """Copy `sess_options`, to save to `target` without the memory that prepacking takes."""
+    """Copy `sess_options` with settings to save the model, without the cost of prepacking."""
     options = SessionOptions() if sess_options is None else sess_options.copy()
     options.optimized_model_filepath = target
     options.add_session_config_entry("session.save_model_format", "ORT")
     options.add_session_config_entry("session.disable_prepacking", "1")
     if options.log_severity_level < 0:
-        options.log_severity_level = 3  # it warns that the file suits this kind of machine only
+        options.log_severity_level = 3  # no warning that the file is for this kind of machine
     return options

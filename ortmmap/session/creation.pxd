@@ -1,8 +1,34 @@
-"""Which way a session is created: in place, from the cache, with prepacked weights shared."""
+"""Creation: ONNX Runtime's sessions of one model, with one set of options."""
 
 cimport ortmmap.abi.ort as ort
-from ortmmap.session.model cimport Model
+from ortmmap.model.source cimport ModelSource
+from ortmmap.model.skeleton cimport Skeleton
+from ortmmap.session.native_options cimport Initializers, NativeOptions
 
-cdef ort.OrtSession *create_session(
-    Model model, object options, dict config, list providers, object cache
-) except NULL
+cdef class Creation:
+    # Set once, when it is made.
+    cdef ModelSource model
+    cdef Skeleton skeleton           # None: ORT format, or a buffer
+    cdef object options              # a SessionOptions
+    cdef dict config                 # configuration entries that `options` does not have
+    cdef list providers
+    cdef Initializers initializers
+    # Objects that the session needs for as long as it is open.
+    cdef object recording            # None unless its prepacked weights are recorded
+    cdef list entries                # of the cache
+
+    cdef ort.OrtSession *create(self, list attempts) except NULL
+    cdef ort.OrtSession *try_each(self, list attempts) except NULL
+    cdef tuple signature(self, list attempts)
+    cdef list in_place(self, object options)
+    cdef bint is_in_one_folder(self) except -1
+    cdef Py_ssize_t nbytes(self) except -1
+    cdef int use_entry(self, object entry) except -1
+    cdef int _prepare(self, NativeOptions native) except -1
+    cdef ort.OrtSession *_create_of(self, object attempt) except NULL
+    cdef ort.OrtSession *_create_native(
+        self, object options, dict config, const void *data, size_t size, bytes path
+    ) except NULL
+    cdef bint _is_skeleton_usable(self, object options) except -1
+
+cdef list external_files(ModelSource model, Skeleton skeleton)

@@ -1,17 +1,25 @@
-from typing import Any
+from typing import Any, NamedTuple, Self
+
+from typing_extensions import disjoint_base
 
 from ortmmap.model.skeleton import Skeleton
-from ortmmap.session.model import Model
+from ortmmap.model.source import ModelSource
+from ortmmap.options import SessionOptions
 
-MOST_REWRITTEN: int
+class Attempt(NamedTuple):
+    options: SessionOptions
+    config: dict[str, str]
+    data: bytes | None = None
+    file: str | None = None
 
-class Refused(Exception): ...  # noqa: N818
-
-def save_optimized(
-    model: Model,
-    skeleton: Skeleton,
-    options: Any,
-    config: dict[str, str],
-    providers: list[tuple[str, dict[str, str]]],
-    draft: Any,
-) -> None: ...
+@disjoint_base
+class Creation:
+    def __new__(
+        cls,
+        model: ModelSource,
+        skeleton: Skeleton | None,
+        options: SessionOptions,
+        config: dict[str, str],
+        providers: list[tuple[str, dict[str, str]]],
+        *args: Any,
+    ) -> Self: ...

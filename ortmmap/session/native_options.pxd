@@ -1,11 +1,12 @@
 """ONNX Runtime's own options: a session's, made from a SessionOptions, and a run's."""
 
 cimport ortmmap.abi.ort as ort
+from ortmmap.values.value cimport Value
 
 cdef class NativeOptions:
     # Set once, by make_session_options; released by release() or with the object.
     cdef ort.OrtSessionOptions *options
-    cdef object _made_from
+    cdef object _made_from        # a SessionOptions
 
     cdef int release(self) except -1
 
@@ -17,12 +18,19 @@ cdef class RunOptions:
     cdef object __weakref__
     # Set once, released with the object; ONNX Runtime reads it during runs.
     cdef ort.OrtRunOptions *options
-    # What the C API cannot be asked for. Guarded by the interpreter lock.
+    # Settings that the C API cannot read back. Guarded by the interpreter lock.
     cdef bint _terminate
     cdef dict _config
     cdef list _adapters
 
     cdef RunOptions copy(self)
 
-cdef NativeOptions make_session_options(object options, dict more_config, list providers)
-cdef tuple initializers_of(object options)
+cdef class Initializers:
+    # By name; constant. The session keeps the object, since ONNX Runtime points to the values.
+    cdef dict added
+    cdef dict external            # of initializers that the model keeps in external files
+
+cdef NativeOptions make_session_options(
+    object options, dict config, list providers, Initializers initializers
+)
+cdef Value value_of(object ort_value, str name)

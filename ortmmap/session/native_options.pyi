@@ -1,7 +1,13 @@
 import os
-from typing import Never
+from typing import Never, Self, final
 
 from typing_extensions import disjoint_base
+
+from ortmmap.options import SessionOptions
+
+@final
+class Initializers:
+    def __new__(cls, options: SessionOptions) -> Self: ...
 
 @disjoint_base
 class LoraAdapter:

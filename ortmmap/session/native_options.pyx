@@ -1,23 +1,31 @@
 """ONNX Runtime's own options: a session's, made from a SessionOptions, and a run's."""
 
+cimport cython
 cimport numpy as cnp
+from cpython.pycapsule cimport PyCapsule_New
 from libc.stdlib cimport free, malloc
 
-from ortmmap.runtime.provider_append cimport append_providers
 from ortmmap.runtime.library cimport api, check, env_forks, forks, load, native_path
-from ortmmap.values.value cimport Value
+from ortmmap.values.value cimport check_made
 
 import numpy as np
 
 from ortmmap.errors import OrtError
+from ortmmap.runtime.providers import CPU
 
 cnp.import_array()
 
 
 cdef class RunOptions:
-    """What a run is made with: the names of ``onnxruntime.RunOptions``.
+    """Options of a run: the names and defaults of ``onnxruntime.RunOptions``.
 
-    One object may serve several runs, in several threads at once.
+    One object may serve any number of runs, in several threads at the same time.
+
+    Examples
+    --------
+    >>> options = ortmmap.RunOptions()
+    >>> threading.Timer(5.0, setattr, (options, "terminate", True)).start()
+    >>> session.run(None, feed, options)  # raises Fail after five seconds
     """
 
     def __cinit__(self):
@@ -27,7 +35,7 @@ cdef class RunOptions:
         self._adapters = []
 
     def __init__(self):
-        pass   # for the TypeError where there are arguments, which __cinit__ ignores
+        pass   # refuses arguments, which __cinit__ ignores
 
     def __dealloc__(self):
         if self.options != NULL:
@@ -46,7 +54,7 @@ cdef class RunOptions:
 
     @property
     def log_verbosity_level(self) -> int:
-        """Level of verbose texts. Default 0."""
+        """Detail of verbose log messages. Default 0."""
         cdef int level = 0
         check(api.RunOptionsGetRunLogVerbosityLevel(self.options, &level))
         return level
@@ -57,7 +65,7 @@ cdef class RunOptions:
 
     @property
     def logid(self) -> str:
-        """The name of the run in log texts. Default empty."""
+        """The run's name in log messages. Default empty."""
         cdef const char *tag = NULL
         check(api.RunOptionsGetRunTag(self.options, &tag))
         return "" if tag == NULL else tag.decode("utf-8", "replace")
@@ -69,7 +77,7 @@ cdef class RunOptions:
 
     @property
     def terminate(self) -> bool:
-        """Set to True, from any thread, to end the runs that use these options, with a `Fail`."""
+        """Set to True, from any thread, to end runs with these options; they raise `Fail`."""
         return self._terminate
 
     @terminate.setter
@@ -102,18 +110,24 @@ cdef class RunOptions:
         self._config[key] = value
 
     def get_run_config_entry(self, str key not None) -> str:
-        """Return the value of an entry that was set; `OrtError` where it was not."""
+        """Return the value of a configuration entry.
+
+        Raises
+        ------
+        OrtError
+            If the entry was not set.
+        """
         if key not in self._config:
             raise OrtError(f"RunOptions does not have configuration with key: {key}")
         return self._config[key]
 
     def add_active_adapter(self, LoraAdapter adapter not None) -> None:
-        """Have runs use an adapter's parameters for the inputs of their names."""
+        """Feed an adapter's parameters to the model inputs of the same names."""
         check(api.RunOptionsAddActiveLoraAdapter(self.options, adapter.adapter))
         self._adapters.append(adapter)
 
     cdef RunOptions copy(self):
-        """Make options with the same settings, which can be told to terminate on their own."""
+        """Make options with the same settings and a `terminate` of their own."""
         cdef RunOptions made = RunOptions()
         made.log_severity_level = self.log_severity_level
         made.log_verbosity_level = self.log_verbosity_level
@@ -127,7 +141,7 @@ cdef class RunOptions:
 
 
 cdef class LoraAdapter:
-    """Parameters that adapt a model: ``onnxruntime.LoraAdapter``, for `RunOptions`."""
+    """Parameters of a fine-tuned model (LoRA), for `RunOptions.add_active_adapter`."""
 
     def __dealloc__(self):
         if self.adapter != NULL:
@@ -135,7 +149,17 @@ cdef class LoraAdapter:
 
     @staticmethod
     def Load(adapter_path):
-        """Map an adapter's file."""
+        """Map an adapter's file.
+
+        Parameters
+        ----------
+        adapter_path : str or os.PathLike
+
+        Raises
+        ------
+        OrtError
+            If the file cannot be read, or is not an adapter.
+        """
         cdef LoraAdapter loaded = LoraAdapter.__new__(LoraAdapter)
         cdef bytes path = native_path(adapter_path)
         cdef const ort.ORTCHAR_T *name = <const ort.ORTCHAR_T *><const char *>path
@@ -146,14 +170,14 @@ cdef class LoraAdapter:
 
 
 cdef class NativeOptions:
-    """ONNX Runtime's options, while a session is created with them."""
+    """ONNX Runtime's options of a session that is being created."""
 
     def __dealloc__(self):
         if self.options != NULL:
             api.ReleaseSessionOptions(self.options)
 
     def set_load_cancellation_flag(self, bint cancel):
-        """Have the creation that is under way end, or go on."""
+        """Cancel the creation that is under way, or let it go on."""
         check(api.SessionOptionsSetLoadCancellationFlag(self.options, cancel))
 
     cdef int release(self) except -1:
@@ -163,10 +187,33 @@ cdef class NativeOptions:
         return 0
 
 
-cdef NativeOptions make_session_options(object options, dict more_config, list providers):
+@cython.final
+cdef class Initializers:
+    """Tensors that replace a model's initializers; ONNX Runtime points to them."""
+
+    def __cinit__(self, options):
+        self.added = {name: value_of(value, name) for name, value in options._initializers.items()}
+        self.external = {
+            name: value_of(value, name) for name, value in options._external_initializers.items()
+        }
+
+
+cdef Value value_of(object ort_value, str name):
+    """Return an OrtValue of ours itself; onnxruntime's as a value over the same memory."""
+    if isinstance(ort_value, Value):
+        return check_made(ort_value, name)
+    from ortmmap.values.foreign import as_value
+
+    return as_value(ort_value, name)
+
+
+cdef NativeOptions make_session_options(
+    object options, dict config, list providers, Initializers initializers
+):
     """Make ONNX Runtime's options from a SessionOptions; the caller calls their release().
 
-    `more_config` holds entries for keys that `options` does not set itself.
+    `config` holds entries for keys that `options` does not set itself; `initializers` are those
+    of `options`.
     """
     cdef NativeOptions made = NativeOptions.__new__(NativeOptions)
     cdef ort.OrtSessionOptions *native
@@ -177,20 +224,25 @@ cdef NativeOptions make_session_options(object options, dict more_config, list p
     set_logging(native, options)
     set_files(native, options)
     set_dimensions(native, options._free_dimensions)
-    set_config(native, {**more_config, **options._config})
+    set_config(native, {**config, **options._config})
     set_custom_ops(native, options._custom_ops)
-    set_initializers(native, options._initializers)
-    set_external_initializers(native, options._external_initializers)
+    set_initializers(native, initializers.added)
+    set_external_initializers(native, initializers.external)
     set_external_files(native, options._external_files)
-    append_providers(native, options, providers)
-    options._creating.add(made)   # from now on it hears of set_load_cancellation_flag
+    append(native, options, providers)
+    options._creating.add(made)   # from here on set_load_cancellation_flag() reaches it
     made.set_load_cancellation_flag(options._load_cancelled)
     return made
 
 
-cdef tuple initializers_of(object options):
-    """Give the values that a session of `options` points to."""
-    return (*options._initializers.values(), *options._external_initializers.values())
+cdef int append(ort.OrtSessionOptions *native, object options, list providers) except -1:
+    """Append execution providers, unless the session has no others than the CPU's."""
+    if not options.has_providers() and all(name == CPU for name, _ in providers):
+        return 0
+    from ortmmap.runtime.provider_append import append_to
+
+    append_to(PyCapsule_New(native, "OrtSessionOptions", NULL), options, providers)
+    return 0
 
 
 cdef int set_execution(ort.OrtSessionOptions *native, object options) except -1:
@@ -201,7 +253,7 @@ cdef int set_execution(ort.OrtSessionOptions *native, object options) except -1:
     check(api.SetIntraOpNumThreads(native, options.intra_op_num_threads))
     check(api.SetInterOpNumThreads(native, options.inter_op_num_threads))
     check(api.SetDeterministicCompute(native, options.use_deterministic_compute))
-    # The threads of the environment are those of the process that made it.
+    # The threads of the environment exist only in the process that made it.
     if not options.use_per_session_threads and env_forks == forks:
         check(api.DisablePerSessionThreads(native))
     if not options.enable_cpu_mem_arena:
@@ -306,7 +358,7 @@ cdef int set_external_files(ort.OrtSessionOptions *native, dict files) except -1
 
 
 cdef cnp.ndarray bytes_of(object content):
-    """Give a buffer's bytes, where they lie, as an array that holds the buffer."""
+    """Return an array over a buffer's bytes, which keeps the buffer."""
     return np.frombuffer(content, np.uint8)
 
 

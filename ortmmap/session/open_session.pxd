@@ -1,7 +1,7 @@
-"""OpenSession: ONNX Runtime's session and the model's bytes that it may point into."""
+"""OpenSession: ONNX Runtime's session, and the objects that it points into."""
 
 cimport ortmmap.abi.ort as ort
-from ortmmap.session.model cimport Model
+from ortmmap.model.source cimport ModelSource
 from ortmmap.process.guard cimport ortmmap_guard
 
 # Whether a session may be used, and if not, why.
@@ -12,33 +12,58 @@ cdef enum Use:
     CHANGED      # a file of the model was found truncated
 
 cdef class OpenSession:
-    # Set once; released by release() or with the object; constant in between, and used without the
-    # interpreter lock while `running` is not 0.
+    # Set once, by open_session(); released by release() or with the object. Constant in between,
+    # and used without the interpreter lock while `running` is not 0.
     cdef ort.OrtSession *session
-    cdef Model model
-    cdef tuple initializers       # values that ONNX Runtime points to
-    # The names and types that every run needs; set once, by describe().
+    cdef ModelSource model
+    cdef object recording        # a Recording, known to the session's threads; None without cache
+    cdef object initializers     # Initializers, whose values the session points to
+    # The cache's place for the model, for another session of it; None without cache.
+    cdef object store
+    cdef object key
+    cdef list entries            # of the cache, held so that they are not removed to make room
+    # Names and types, looked up once.
     cdef list inputs
     cdef list outputs
     cdef list overridable
     cdef dict feeds              # inputs and overridable initializers by name
     cdef dict fetches            # outputs by name
-    cdef Py_ssize_t required     # how many inputs must be fed
-    cdef int forks               # of the process that opened it, which alone may use it
+    cdef Py_ssize_t required     # number of inputs that must be fed
+    cdef int forks               # of the process that opened it, the only one that may use it
     # The model's; its `users` counts calls of ONNX Runtime under way. NULL until open.
     cdef ortmmap_guard *guard
-    # Handles of the C API, which close() refuses to pull this from under. Guarded by the
-    # interpreter lock.
-    cdef Py_ssize_t handles
+    # Guarded by the interpreter lock:
+    cdef Py_ssize_t handles      # of the C API; while there are any, close() refuses
+    cdef set _calling_back       # threads of the session's own that are in a callback; or None
 
-    cdef int describe(self) except -1
     cdef Use use(self) noexcept nogil
     cdef Use enter(self) noexcept nogil
     cdef Use leave(self) noexcept nogil
     cdef int begin(self) except -1
     cdef int end(self, ort.OrtStatus *status) except -1
+    cdef int begin_callback(self) except -1
+    cdef int end_callback(self) except -1
+    cdef int check_idle(self, str purpose) except -1
     cdef int check_open(self) except -1
     cdef int check_not_closed(self) except -1
     cdef int raise_unusable(self, Use use) except -1
     cdef long running(self) noexcept
     cdef int release(self) except -1
+    cdef str end_profiling(self)
+    cdef int _describe(self) except -1
+
+cdef class Binding:
+    # Set once, when it is made.
+    cdef OpenSession open
+
+    cdef int run(self, const ort.OrtRunOptions *options) except -1
+
+cdef OpenSession open_session(
+    ort.OrtSession *session,
+    ModelSource model,
+    object recording,
+    object initializers,
+    object store,
+    object key,
+    list entries,
+)

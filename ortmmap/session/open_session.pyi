@@ -1,4 +1,18 @@
-from typing import final
+from typing import NamedTuple, final
+
+from typing_extensions import disjoint_base
+
+class Memory(NamedTuple):
+    mapped: int
+    resident: int
+    shared: int
+    private: int
+    shared_blocks: int
+    private_blocks: int
 
 @final
-class OpenSession: ...
+class OpenSession:
+    def memory(self) -> Memory: ...
+
+@disjoint_base
+class Binding: ...

@@ -1,20 +1,47 @@
-"""OpenSession: ONNX Runtime's session and the model's bytes that it may point into.
+"""OpenSession: ONNX Runtime's session, and the objects that it points into.
 
-A `Session` has one, which its bindings and the runs that are under way hold too.
+A `Session` has one; its bindings and the runs under way hold it too.
 """
 
 cimport cython
 from cpython.ref cimport Py_INCREF
 
-from ortmmap.session.metadata cimport NodeArg, inputs_of, outputs_of, overridable_initializers_of
-from ortmmap.runtime.library cimport api, check, forks
+from ortmmap.session.metadata cimport (
+    NodeArg,
+    inputs_of,
+    outputs_of,
+    overridable_initializers_of,
+    take_string,
+)
+from ortmmap.runtime.library cimport allocator, api, check, forks
 from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
+
+from _thread import get_ident
+from collections import namedtuple
+
+Memory = namedtuple("Memory", "mapped resident shared private shared_blocks private_blocks")
+Memory.__doc__ = """Memory of a session's weights, in bytes and in blocks.
+
+Attributes
+----------
+mapped : int
+    Size of the mapped file, in bytes.
+resident : int
+    Bytes of it that are in physical memory, where all processes share them.
+shared : int
+    Bytes of prepacked weights in pages of the cache's file, which processes share.
+private : int
+    Bytes of prepacked weights in memory of this process alone. Like `shared`, it is 0 for a
+    session without a cache, whose prepacked weights are not recorded.
+shared_blocks, private_blocks : int
+    Number of blocks of `shared` and of `private`.
+"""
 
 
 @cython.final
 @cython.no_gc_clear   # the collector must not take `model` away while `session` points into it
 cdef class OpenSession:
-    """ONNX Runtime's session, released before the bytes that it may point into."""
+    """ONNX Runtime's session, released before the objects that it points into."""
 
     def __cinit__(self):
         self.forks = forks
@@ -22,19 +49,17 @@ cdef class OpenSession:
     def __dealloc__(self):
         self.release()
 
-    cdef int describe(self) except -1:
-        """Look up the names and types, once the session is there."""
-        self.guard = self.model.guard
-        self.inputs = inputs_of(self.session)
-        self.outputs = outputs_of(self.session)
-        self.overridable = overridable_initializers_of(self.session)
-        self.feeds = {arg.name: arg for arg in self.overridable + self.inputs}
-        self.fetches = {arg.name: arg for arg in self.outputs}
-        self.required = sum((<NodeArg>arg).required for arg in self.inputs)
-        return 0
+    def memory(self):
+        """Return the `Memory` of the weights."""
+        mapping, recording = self.model.mapping, self.recording
+        mapped, resident = (0, 0) if mapping is None else (mapping.nbytes, mapping.resident())
+        shared = private = (0, 0)
+        if recording is not None:
+            shared, private = recording.shared_blocks(), recording.private_blocks()
+        return Memory(mapped, resident, shared[1], private[1], shared[0], private[0])
 
     cdef Use use(self) noexcept nogil:
-        """Tell whether the session may be used."""
+        """Return whether the session may be used."""
         if self.session == NULL:
             return CLOSED
         if self.forks != forks:
@@ -42,9 +67,9 @@ cdef class OpenSession:
         return CHANGED if ortmmap_count_get(&self.guard.changed) else USABLE
 
     cdef Use enter(self) noexcept nogil:
-        """Begin to use the session, which release() waits for nobody to do; leave() ends it.
+        """Begin a use of the session, if it may be used; leave() ends it.
 
-        Without the interpreter lock, only where something keeps the session from being closed.
+        Without the interpreter lock, the caller must know that the session is not being closed.
         """
         cdef Use use = self.use()
         if use == USABLE:
@@ -52,17 +77,17 @@ cdef class OpenSession:
         return use
 
     cdef Use leave(self) noexcept nogil:
-        """End what enter() began; CHANGED: throw away what was computed."""
+        """End a use that enter() began; after CHANGED its results are not to be used."""
         ortmmap_count_add(&self.guard.users, -1)
         return CHANGED if ortmmap_count_get(&self.guard.changed) else USABLE
 
     cdef int begin(self) except -1:
-        """Begin to use the session; end() ends it."""
+        """Begin a use of the session, or raise an exception; end() ends it."""
         cdef Use use = self.enter()
         return 0 if use == USABLE else self.raise_unusable(use)
 
     cdef int end(self, ort.OrtStatus *status) except -1:
-        """End what begin() began, and raise what `status` says, or that a file was truncated."""
+        """End a use that begin() began; raise if a file was truncated or `status` is an error."""
         cdef Use use = self.leave()
         if use == USABLE:
             return check(status)
@@ -70,7 +95,28 @@ cdef class OpenSession:
             api.ReleaseStatus(status)
         return self.raise_unusable(use)
 
+    cdef int begin_callback(self) except -1:
+        """Record that this thread, one of the session's own, calls back; end_callback() ends it."""
+        if self._calling_back is None:
+            self._calling_back = set()
+        self._calling_back.add(get_ident())
+        return 0
+
+    cdef int end_callback(self) except -1:
+        self._calling_back.discard(get_ident())
+        return 0
+
+    cdef int check_idle(self, str purpose) except -1:
+        """Raise RuntimeError if ONNX Runtime's session must not be released now."""
+        running = self.running()
+        if running:
+            raise RuntimeError(f"cannot {purpose} the session: {running} runs are under way")
+        if self._calling_back is not None and get_ident() in self._calling_back:
+            raise RuntimeError(f"cannot {purpose} the session in the callback of its run")
+        return 0
+
     cdef int check_open(self) except -1:
+        """Raise an exception if the session may not be used."""
         cdef Use use = self.use()
         return 0 if use == USABLE else self.raise_unusable(use)
 
@@ -88,24 +134,72 @@ cdef class OpenSession:
         raise self.model.gone()
 
     cdef long running(self) noexcept:
-        """Tell how many calls of ONNX Runtime are under way in this process."""
+        """Return the number of calls of ONNX Runtime under way in this process."""
         if self.guard == NULL or self.forks != forks:
             return 0
         return ortmmap_count_get(&self.guard.users)
 
     cdef int release(self) except -1:
-        """Release ONNX Runtime's session, and only then what it may point into.
+        """Release ONNX Runtime's session, and then the objects that it points into.
 
-        After a fork it is left as it is: its threads are not here to be joined, and some other
-        thread may have held its locks. What points to its blocks stays with it.
+        After a fork the session is left alone: its threads do not exist in the child, and another
+        thread may have held its locks. The recording that its blocks point to stays with it.
         """
         cdef ort.OrtSession *session = self.session
         self.session, self.guard = NULL, NULL
         if session != NULL and self.forks == forks:
             with nogil:
                 api.ReleaseSession(session)
-        elif session != NULL and self.model.recording is not None:
-            Py_INCREF(self.model.recording)
+        elif session != NULL and self.recording is not None:
+            Py_INCREF(self.recording)
         self.model = None
-        self.initializers = None
+        self.recording = self.initializers = self.store = self.key = self.entries = None
         return 0
+
+    cdef str end_profiling(self):
+        """Write the profile, and return its file name."""
+        cdef ort.OrtStatus *status
+        cdef char *name = NULL
+        self.begin()
+        with nogil:
+            status = api.SessionEndProfiling(self.session, allocator, &name)
+        self.end(status)
+        return take_string(name)
+
+    cdef int _describe(self) except -1:
+        """Look up the names and types."""
+        self.inputs = inputs_of(self.session)
+        self.outputs = outputs_of(self.session)
+        self.overridable = overridable_initializers_of(self.session)
+        self.feeds = {arg.name: arg for arg in self.overridable + self.inputs}
+        self.fetches = {arg.name: arg for arg in self.outputs}
+        self.required = sum((<NodeArg>arg).required for arg in self.inputs)
+        return 0
+
+
+@cython.no_gc_clear   # IOBinding needs `open` to release what it made
+cdef class Binding:
+    """The part of `IOBinding` that a session calls; the class itself is imported when first used.
+    """
+
+    cdef int run(self, const ort.OrtRunOptions *options) except -1:
+        raise NotImplementedError
+
+
+cdef OpenSession open_session(
+    ort.OrtSession *session,
+    ModelSource model,
+    object recording,
+    object initializers,
+    object store,
+    object key,
+    list entries,
+):
+    """Take over a session of ONNX Runtime, together with the objects that it points into."""
+    cdef OpenSession made = OpenSession.__new__(OpenSession)
+    made.session = session
+    made.model, made.guard = model, model.guard
+    made.recording, made.initializers = recording, initializers
+    made.store, made.key, made.entries = store, key, entries
+    made._describe()
+    return made

@@ -1,36 +1,41 @@
-"""Pickling: what a session becomes on its way to another process.
+"""Pickling: how sessions travel to another process.
 
-A path, or the bytes of a buffer, and the options travel. What the file was travels too, so that
-another one is never taken for it.
+A pickle holds a path (or the bytes of a buffer), the options, and the size and modification time
+of every file, so that another file under the same path is never taken for the model. The class of
+a session travels by reference.
 """
 
 import pickle
 import sys
 from typing import Any
 
-from ortmmap._core import Session
 from ortmmap.model.mapping import Mapping
 
 __all__ = ["reduce_session", "restore_session"]
 
 
-def reduce_session(session: Session, source: Any, settings: dict, protocol: int) -> tuple:
-    """Return what ``__reduce_ex__`` of a session returns.
+def reduce_session(session: object, source: Any, settings: dict, protocol: int) -> tuple:
+    """Implement ``__reduce_ex__`` of a session.
 
     Parameters
     ----------
     session : Session
     source : str, buffer or None
-        What it was opened from; None where it does not keep that.
+        The path or buffer that the session was opened from; None if it is no longer held.
     settings : dict
-        What ``_restore`` of its class takes beside the source.
+        The second argument of the class's ``_restore``.
     protocol : int
-        Pickle's; from 5 on a buffer may travel out of band.
+        The pickle protocol; with 5 and later, a buffer may travel out of band.
+
+    Returns
+    -------
+    tuple
+        `restore_session` and its arguments.
 
     Raises
     ------
     TypeError
-        Where the session was made from a buffer in ONNX format that is no bytes object.
+        If the session was made from a buffer in ONNX format other than a bytes object.
     """
     if source is None:
         raise TypeError(
@@ -41,13 +46,31 @@ def reduce_session(session: Session, source: Any, settings: dict, protocol: int)
         source = settings["sources"][0][0]  # the absolute path
     elif not isinstance(source, (bytes, Mapping)):
         source = pickle.PickleBuffer(source) if protocol >= 5 else bytes(source)
+    cls = type(session)
+    stands_in = cls.__module__ == "onnxruntime"
+    if stands_in:  # made by patch_onnxruntime: the receiving process may not be patched
+        cls = next(base for base in cls.__mro__ if base.__module__.startswith("ortmmap."))
     attributes = getattr(session, "__dict__", None)
-    return restore_session, (_named(type(session)), source, settings, attributes)
+    return restore_session, (cls, stands_in, source, settings, attributes)
 
 
-def restore_session(cls: Any, source: object, settings: dict, attributes: dict | None) -> Session:
-    """Open a session as another one was opened; `cls` is None for onnxruntime's patched class."""
-    cls = _session_class() if cls is None else cls
+def restore_session(
+    cls: Any, stands_in: bool, source: object, settings: dict, attributes: dict | None
+) -> Any:
+    """Open a session with the settings of the pickled one.
+
+    Parameters
+    ----------
+    cls : type
+        A class derived from `Session`.
+    stands_in : bool
+        Whether to use onnxruntime's ``InferenceSession`` instead, if it is patched in this process.
+    source, settings
+        As for `reduce_session`.
+    attributes : dict or None
+        Attributes that users have set on the session.
+    """
+    cls = _patched(cls) if stands_in else cls
     session = cls.__new__(cls)
     session._restore(source, settings)
     if attributes and hasattr(session, "__dict__"):
@@ -55,11 +78,7 @@ def restore_session(cls: Any, source: object, settings: dict, attributes: dict |
     return session
 
 
-def _named(cls: type) -> type | None:
-    return None if cls.__module__ == "onnxruntime" else cls
-
-
-def _session_class() -> type:
-    """Return onnxruntime's class where it is patched in this process too, else ours."""
+def _patched(cls: type) -> type:
+    """Return onnxruntime's class if it derives from `cls`, else `cls`."""
     found = getattr(sys.modules.get("onnxruntime"), "InferenceSession", None)
-    return found if isinstance(found, type) and Session in found.__mro__ else Session
+    return found if isinstance(found, type) and cls in found.__mro__ else cls

@@ -1,4 +1,4 @@
-"""The tensors that runs are fed strings with."""
+"""Tensors of strings that feed runs."""
 
 cimport numpy as cnp
 

@@ -1,7 +1,7 @@
-"""The tensors that runs are fed strings with.
+"""Tensors of strings that feed runs.
 
-Making and freeing a tensor's strings takes longer than filling them, so that an input keeps its
-tensor for the next run.
+Making and freeing a tensor's strings takes longer than filling them, so an input keeps its tensor
+for the next run.
 """
 
 from cpython.object cimport PyObject
@@ -16,14 +16,14 @@ cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *)
 
 cdef enum:
-    KEPT_BYTES = 32 << 20    # the most that an input keeps
-    STRING_BYTES = 32        # an empty one's: std::string
+    KEPT_BYTES = 32 << 20    # limit of the memory that an input keeps
+    STRING_BYTES = 32        # size of an empty std::string
 
 
 cdef StringTensor string_feed(NodeArg arg, cnp.ndarray array):
-    """Give a tensor of the texts of `array`, which nobody but the caller has."""
+    """Return a tensor with the texts of `array`, to which the caller has the only reference."""
     cdef StringTensor tensor = arg.strings
-    # Two references, `arg` and `tensor`: no run has it, nor a value that may share its memory.
+    # Two references, `arg`'s and ours: neither a run nor a value shares its memory.
     if tensor is None or Py_REFCNT(<PyObject *>tensor) != 2 or not has_shape(tensor, array):
         tensor = new_string_tensor(array)
     tensor.fill(array)
@@ -44,6 +44,6 @@ cdef bint has_shape(StringTensor tensor, cnp.ndarray array) except -1:
 
 
 cdef bint is_small(StringTensor tensor, size_t count) noexcept:
-    """Whether it may be kept, with the room of the longest text that each string may have had."""
+    """Whether to keep a tensor; each string may have room for the longest text it ever had."""
     cdef size_t room = min(tensor.strings.written, tensor.strings.longest * count)
     return count * STRING_BYTES + room <= KEPT_BYTES

@@ -2,5 +2,5 @@
 
 from ortmmap.values.value cimport Value
 
-cdef Value as_value(object data, str name)
+cpdef Value as_value(object data, str name)
 cdef Value as_writable_value(object data, str name)

@@ -10,7 +10,7 @@ from ortmmap.values.value cimport check_made
 METHODS = ("data_ptr", "device_name", "element_type", "is_tensor", "shape", "tensor_size_in_bytes")
 
 
-cdef Value as_value(object data, str name):
+cpdef Value as_value(object data, str name):
     """Return a value to read: `data` itself, or a tensor over onnxruntime's.
 
     `name` is the input's, for errors.

@@ -13,7 +13,7 @@ import pytest
 from support import assert_same, configured, onnxruntime_session
 
 import ortmmap
-import ortmmap.session.creation
+import ortmmap.session.optimizing
 from ortmmap.cache.store import Store
 
 CATALOGUE = models.catalogue()
@@ -31,7 +31,7 @@ UNREADABLE_COPIES = UNREADABLE | {
 def copied(request, monkeypatch) -> bool:
     """Whether the cache stores all weights, as if the optimizer had rewritten all of them."""
     if request.param:
-        monkeypatch.setattr(ortmmap.session.creation, "MOST_REWRITTEN", -1)
+        monkeypatch.setattr(ortmmap.session.optimizing, "MOST_REWRITTEN", -1)
     return request.param
 
 

@@ -15,7 +15,7 @@ import pytest
 from support import ask_python, assert_same, configured
 
 import ortmmap
-import ortmmap.session.creation
+import ortmmap.session.optimizing
 from ortmmap.cache.store import Store
 
 LAYERS, WIDTH = 8, 1024  # 32 MiB of weights, each of them prepacked
@@ -263,7 +263,7 @@ def test_weights_that_stay_as_they_are_are_not_copied(model, folder):
 
 
 def test_a_model_whose_weights_the_optimizer_makes_anew_is_copied(model, folder, expected):
-    code = "import ortmmap.session.creation as c; c.MOST_REWRITTEN = -1\n" + OPEN
+    code = "import ortmmap.session.optimizing as c; c.MOST_REWRITTEN = -1\n" + OPEN
     arguments = (model, json.dumps(str(folder)), "{}")
     assert ask_python(code, *arguments)[0] == expected
     assert kept(folder)["model.data"] >= LAYERS * WIDTH * WIDTH * 4
@@ -311,7 +311,7 @@ def test_a_model_with_custom_operators_is_cached(folder, tmp_path, monkeypatch, 
 
 
 def test_a_copy_that_is_cleared_meanwhile_is_done_without(model, folder, expected, monkeypatch):
-    monkeypatch.setattr(ortmmap.session.creation, "MOST_REWRITTEN", -1)
+    monkeypatch.setattr(ortmmap.session.optimizing, "MOST_REWRITTEN", -1)
     ortmmap_session_at(model, folder)
     build = Store.build
 
@@ -327,7 +327,7 @@ def test_a_copy_that_is_cleared_meanwhile_is_done_without(model, folder, expecte
 
 @pytest.mark.parametrize("rewritten", [4 << 20, -1])
 def test_a_copy_of_another_name_is_the_same_model(model, folder, expected, tmp_path, rewritten):
-    code = f"import ortmmap.session.creation as c; c.MOST_REWRITTEN = {rewritten}\n" + OPEN
+    code = f"import ortmmap.session.optimizing as c; c.MOST_REWRITTEN = {rewritten}\n" + OPEN
     ask_python(code, model, json.dumps(str(folder)), "{}")
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(model.read_bytes())

@@ -142,15 +142,15 @@ finally:
 def test_a_child_uses_the_pages_of_its_parent_with_an_onnx_file(files, tmp_path, rewritten):
     """Cleared, the cache is filled again by the child."""
     code = f"""
-import ortmmap.session.creation
+import ortmmap.session.optimizing
 from ortmmap.cache.store import Store
-ortmmap.session.creation.MOST_REWRITTEN = {rewritten}
+ortmmap.session.optimizing.MOST_REWRITTEN = {rewritten}
 """
     code += MODEL.format(source=SOURCES["onnx file"], cache="sys.argv[3]", threads=1)
     code += """
 warm = ortmmap.Session(sys.argv[2], options, cache=cache)
 assert warm.memory().shared_blocks
-assert warm.mapping.path.endswith("model.data") == (ortmmap.session.creation.MOST_REWRITTEN < 0)
+assert warm.mapping.path.endswith("model.data") == (ortmmap.session.optimizing.MOST_REWRITTEN < 0)
 def work():
     mapped = warm.memory().mapped
     assert_same(warm.run(None, feed), expected)

@@ -1,20 +1,11 @@
 import os
-from typing import NamedTuple
 
 from typing_extensions import Buffer, disjoint_base
 
 from ortmmap.model.mapping import Mapping
 
-class Memory(NamedTuple):
-    mapped: int
-    resident: int
-    shared: int
-    private: int
-    shared_blocks: int
-    private_blocks: int
-
 @disjoint_base
-class Model:
+class ModelSource:
     def __init__(
         self, source: str | os.PathLike[str] | Buffer, *, prefault: bool = False, lock: bool = False
     ) -> None: ...
@@ -25,10 +16,7 @@ class Model:
     @property
     def mapping(self) -> Mapping | None: ...
     @property
-    def entries(self) -> list[object]: ...
-    @property
-    def sources(self) -> list[tuple[str, int, int]]: ...
-    def changed(self) -> bool: ...
+    def files(self) -> list[tuple[str, int, int]]: ...
     @property
     def nbytes(self) -> int: ...
-    def memory(self) -> Memory: ...
+    def changed(self) -> bool: ...

@@ -1,0 +1,34 @@
+"""ModelSource: the bytes that a session is created from, and the guard of their files."""
+
+from ortmmap.model.mapping cimport Mapping
+from ortmmap.process.guard cimport ortmmap_guard
+
+cdef class ModelSource:
+    cdef readonly str path           # None for a buffer
+    cdef readonly str real_path      # the path without links, when the file was opened
+    cdef readonly Mapping mapping    # None unless a file is mapped
+    # An exported buffer of `mapping`, or of the object given: it can neither be unmapped nor
+    # resized. `buf` is NULL once it is released.
+    cdef Py_buffer bytes
+    # A (path, size, mtime_ns) for each file of the model, as first opened; none for a buffer.
+    cdef readonly list files
+    # Counts the users of the bytes, and says whether a file was found truncated. Never NULL.
+    cdef ortmmap_guard *guard
+    cdef list _guarded               # texts that `guard.files` points to or has pointed to
+    cdef bint prefault
+    cdef bint lock
+
+    cdef ModelSource again(self)
+    cdef object reopenable(self)
+    cdef str folder(self)
+    cdef bytes file_name(self)
+    cdef bint holds_model(self) noexcept
+    cdef bint has_identifier(self, const char *identifier) noexcept
+    cdef int map(self, str path) except -1
+    cdef int hold(self, object exporter) except -1
+    cdef int release(self) except -1
+    cdef int note_files(self, list paths) except -1
+    cdef int guard_files(self, list paths) except -1
+    cdef int check_unreplaced(self, tuple identity) except -1
+    cdef int check_whole(self) except -1
+    cdef object gone(self)

@@ -1,0 +1,210 @@
+"""ModelSource: the bytes that a session is created from, and the guard of their files.
+
+ONNX Runtime keeps pointers into the bytes of a model in ORT format, so the bytes stay in place for
+as long as the `ModelSource` lives.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.string cimport memcmp, strlen
+
+from ortmmap.model.mapping cimport give_guard, identity_of, stamp, take_guard
+from ortmmap.process.guard cimport ortmmap_count_get
+
+import os
+
+from ortmmap.errors import InvalidArgument, ModelChangedError, file_error
+from ortmmap.model.mapping import check_sources
+
+
+cdef class ModelSource:
+    """The bytes of a model: a mapped file, or a buffer of another object.
+
+    Parameters
+    ----------
+    source : str, os.PathLike or buffer
+        A model file, or an object that exports its C-contiguous bytes.
+    prefault, lock : bool
+        As for `Mapping`; for a file only.
+
+    Attributes
+    ----------
+    path, real_path : str or None
+        The file as given, and without links; None for a buffer.
+    mapping : Mapping or None
+        The mapped file; None for a buffer, and once the bytes are released.
+    files : list of (str, int, int)
+        Absolute path, size in bytes and modification time in ns of the model's files.
+
+    Raises
+    ------
+    TypeError
+        If `source` is neither a path nor a buffer.
+    InvalidArgument
+        If the buffer is empty.
+    MappingError
+        If the file cannot be mapped.
+    """
+
+    def __cinit__(self):
+        self.guard = take_guard()
+        self._guarded = []
+
+    def __init__(self, source, *, bint prefault=False, bint lock=False):
+        self.prefault, self.lock = prefault, lock
+        self.files = []
+        if isinstance(source, (str, os.PathLike)):
+            self.path = os.fsdecode(source)
+            self.real_path = os.path.realpath(self.path)
+            self.map(self.path)
+            self.files.append(stamp(self.path, self.mapping.identity))
+            return
+        if prefault or lock:
+            raise ValueError("prefault and lock go with a model file, not with a buffer")
+        try:
+            self.hold(source)
+        except TypeError:
+            raise TypeError(f"Unable to load from type '{type(source)}'") from None
+        if self.bytes.len == 0:
+            raise InvalidArgument("expected a model, found a buffer of 0 bytes")
+
+    def __dealloc__(self):
+        self.release()
+        if self.guard != NULL:
+            give_guard(self.guard)
+
+    def __repr__(self):
+        return self.path or "a buffer"
+
+    def changed(self) -> bool:
+        """Return whether a file has changed since the model was opened."""
+        try:
+            check_sources(self.files)
+        except OSError:
+            return True
+        return False
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes held; 0 once they are released."""
+        return self.bytes.len if self.bytes.buf != NULL else 0
+
+    cdef ModelSource again(self):
+        """Make a source for another session over the same mapping, with a guard of its own.
+
+        The model's bytes must be held.
+        """
+        cdef ModelSource made = ModelSource.__new__(ModelSource)
+        made.prefault, made.lock = self.prefault, self.lock
+        made.path, made.real_path, made.mapping = self.path, self.real_path, self.mapping
+        made.files = list(self.files)
+        made.hold(<object>self.bytes.obj)
+        return made
+
+    cdef object reopenable(self):
+        """Return the path, or a buffer that is still held; None if the buffer was released."""
+        if self.path is not None:
+            return self.path
+        return None if self.bytes.buf == NULL else <object>self.bytes.obj
+
+    cdef str folder(self):
+        """Return the folder of the file itself, which a link may lead to."""
+        return os.path.dirname(self.real_path)
+
+    cdef bytes file_name(self):
+        """Return the file's name in `folder`."""
+        return os.fsencode(os.path.basename(self.real_path))
+
+    cdef bint holds_model(self) noexcept:
+        """Whether the bytes held are the model's, not those of a file mapped in its place."""
+        if self.bytes.buf == NULL:
+            return False
+        return self.mapping is None or self.mapping.path == self.path
+
+    cdef bint has_identifier(self, const char *identifier) noexcept:
+        """Whether the bytes are a flatbuffer with this identifier of four characters."""
+        cdef size_t size = strlen(identifier)
+        return (
+            self.nbytes >= 8 and memcmp(<char *>self.bytes.buf + 4, identifier, size) == 0
+        )
+
+    cdef int map(self, str path) except -1:
+        """Map a file, and hold its bytes instead of those held before."""
+        mapping = Mapping(path, prefault=self.prefault, lock=self.lock)
+        self.release()
+        self.mapping = mapping
+        return self.hold(mapping)
+
+    cdef int hold(self, object exporter) except -1:
+        """Hold an object's bytes, and guard them."""
+        PyObject_GetBuffer(exporter, &self.bytes, PyBUF_SIMPLE)
+        self.guard.data, self.guard.size = <const unsigned char *>self.bytes.buf, self.bytes.len
+        return 0
+
+    cdef int release(self) except -1:
+        """Release the bytes; ONNX Runtime must not point into them."""
+        if self.guard != NULL:
+            self.guard.data, self.guard.size = NULL, 0
+        self.mapping = None
+        PyBuffer_Release(&self.bytes)
+        self.bytes.buf = NULL
+        return 0
+
+    cdef int note_files(self, list paths) except -1:
+        """Record files of external data with their present size and time, and guard them.
+
+        ONNX Runtime maps them itself, and reports the missing ones.
+        """
+        noted = {path for path, _, _ in self.files}
+        for path in paths:
+            if os.path.abspath(path) in noted:
+                continue
+            try:
+                self.files.append(stamp(path, identity_of(path)))
+            except OSError:
+                continue
+        return self.guard_files([self.real_path, *map(os.path.realpath, paths)])
+
+    cdef int guard_files(self, list paths) except -1:
+        """Guard files that ONNX Runtime maps too or whose pages are shared, by their real paths."""
+        cdef bytes names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        if self.guard.files != NULL:
+            names = <bytes>self._guarded[len(self._guarded) - 1] + names
+        self._guarded.append(names)   # a bytes object ends with one more NUL
+        self.guard.files = names
+        return 0
+
+    cdef int check_unreplaced(self, tuple identity) except -1:
+        """Raise ModelChangedError if the path no longer names the file with this identity."""
+        # Not the time of change: a new hard link or mode sets that, and leaves the bytes alone.
+        if identity_of(self.path)[:4] == identity[:4]:
+            return 0
+        raise file_error(
+            ModelChangedError,
+            "was changed or replaced while a session was created of it",
+            self.path,
+        )
+
+    cdef int check_whole(self) except -1:
+        """Raise ModelChangedError if a file was found truncated."""
+        if ortmmap_count_get(&self.guard.changed):
+            raise self.gone()
+        return 0
+
+    cdef object gone(self):
+        """Return the exception for a file that was found truncated."""
+        for path, size, _ in self.files:
+            try:
+                found = os.stat(path).st_size
+            except OSError:
+                continue
+            if found < size:
+                return file_error(
+                    ModelChangedError,
+                    f"was truncated while it was in use: expected {size} bytes, found {found}",
+                    path,
+                )
+        return file_error(
+            ModelChangedError,
+            "it, or what the cache keeps of it, could not be read while it was in use",
+            self.path or "a buffer",
+        )

@@ -1,0 +1,53 @@
+"""Opening: how a session is opened, and Reopenable: how it is opened again."""
+
+cimport ortmmap.abi.ort as ort
+from ortmmap.model.skeleton cimport Skeleton
+from ortmmap.model.source cimport ModelSource
+from ortmmap.session.creation cimport Creation
+from ortmmap.session.open_session cimport OpenSession
+
+cdef class Opening:
+    # What is asked for. Set once, when it is made.
+    cdef ModelSource model
+    cdef object options              # a SessionOptions
+    cdef dict config                 # configuration entries that `options` does not have
+    cdef list providers
+    cdef object cache                # as `Session` was given it
+    cdef OpenSession first           # an open session of the same bytes; else None
+    # What is found out.
+    cdef Skeleton skeleton           # of an ONNX file; else None
+    cdef object store                # the cache; None without
+    cdef object key
+    cdef Creation creation
+
+    cpdef OpenSession open(self)
+    cdef int _use_again(self, OpenSession first) except -1
+    cdef ort.OrtSession *_create(self) except NULL
+    cdef ort.OrtSession *_create_in_place(self, bint ort_format) except NULL
+    cdef ort.OrtSession *_create_of_onnx(self) except NULL
+    cdef bint _is_ort_format(self) except -1
+    cdef int _scan(self) except -1
+    cdef int _find_cache(self) except -1
+    cdef object _key(self, bint cpu_only)
+    cdef Creation _new_creation(self)
+
+cdef class Reopenable:
+    # Never None. Replaced by use(). Guarded by the interpreter lock, like what follows.
+    cdef OpenSession open
+    cdef readonly object source      # a path or a buffer; None if it is no longer held
+    cdef readonly list providers     # a (name, options) each
+    # The settings. Set once, by configure().
+    cdef readonly object options     # a SessionOptions
+    cdef dict config
+    cdef object cache
+    cdef dict mapped                 # prefault and lock
+
+    cdef int configure(self, object options, dict config, object cache, dict mapped) except -1
+    cdef OpenSession here(self)
+    cdef OpenSession open_with(self, object source, list providers)
+    cdef OpenSession open_with_fallback(self, object source, list providers)
+    cdef int use(self, OpenSession open_, list providers) except -1
+    cdef int set_providers(self, list providers) except -1
+    cdef dict settings(self)
+    cdef int restore(self, object source, dict settings) except -1
+    cdef int close(self) except -1

@@ -1,0 +1,31 @@
+import os
+from typing import Any
+
+from typing_extensions import Buffer, disjoint_base
+
+from ortmmap.options import SessionOptions
+from ortmmap.session.open_session import OpenSession
+
+@disjoint_base
+class Opening:
+    def __init__(
+        self,
+        source: str | os.PathLike[str] | Buffer | OpenSession,
+        options: SessionOptions,
+        config: dict[str, str],
+        providers: list[tuple[str, dict[str, str]]],
+        cache: bool | str | os.PathLike[str] | None = None,
+        *,
+        prefault: bool = False,
+        lock: bool = False,
+    ) -> None: ...
+    def open(self) -> OpenSession: ...
+
+@disjoint_base
+class Reopenable:
+    @property
+    def source(self) -> Any: ...
+    @property
+    def options(self) -> SessionOptions: ...
+    @property
+    def providers(self) -> list[tuple[str, dict[str, str]]]: ...

@@ -1,0 +1,324 @@
+"""Opening: how a session is opened, and Reopenable: how it is opened again.
+
+ORT format is used where it is mapped. An ONNX file becomes a skeleton whose weights stay in the
+file; with a cache, it is opened from the graph that the first process has optimized and saved, and
+its prepacked weights become pages that processes share.
+"""
+
+from cpython.bytes cimport PyBytes_CheckExact
+
+from ortmmap.model.skeleton cimport scan_onnx
+from ortmmap.session.creation cimport external_files
+from ortmmap.session.open_session cimport open_session
+from ortmmap.runtime.library cimport ProcessLock, api, forks
+from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
+
+import os
+import warnings
+
+from ortmmap.errors import OrtError, from_status
+from ortmmap.model.mapping import check_sources
+from ortmmap.model.skeleton import DEFAULT_THRESHOLD
+from ortmmap.runtime.library import get_available_providers
+from ortmmap.runtime.providers import CPU, normalize
+from ortmmap.session.creation import LOAD_FORMAT, ONNX, Attempt
+
+# Keys of onnxruntime_session_options_config_keys.h.
+MAPPED_ORT = {
+    LOAD_FORMAT: "ORT",
+    "session.use_ort_model_bytes_directly": "1",
+    "session.use_ort_model_bytes_for_initializers": "1",
+}
+
+ORT_IDENTIFIER = b"ORTM"      # of the flatbuffer
+SMALLEST_CACHED = 16 << 20    # bytes of a model that is cached by default
+SWITCH = "ORTMMAP_CACHE"
+INVALID_PROTOBUF = 7
+
+cdef ProcessLock _reopening = ProcessLock()   # held while a session is opened again after a fork
+
+
+cdef class Opening:
+    """One opening of a session.
+
+    Parameters
+    ----------
+    source : str, os.PathLike, buffer or OpenSession
+        The model; or an open session of it, for another one over the same mapping.
+    options : SessionOptions
+    config : dict of str to str
+        Configuration entries that `options` does not have.
+    providers : list of (str, dict)
+        Names and options of execution providers, first choice first.
+    cache : bool, str, os.PathLike or None
+        As for `Session`.
+    prefault, lock : bool
+        As for `Session`.
+    """
+
+    def __init__(
+        self,
+        source,
+        options not None,
+        dict config not None,
+        list providers not None,
+        cache=None,
+        *,
+        bint prefault=False,
+        bint lock=False,
+    ):
+        self.options, self.config, self.providers = options, config, providers
+        self.cache = cache
+        if isinstance(source, OpenSession):
+            self._use_again(source)
+        else:
+            self.model = ModelSource(source, prefault=prefault, lock=lock)
+
+    cpdef OpenSession open(self):
+        """Create ONNX Runtime's session, and return it with all that it needs."""
+        cdef ort.OrtSession *session = NULL
+        ortmmap_count_add(&self.model.guard.users, 1)
+        try:
+            session = self._create()
+        except OrtError:
+            self.model.check_whole()   # zeros stand for lost bytes: the file is to blame
+            raise
+        finally:
+            ortmmap_count_add(&self.model.guard.users, -1)
+        if ortmmap_count_get(&self.model.guard.changed):
+            api.ReleaseSession(session)
+            raise self.model.gone()
+        return open_session(
+            session,
+            self.model,
+            self.creation.recording,
+            self.creation.initializers,
+            self.store,
+            self.key,
+            self.creation.entries,
+        )
+
+    cdef int _use_again(self, OpenSession first) except -1:
+        """Use the bytes of an open session; if it no longer holds them, its file."""
+        cdef ModelSource model = first.model
+        if model.holds_model():
+            self.model, self.first = model.again(), first
+            self.store, self.key = first.store, first.key
+            return 0
+        if model.path is None:
+            raise RuntimeError(
+                "the session was made from a buffer in ONNX format, which it does not keep (only "
+                "bytes objects): make another one"
+            )
+        check_sources(model.files)
+        self.model = ModelSource(model.path, prefault=model.prefault, lock=model.lock)
+        return 0
+
+    cdef ort.OrtSession *_create(self) except NULL:
+        cdef bint ort_format = self._is_ort_format()
+        if self.model.path is not None and not ort_format:
+            if self.first is not None:
+                check_sources(self.model.files)   # ONNX Runtime maps them anew, by their names
+            self._scan()
+        if self.first is None:
+            self._find_cache()
+        self.creation = self._new_creation()
+        if self.skeleton is None:
+            return self._create_in_place(ort_format)
+        return self._create_of_onnx()
+
+    cdef ort.OrtSession *_create_in_place(self, bint ort_format) except NULL:
+        """Create a session of a buffer, or of bytes in ORT format, which stay where they are."""
+        cdef ort.OrtSession *session
+        config = {**(MAPPED_ORT if ort_format else ONNX), **self.config}
+        session = self.creation.create([Attempt(self.options, config)])
+        if not ort_format and not PyBytes_CheckExact(<object>self.model.bytes.obj):
+            self.model.release()   # ONNX Runtime has parsed them, and keeps no pointer into them
+        return session
+
+    cdef ort.OrtSession *_create_of_onnx(self) except NULL:
+        """Create a session of an ONNX file, from the cache's optimized graph if there is one."""
+        cdef ort.OrtSession *session
+        cdef ModelSource model = self.model
+        cdef tuple identity = model.mapping.identity
+        attempts = self.creation.in_place(self.options)
+        if self.store is not None:
+            from ortmmap.session.optimizing import optimized
+
+            attempts = optimized(self.creation, self.store, self.key) + attempts
+        session = self.creation.create(attempts)
+        try:
+            model.check_unreplaced(identity)
+        except BaseException:
+            api.ReleaseSession(session)
+            raise
+        if self.skeleton.model is None and model.holds_model() and not model.lock:
+            model.release()   # ONNX Runtime has parsed them, and keeps no pointer into them
+        return session
+
+    cdef bint _is_ort_format(self) except -1:
+        """Whether the bytes are in ORT format: by the options, else by their identifier."""
+        named = self.options._config.get(LOAD_FORMAT)
+        return named == "ORT" if named else self.model.has_identifier(ORT_IDENTIFIER)
+
+    cdef int _scan(self) except -1:
+        """Find the weights that can stay in an ONNX file, and its files of external data."""
+        cdef ModelSource model = self.model
+        self.skeleton = scan_onnx(
+            <const unsigned char *>model.bytes.buf,
+            model.bytes.len,
+            model.path,
+            model.file_name(),
+            DEFAULT_THRESHOLD,
+        )
+        if self.skeleton.oversized:
+            raise from_status(
+                INVALID_PROTOBUF,
+                "expected at most 2 GiB, which is what protobuf holds, found "
+                f"{model.bytes.len} bytes",
+                model.path,
+            )
+        return model.note_files(external_files(model, self.skeleton))
+
+    cdef int _find_cache(self) except -1:
+        """Choose the cache and this session's key in it, unless it goes without."""
+        cdef Py_ssize_t size = self.model.bytes.len
+        if self.cache is False or self.model.path is None or not self.options._is_cacheable():
+            return 0
+        if self.skeleton is not None:
+            size += self.skeleton.external_bytes
+        if self.cache is None and size < SMALLEST_CACHED and SWITCH not in os.environ:
+            return 0   # without importing the cache
+        from ortmmap.cache.store import store_for
+
+        cpu_only = all(name == CPU for name, _ in self.providers)
+        self.store = store_for(
+            self.cache, model_bytes=size, cpu_only=cpu_only, path=self.model.path
+        )
+        if self.store is not None:
+            self.key = self._key(cpu_only)
+        return 0
+
+    cdef object _key(self, bint cpu_only):
+        """Return the key of everything that the cache's entries are made from."""
+        from ortmmap.cache.key import Key, Source, options_signature, runtime_signature
+
+        sources = [Source(os.path.abspath(self.model.path), *self.model.mapping.identity)]
+        if self.skeleton is not None:
+            sources.extend(map(Source.of, external_files(self.model, self.skeleton)))
+        settings = {
+            **runtime_signature(), "options": options_signature(self.options), "more": self.config
+        }
+        if not cpu_only:
+            settings["providers"] = self.providers
+        return Key(sources, settings)
+
+    cdef Creation _new_creation(self):
+        cdef Creation made
+        if self.store is None:
+            made = Creation(
+                self.model, self.skeleton, self.options, self.config, self.providers
+            )
+        else:
+            from ortmmap.session.prepacking import PrepackedCreation
+
+            made = PrepackedCreation(
+                self.model, self.skeleton, self.options, self.config, self.providers,
+                self.store, self.key,
+            )
+        if self.first is not None:
+            made.entries.extend(self.first.entries)
+        return made
+
+
+cdef class Reopenable:
+    """An open session, with the settings to open it again.
+
+    It is opened again with other providers, in a forked child, as a copy, and in another process.
+    """
+
+    def __cinit__(self):
+        self.open = OpenSession.__new__(OpenSession)
+
+    cdef int configure(self, object options, dict config, object cache, dict mapped) except -1:
+        """Set the arguments of every `Opening`; `mapped` are its `prefault` and `lock`."""
+        self.options, self.config = options, config
+        self.cache, self.mapped = cache, mapped
+        return 0
+
+    cdef OpenSession here(self):
+        """Return the `OpenSession`, which may be used; after a fork, one of this process."""
+        if self.open.forks != forks:
+            with _reopening.here():
+                if self.open.forks != forks and self.open.session != NULL:
+                    self.use(self.open_with(self.open, self.providers), self.providers)
+        self.open.check_open()
+        return self.open
+
+    cdef OpenSession open_with(self, object source, list providers):
+        """Open the model; of an `OpenSession`, another session over the same mapping."""
+        cdef Opening opening = Opening(
+            source, self.options, self.config, providers, self.cache, **self.mapped
+        )
+        return opening.open()
+
+    cdef OpenSession open_with_fallback(self, object source, list providers):
+        """Open the model, and remove providers that cannot be added from the list."""
+        while True:
+            try:
+                return self.open_with(source, providers)
+            except OrtError as error:
+                failed = error.provider
+                if failed is None:
+                    raise
+                warnings.warn(f"{failed} cannot be added and is left out: {error}", stacklevel=1)
+            providers[:] = [pair for pair in providers if pair[0] != failed]
+
+    cdef int use(self, OpenSession open_, list providers) except -1:
+        """Run with `open_` from here on."""
+        self.open = open_
+        self.source = open_.model.reopenable()
+        self.providers = providers
+        return 0
+
+    cdef int set_providers(self, list providers) except -1:
+        """Open the model with other providers; if that fails, the session stays as it was."""
+        if providers == self.providers:
+            return 0
+        if self.source is None:
+            raise NotImplementedError(
+                "the session was made from a buffer in ONNX format, which it does not keep: make "
+                "another one with these providers"
+            )
+        return self.use(self.open_with(self.source, providers), providers)
+
+    cdef dict settings(self):
+        """Return the settings for restore(), which can be pickled."""
+        return {
+            "sources": self.open.model.files,
+            "options": self.options,
+            "config": self.config,
+            "cache": self.cache,
+            "mapped": self.mapped,
+            "providers": self.providers,
+        }
+
+    cdef int restore(self, object source, dict settings) except -1:
+        """Open a session with the settings of another one, if its files have not changed."""
+        check_sources(settings["sources"])
+        self.configure(
+            settings["options"], settings["config"], settings["cache"], settings["mapped"]
+        )
+        providers = normalize(settings["providers"], None, get_available_providers())
+        return self.use(self.open_with(source, providers), providers)
+
+    cdef int close(self) except -1:
+        """Release the session, unless it is in use."""
+        self.open.check_idle("close")
+        if self.open.handles:
+            raise RuntimeError(
+                f"cannot close the session: {self.open.handles} handles of the C API hold it"
+            )
+        self.open.release()
+        self.source = None
+        return 0
