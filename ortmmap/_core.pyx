@@ -10,7 +10,7 @@ from libc.stdint cimport uint64_t
 from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.metadata cimport metadata_of
 from ortmmap.session.native_options cimport RunOptions, value_of
-from ortmmap.session.open_session cimport Binding
+from ortmmap.session.open_session cimport USABLE, Binding
 from ortmmap.session.opening cimport Reopenable
 from ortmmap.runtime.library cimport api, check, default_run_options, load
 
@@ -488,7 +488,8 @@ cdef class Session:
 
     cdef OpenSession _here(self):
         """Return the `OpenSession`, which may be used; after a fork, one of this process."""
-        return self._state.here()
+        cdef OpenSession open_ = self._state.open
+        return open_ if open_.use() == USABLE else self._state.here()
 
     cdef Call _call(self, object output_names, object input_feed):
         return new_call(self._here(), output_names, input_feed)

@@ -1,4 +1,4 @@
-"""OrtMemoryInfo, and allocators that the environment makes for sessions to share."""
+"""OrtMemoryInfo, and allocators of the environment, which sessions share."""
 
 cimport ortmmap.abi.ort as ort
 

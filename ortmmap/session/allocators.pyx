@@ -1,4 +1,4 @@
-"""OrtMemoryInfo, and allocators that the environment makes for sessions to share."""
+"""OrtMemoryInfo, and allocators of the environment, which sessions share."""
 
 from libc.stdint cimport int32_t, uint32_t
 
@@ -24,7 +24,7 @@ cdef class OrtMemoryInfo:
     Parameters
     ----------
     name : str
-        Of the memory that ONNX Runtime knows, such as ``Cpu``.
+        A name that ONNX Runtime knows, such as ``Cpu``.
     allocator_type : OrtAllocatorType
     device_id : int
     mem_type : OrtMemType
@@ -32,7 +32,7 @@ cdef class OrtMemoryInfo:
     Raises
     ------
     InvalidArgument
-        Where ONNX Runtime knows no memory of that name: `create_v2` makes any.
+        If ONNX Runtime knows no memory of that name; `create_v2` accepts any name.
     """
 
     def __init__(self, name, allocator_type, device_id, mem_type):
@@ -58,14 +58,20 @@ cdef class OrtMemoryInfo:
         Parameters
         ----------
         name : str
-            Any.
+            Any name.
         device_type : OrtMemoryInfoDeviceType
-        vendor_id, device_id : int
-            The vendor's PCI id, and which of its devices.
+        vendor_id : int
+            The vendor's PCI id.
+        device_id : int
+            Number of the device among those of its kind.
         mem_type : OrtDeviceMemoryType
         alignment : int
-            In bytes; 0: the usual.
+            In bytes; 0 for the default.
         allocator_type : OrtAllocatorType
+
+        Returns
+        -------
+        OrtMemoryInfo
         """
         cdef OrtMemoryInfo made = OrtMemoryInfo.__new__(OrtMemoryInfo)
         cdef bytes encoded = _text(name, "name")
@@ -90,14 +96,14 @@ cdef class OrtMemoryInfo:
 
     @property
     def name(self) -> str:
-        """What it was called."""
+        """The name of the memory."""
         cdef const char *name = NULL
         check(api.MemoryInfoGetName(self.made(), &name))
         return name.decode("utf-8", "replace")
 
     @property
     def device_id(self) -> int:
-        """Which of the devices of its kind it is; 0 for the CPU."""
+        """Number of the device among those of its kind; 0 for the CPU."""
         cdef int device_id = 0
         check(api.MemoryInfoGetId(self.made(), &device_id))
         return device_id
@@ -136,45 +142,47 @@ cdef class OrtMemoryInfo:
 
 
 def create_and_register_allocator(mem_info, arena_cfg, /) -> None:
-    """Have the environment make an allocator of the CPU's memory, for sessions to share.
+    """Create an allocator of the CPU's memory that sessions share.
 
     Sessions with the configuration entry ``session.use_env_allocators`` set to ``1`` use it.
-    Prepacked weights are not shared between processes by sessions that are created afterwards.
+    Sessions that are created afterwards no longer share prepacked weights with other processes.
 
     Parameters
     ----------
     mem_info : OrtMemoryInfo
-        Of the CPU.
+        The CPU's memory.
     arena_cfg : OrtArenaCfg or None
+        Settings of the arena; None for the default.
 
     Raises
     ------
     OrtError
-        A subclass by ONNX Runtime's error code.
+        If ONNX Runtime refuses: a subclass by its error code.
     """
     cdef ort.OrtMemoryInfo *memory = _memory_of(mem_info)
     _replace_ours(NULL, memory, Arena(arena_cfg), None)
 
 
 def create_and_register_allocator_v2(provider_type, mem_info, provider_options, arena_cfg, /):
-    """Have the environment make an allocator of an execution provider's memory.
+    """Create an allocator of an execution provider's memory that sessions share.
 
     Parameters
     ----------
     provider_type : str
-        Such as ``CPUExecutionProvider``.
+        An execution provider, such as ``CPUExecutionProvider``.
     mem_info : OrtMemoryInfo
     provider_options : mapping of str to str
     arena_cfg : OrtArenaCfg or None
+        Settings of the arena; None for the default.
 
     Raises
     ------
     OrtError
-        A subclass by ONNX Runtime's error code.
+        If ONNX Runtime refuses: a subclass by its error code.
 
     See Also
     --------
-    create_and_register_allocator
+    create_and_register_allocator : for the CPU's memory
     """
     cdef bytes provider = _text(provider_type, "provider_type")
     cdef ort.OrtMemoryInfo *memory = _memory_of(mem_info)
@@ -190,7 +198,7 @@ def create_and_register_allocator_v2(provider_type, mem_info, provider_options, 
 cdef int _replace_ours(
     const char *provider, ort.OrtMemoryInfo *memory, Arena arena, Texts settings
 ) except -1:
-    """Register an allocator in the place of ours; of a provider, where one is named."""
+    """Register an allocator in place of ours, the CPU's or (if not NULL) a provider's."""
     cdef bint registered = False
     with creating.here():
         give_way()
@@ -210,7 +218,7 @@ cdef int _replace_ours(
 
 
 cdef class Arena:
-    """ONNX Runtime's settings of an arena, made from an OrtArenaCfg; NULL for None."""
+    """ONNX Runtime's settings of an arena, made from an OrtArenaCfg; NULL if that is None."""
     cdef ort.OrtArenaCfg *arena
 
     def __cinit__(self, settings):
@@ -248,7 +256,7 @@ cdef bytes _text(object text, str name):
 
 
 cdef int _member(object enum, object value) except? -1:
-    """Take a member of `enum`, or of onnxruntime's enum of that name; no number, as onnxruntime."""
+    """Accept a member of `enum` or of onnxruntime's enum of that name, but no number."""
     if type(value).__name__ != enum.__name__:
         raise TypeError(f"expected an {enum.__name__}, not {value!r}")
     return enum(value.value)

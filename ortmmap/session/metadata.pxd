@@ -1,4 +1,4 @@
-"""What a model says of itself: its inputs and outputs, and who made it."""
+"""NodeArg and ModelMetadata: a model's inputs and outputs, and its metadata."""
 
 from libc.stdint cimport int64_t
 
@@ -6,18 +6,18 @@ cimport ortmmap.abi.ort as ort
 from ortmmap.values.strings cimport StringTensor
 
 cdef class NodeArg:
-    # All but the last set once, when it is made.
+    # All but `strings` are set once, when it is made.
     cdef readonly str name
     cdef readonly str type
     cdef list _shape
     cdef bytes encoded_name
     cdef int kind                 # ONNXType
     cdef int element_type         # of a tensor; else UNDEFINED
-    cdef bint required            # an input that every run must be given
-    cdef StringTensor strings     # what the last run was fed with, where they are kept
+    cdef bint required            # an input that every run must be fed
+    cdef StringTensor strings     # of the last run, kept for the next one; or None
 
 cdef class ModelMetadata:
-    # All set once, when it is made.
+    # Set once, when it is made.
     cdef readonly str producer_name
     cdef readonly str graph_name
     cdef readonly str domain

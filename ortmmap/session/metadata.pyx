@@ -1,4 +1,4 @@
-"""What a model says of itself: its inputs and outputs, and who made it."""
+"""NodeArg and ModelMetadata: a model's inputs and outputs, and its metadata."""
 
 cimport cython
 from libc.stdint cimport int64_t
@@ -27,10 +27,10 @@ cdef class NodeArg:
     ----------
     name : str
     type : str
-        As onnxruntime writes it: ``tensor(float)``, ``seq(map(int64,tensor(float)))`` …
+        In onnxruntime's notation: ``tensor(float)``, ``seq(map(int64,tensor(float)))`` …
     shape : list of int, str or None
-        A number, the name of a symbolic dimension, or None where nothing is said. Empty for a
-        scalar, for a tensor of unknown rank, and for what is no tensor.
+        For each dimension its size, the name of a symbolic size, or None if the model gives
+        neither. Empty for a scalar, for a tensor of unknown rank, and for other types.
     """
 
     @property
@@ -43,13 +43,20 @@ cdef class NodeArg:
 
 @cython.final
 cdef class ModelMetadata:
-    """Who made a model, and what they wrote into it.
+    """The metadata of a model.
 
     Attributes
     ----------
-    producer_name, graph_name, domain, description, graph_description : str
+    producer_name : str
+        The tool that made the model.
+    graph_name, graph_description : str
+        Name and description of the graph.
+    domain, description : str
+        Namespace and description of the model.
     version : int
+        The model's version.
     custom_metadata_map : dict of str to str
+        Further entries.
     """
 
     def __repr__(self):
@@ -136,7 +143,7 @@ cdef int describe(NodeArg arg, const ort.OrtTypeInfo *info) except -1:
 
 
 cdef list shape_of_optional(const ort.OrtTypeInfo *info):
-    """Give the shape of the tensor that an optional may hold; empty where it may hold another."""
+    """Return the shape of the tensor that an optional may hold; empty for other types."""
     cdef const ort.OrtOptionalTypeInfo *optional = NULL
     cdef const ort.OrtTensorTypeAndShapeInfo *tensor = NULL
     cdef ort.OrtTypeInfo *inner = NULL
