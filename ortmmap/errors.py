@@ -1,7 +1,7 @@
-"""Exceptions: ONNX Runtime's error codes by onnxruntime's class names, and the mapping's own.
+"""Exceptions: a class for each of ONNX Runtime's error codes, and those of files.
 
-The classes that carry a code bear the names of ``onnxruntime.capi.onnxruntime_pybind11_state``
-and word their text the same way, so that code which reads either keeps working.
+Classes with an error code have the names and the wording of those in
+``onnxruntime.capi.onnxruntime_pybind11_state``, so that code which relies on either keeps working.
 """
 
 import errno
@@ -34,9 +34,9 @@ __all__ = [
 
 ONNXRUNTIME = "onnxruntime.capi.onnxruntime_pybind11_state"  # the module of its exceptions
 
-# Guards the bases of the classes: of two threads that add the same one, the second would fail.
-_joining = RLock()  # one that the garbage collector may take again
-if hasattr(os, "register_at_fork"):  # no child is forked while another thread holds it
+# Guards the bases of the classes: of two threads that add the same base, the second would fail.
+_joining = RLock()  # reentrant, since the garbage collector may run code that takes it
+if hasattr(os, "register_at_fork"):  # no child starts while another thread holds the lock
     os.register_at_fork(
         before=_joining.acquire,
         after_in_parent=_joining.release,
@@ -45,9 +45,9 @@ if hasattr(os, "register_at_fork"):  # no child is forked while another thread h
 
 
 def _join_theirs() -> None:
-    """Derive each class from onnxruntime's of its name too, once that is imported.
+    """Derive each class from onnxruntime's class of the same name, once that is imported.
 
-    Then ``except`` with either class catches it, whichever package was imported first.
+    ``except`` with either class then catches it, whichever package was imported first.
     """
     theirs = sys.modules.get(ONNXRUNTIME)
     if theirs is None:
@@ -60,20 +60,20 @@ def _join_theirs() -> None:
 
 
 class OrtError(RuntimeError):
-    """Base of every exception that this package raises of its own.
+    """Base class of all exceptions that ortmmap defines.
 
-    Where onnxruntime is imported too, ``except`` with its class of the same name catches it.
+    If onnxruntime is imported too, ``except`` with its class of the same name catches them.
 
     Attributes
     ----------
     code : int or None
-        ONNX Runtime's ``OrtErrorCode``; None where the error is not ONNX Runtime's.
+        ONNX Runtime's ``OrtErrorCode``; None if the error is not ONNX Runtime's.
     code_name : str or None
-        The code's name in onnxruntime's texts, such as ``INVALID_ARGUMENT``.
+        The code's name in onnxruntime's messages, such as ``INVALID_ARGUMENT``.
     path : str or None
-        The model file that the error is about, where there is one.
+        The model file concerned, if any.
     provider : str or None
-        The execution provider that could not be added, where that is the error.
+        The execution provider that could not be added, if that is the error.
     """
 
     code: int | None = None
@@ -82,7 +82,7 @@ class OrtError(RuntimeError):
     provider: str | None = None
 
     def __new__(cls, *args: object, **kwargs: object) -> "OrtError":
-        """Make an exception that is caught as onnxruntime's of that name too."""
+        """Make an exception that onnxruntime's class of the same name catches too."""
         _join_theirs()
         make = OSError.__new__ if issubclass(cls, OSError) else RuntimeError.__new__
         return make(cls, *args, **kwargs)
@@ -93,7 +93,7 @@ class OrtError(RuntimeError):
             state.update(errno=self.errno, strerror=self.strerror, filename=self.filename)
         return type(self), self.args, state
 
-    def __str__(self) -> str:  # OSError's own would say errno and file name only
+    def __str__(self) -> str:  # OSError's own has errno and file name only
         return str(self.args[0]) if self.args else ""
 
     @property
@@ -103,7 +103,7 @@ class OrtError(RuntimeError):
 
 
 class Fail(OrtError):
-    """ORT_FAIL: whatever has no code of its own."""
+    """ORT_FAIL: an error without a code of its own."""
 
     code, code_name = 1, "FAIL"
 
@@ -115,7 +115,7 @@ class InvalidArgument(OrtError, ValueError):
 
 
 class NoSuchFile(OrtError, FileNotFoundError):
-    """ORT_NO_SUCHFILE: the model file is not there."""
+    """ORT_NO_SUCHFILE: the model file does not exist."""
 
     code, code_name = 3, "NO_SUCHFILE"
 
@@ -151,7 +151,7 @@ class ModelLoaded(OrtError):
 
 
 class NotImplemented(OrtError, NotImplementedError):  # noqa: A001 - onnxruntime's name
-    """ORT_NOT_IMPLEMENTED: no kernel, or no support in this build, for what was asked."""
+    """ORT_NOT_IMPLEMENTED: an operator, a type or a function that this build does not support."""
 
     code, code_name = 9, "NOT_IMPLEMENTED"
 
@@ -187,19 +187,19 @@ class NotFound(OrtError):
 
 
 class MappingError(Fail, OSError):
-    """A file cannot be mapped: what it is, or what the system said."""
+    """A file cannot be mapped, because of its kind or for a reason that the system gives."""
 
 
 class MappingPermissionError(MappingError, PermissionError):
-    """A file cannot be mapped for want of permission."""
+    """A file cannot be mapped, because permission is denied."""
 
 
 class ModelChangedError(MappingError):
-    """The model file is no longer the one that was opened."""
+    """A file of the model was changed, truncated or replaced after it was opened."""
 
 
 class LibraryError(OrtError, ImportError):
-    """ONNX Runtime's shared library is missing, too old, or not one."""
+    """ONNX Runtime's shared library is missing, too old, or not ONNX Runtime's."""
 
 
 BY_CODE = {
@@ -231,7 +231,7 @@ BY_ERRNO: dict[int, type[NoSuchFile] | type[MappingError]] = {
 
 
 def from_status(code: int, message: str, path: str | None = None) -> OrtError:
-    """Make the exception for an ONNX Runtime status, worded as onnxruntime words it."""
+    """Make the exception for an ONNX Runtime status, with the wording of onnxruntime."""
     cls = BY_CODE.get(code, Fail)
     if path is not None and path not in message:
         message = f"{message} (model: {path})"
@@ -244,7 +244,7 @@ def from_status(code: int, message: str, path: str | None = None) -> OrtError:
 def file_error(
     cls: type[NoSuchFile] | type[MappingError], reason: str, path: str, number: int | None = None
 ) -> NoSuchFile | MappingError:
-    """Make the error of a file: its text names the file, its attributes are those of OSError."""
+    """Make the exception for a file; its message names the file, its attributes are OSError's."""
     error = cls(f"{path}: {reason}")
     error.errno = number
     error.strerror = reason
@@ -253,7 +253,7 @@ def file_error(
 
 
 def system_error(reason: str, path: str, number: int) -> NoSuchFile | MappingError:
-    """Make the error of a file from what the system said: an errno, or a Windows error code."""
+    """Make the exception for a file from the system's errno or Windows error code."""
     if os.name == "nt":
         translated = OSError(None, None, None, number)
         number, said = translated.errno or number, translated.strerror

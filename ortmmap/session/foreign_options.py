@@ -23,23 +23,10 @@ __all__ = ["run_options_from", "session_options_from"]
 
 MODULE = "onnxruntime.capi.onnxruntime_pybind11_state"
 
-SESSION_ATTRIBUTES = (
-    "enable_cpu_mem_arena",
-    "enable_mem_pattern",
-    "enable_mem_reuse",
-    "enable_profiling",
-    "execution_mode",
-    "execution_order",
-    "graph_optimization_level",
-    "inter_op_num_threads",
-    "intra_op_num_threads",
-    "log_severity_level",
-    "log_verbosity_level",
-    "logid",
-    "optimized_model_filepath",
-    "profile_file_prefix",
-    "use_deterministic_compute",
-    "use_per_session_threads",
+SESSION_ATTRIBUTES = tuple(
+    name
+    for name, setting in vars(SessionOptions).items()
+    if hasattr(setting, "convert") and not name.startswith("_")
 )
 RUN_ATTRIBUTES = (
     "log_severity_level",
