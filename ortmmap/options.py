@@ -147,12 +147,10 @@ class _Setting:
         self.default = default
         self.in_cache = in_cache
 
-    def __set_name__(self, owner: type, name: str) -> None:
+    def __set_name__(self, owner: type["SessionOptions"], name: str) -> None:
         self.name = name
-
-    def of(self, options: "SessionOptions") -> Any:
-        """Return the value, or the default."""
-        return options._values.get(self.name, self.default)
+        owner._table = {**owner._table, name: self} if hasattr(owner, "_table") else {name: self}
+        owner._defaults = {name: setting.default for name, setting in owner._table.items()}
 
 
 class _Option(_Setting, Generic[_Set, _Got]):
@@ -209,6 +207,8 @@ class SessionOptions:
     """
 
     __slots__ = ("__weakref__", "_creating", "_load_cancelled", "_values")
+    _table: dict[str, _Setting]
+    _defaults: dict[str, Any]
 
     enable_cpu_mem_arena = _Option(
         True, _flag, "Keep freed memory in an arena. Default True.", NO_EFFECT
@@ -270,16 +270,16 @@ class SessionOptions:
     _selection_policy = _Option(None, _unchecked, "", REFUSED)
 
     def __init__(self) -> None:
-        self._values: dict[str, Any] = {}  # by the names of the table
+        self._values: dict[str, Any] = {}  # by name; without those never set, or read
         self._load_cancelled = False
         self._creating: set = set()  # native options of sessions that are being created
 
     def _changed(self) -> Iterator[tuple[str, str, Any]]:
         """Iterate over the settings that are not the default: name, `in_cache` and value."""
-        for owner in type(self).__mro__:
-            for setting in vars(owner).values():
-                if isinstance(setting, _Setting) and setting.of(self) != setting.default:
-                    yield setting.name, setting.in_cache, setting.of(self)
+        for name, setting in self._table.items():
+            value = self._values.get(name, setting.default)
+            if value != setting.default:
+                yield name, setting.in_cache, value
 
     def _is_cacheable(self) -> bool:
         """Whether the cache's key would cover everything that a session is made from."""

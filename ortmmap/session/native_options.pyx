@@ -192,10 +192,15 @@ cdef class Initializers:
     """Tensors that replace a model's initializers; ONNX Runtime points to them."""
 
     def __cinit__(self, options):
-        self.added = {name: value_of(value, name) for name, value in options._initializers.items()}
-        self.external = {
-            name: value_of(value, name) for name, value in options._external_initializers.items()
-        }
+        cdef dict values = options._values
+        self.added = values_of(values.get("_initializers"))
+        self.external = values_of(values.get("_external_initializers"))
+
+
+cdef dict values_of(dict initializers):
+    if not initializers:
+        return {}
+    return {name: value_of(value, name) for name, value in initializers.items()}
 
 
 cdef Value value_of(object ort_value, str name):
@@ -217,67 +222,71 @@ cdef NativeOptions make_session_options(
     """
     cdef NativeOptions made = NativeOptions.__new__(NativeOptions)
     cdef ort.OrtSessionOptions *native
+    cdef dict settings = {**options._defaults, **options._values}
     check(api.CreateSessionOptions(&made.options))
     made._made_from = options
     native = made.options
-    set_execution(native, options)
-    set_logging(native, options)
-    set_files(native, options)
-    set_dimensions(native, options._free_dimensions)
-    set_config(native, {**config, **options._config})
-    set_custom_ops(native, options._custom_ops)
+    set_execution(native, settings)
+    set_logging(native, settings)
+    set_files(native, settings)
+    set_dimensions(native, settings["_free_dimensions"])
+    set_config(native, {**config, **settings["_config"]})
+    set_custom_ops(native, settings["_custom_ops"])
     set_initializers(native, initializers.added)
     set_external_initializers(native, initializers.external)
-    set_external_files(native, options._external_files)
-    append(native, options, providers)
+    set_external_files(native, settings["_external_files"])
+    if appends_providers(settings, providers):
+        from ortmmap.runtime.provider_append import append_to
+
+        append_to(PyCapsule_New(native, "OrtSessionOptions", NULL), options, providers)
     options._creating.add(made)   # from here on set_load_cancellation_flag() reaches it
     made.set_load_cancellation_flag(options._load_cancelled)
     return made
 
 
-cdef int append(ort.OrtSessionOptions *native, object options, list providers) except -1:
-    """Append execution providers, unless the session has no others than the CPU's."""
-    if not options.has_providers() and all(name == CPU for name, _ in providers):
-        return 0
-    from ortmmap.runtime.provider_append import append_to
+cdef bint appends_providers(dict settings, list providers) except -1:
+    """Whether the session has other providers than the CPU's, or ONNX Runtime selects them."""
+    return (
+        settings["_selection_policy"] is not None
+        or settings["_selection_delegate"] is not None
+        or bool(settings["_provider_devices"])
+        or any(name != CPU for name, _ in providers)
+    )
 
-    append_to(PyCapsule_New(native, "OrtSessionOptions", NULL), options, providers)
-    return 0
 
-
-cdef int set_execution(ort.OrtSessionOptions *native, object options) except -1:
-    cdef int level = options.graph_optimization_level
-    cdef int mode = options.execution_mode
+cdef int set_execution(ort.OrtSessionOptions *native, dict settings) except -1:
+    cdef int level = settings["graph_optimization_level"]
+    cdef int mode = settings["execution_mode"]
     check(api.SetSessionGraphOptimizationLevel(native, <ort.GraphOptimizationLevel>level))
     check(api.SetSessionExecutionMode(native, <ort.ExecutionMode>mode))
-    check(api.SetIntraOpNumThreads(native, options.intra_op_num_threads))
-    check(api.SetInterOpNumThreads(native, options.inter_op_num_threads))
-    check(api.SetDeterministicCompute(native, options.use_deterministic_compute))
+    check(api.SetIntraOpNumThreads(native, settings["intra_op_num_threads"]))
+    check(api.SetInterOpNumThreads(native, settings["inter_op_num_threads"]))
+    check(api.SetDeterministicCompute(native, settings["use_deterministic_compute"]))
     # The threads of the environment exist only in the process that made it.
-    if not options.use_per_session_threads and env_forks == forks:
+    if not settings["use_per_session_threads"] and env_forks == forks:
         check(api.DisablePerSessionThreads(native))
-    if not options.enable_cpu_mem_arena:
+    if not settings["enable_cpu_mem_arena"]:
         check(api.DisableCpuMemArena(native))
-    if not options.enable_mem_pattern:
+    if not settings["enable_mem_pattern"]:
         check(api.DisableMemPattern(native))
     return 0
 
 
-cdef int set_logging(ort.OrtSessionOptions *native, object options) except -1:
-    cdef bytes logid = options.logid.encode()
+cdef int set_logging(ort.OrtSessionOptions *native, dict settings) except -1:
+    cdef bytes logid = settings["logid"].encode()
     check(api.SetSessionLogId(native, logid))
-    check(api.SetSessionLogVerbosityLevel(native, options.log_verbosity_level))
-    check(api.SetSessionLogSeverityLevel(native, options.log_severity_level))
+    check(api.SetSessionLogVerbosityLevel(native, settings["log_verbosity_level"]))
+    check(api.SetSessionLogSeverityLevel(native, settings["log_severity_level"]))
     return 0
 
 
-cdef int set_files(ort.OrtSessionOptions *native, object options) except -1:
+cdef int set_files(ort.OrtSessionOptions *native, dict settings) except -1:
     cdef bytes path
-    if options.optimized_model_filepath:
-        path = native_path(options.optimized_model_filepath)
+    if settings["optimized_model_filepath"]:
+        path = native_path(settings["optimized_model_filepath"])
         check(api.SetOptimizedModelFilePath(native, <const ort.ORTCHAR_T *><const char *>path))
-    if options.enable_profiling:
-        path = native_path(options.profile_file_prefix)
+    if settings["enable_profiling"]:
+        path = native_path(settings["profile_file_prefix"])
         check(api.EnableProfiling(native, <const ort.ORTCHAR_T *><const char *>path))
     return 0
 

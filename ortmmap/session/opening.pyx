@@ -183,12 +183,14 @@ cdef class Opening:
     cdef int _find_cache(self) except -1:
         """Choose the cache and this session's key in it, unless it goes without."""
         cdef Py_ssize_t size = self.model.bytes.len
-        if self.cache is False or self.model.path is None or not self.options._is_cacheable():
+        if self.cache is False or self.model.path is None:
             return 0
         if self.skeleton is not None:
             size += self.skeleton.external_bytes
         if self.cache is None and size < SMALLEST_CACHED and SWITCH not in os.environ:
             return 0   # without importing the cache
+        if not self.options._is_cacheable():
+            return 0
         from ortmmap.cache.store import store_for
 
         cpu_only = all(name == CPU for name, _ in self.providers)
