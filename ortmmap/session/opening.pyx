@@ -16,6 +16,7 @@ from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
 import os
 import warnings
 
+from ortmmap.cache import is_used
 from ortmmap.errors import OrtError, from_status
 from ortmmap.model.mapping import check_sources
 from ortmmap.model.skeleton import DEFAULT_THRESHOLD
@@ -30,9 +31,7 @@ MAPPED_ORT = {
     "session.use_ort_model_bytes_for_initializers": "1",
 }
 
-ORT_IDENTIFIER = b"ORTM"      # of the flatbuffer
-SMALLEST_CACHED = 16 << 20    # bytes of a model that is cached by default
-SWITCH = "ORTMMAP_CACHE"
+ORT_IDENTIFIER = b"ORTM"   # of the flatbuffer
 INVALID_PROTOBUF = 7
 
 cdef ProcessLock _reopening = ProcessLock()   # held while a session is opened again after a fork
@@ -181,22 +180,18 @@ cdef class Opening:
         return model.note_files(external_files(model, self.skeleton))
 
     cdef int _find_cache(self) except -1:
-        """Choose the cache and this session's key in it, unless it goes without."""
+        """Find the cache and this session's key in it, if the session uses the cache."""
+        cdef bint cpu_only = all(name == CPU for name, _ in self.providers)
         cdef Py_ssize_t size = self.model.bytes.len
-        if self.cache is False or self.model.path is None:
-            return 0
         if self.skeleton is not None:
             size += self.skeleton.external_bytes
-        if self.cache is None and size < SMALLEST_CACHED and SWITCH not in os.environ:
-            return 0   # without importing the cache
-        if not self.options._is_cacheable():
+        if self.model.path is None or not is_used(
+            self.cache, self.options, model_bytes=size, cpu_only=cpu_only
+        ):
             return 0
-        from ortmmap.cache.store import store_for
+        from ortmmap.cache.store import open_store
 
-        cpu_only = all(name == CPU for name, _ in self.providers)
-        self.store = store_for(
-            self.cache, model_bytes=size, cpu_only=cpu_only, path=self.model.path
-        )
+        self.store = open_store(self.cache, self.model.path)
         if self.store is not None:
             self.key = self._key(cpu_only)
         return 0
