@@ -1,4 +1,4 @@
-"""An sdist, a wheel of it, and an interpreter that has it installed away from the source tree."""
+"""An sdist, a wheel of it, and interpreters that have the wheel, or the source tree, installed."""
 
 import importlib.metadata
 import os
@@ -11,17 +11,8 @@ from pathlib import Path
 import pytest
 from support import REPOSITORY
 
-LEFT_OUT = shutil.ignore_patterns(
-    ".git",
-    "build",
-    "dist",
-    "*.so",
-    "*.egg-info",
-    "__pycache__",
-    ".venv*",
-    ".*_cache",
-    ".hypothesis",
-)
+NO_SOURCES = (".git", "dist", "*.egg-info", "__pycache__", ".venv*", ".*_cache", ".hypothesis")
+LEFT_OUT = shutil.ignore_patterns(*NO_SOURCES, "build", "*.so")
 
 
 def run(*command: object, **kwargs: object) -> str:
@@ -100,25 +91,36 @@ def wheel(sdist, tmp_path_factory, build_environment) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def python(wheel, tmp_path_factory) -> Path:
-    """Install the wheel into a fresh environment, which borrows only its dependencies from here."""
-    folder = tmp_path_factory.mktemp("venv")
+def fresh_interpreter(folder: Path) -> Path:
+    """Make an environment that has the dependencies of this one, but not the package."""
     run(sys.executable, "-m", "venv", "--without-pip", folder, env=clean_environment())
-    python = folder / "bin" / "python"
-    run(
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        python,
-        "install",
-        "--no-deps",
-        "--no-index",
-        wheel,
-        env=clean_environment(),
-    )
     (site,) = (folder / "lib").glob("python*/site-packages")
     borrowed = Path(importlib.metadata.distribution("numpy").locate_file(""))
     (site / "borrowed.pth").write_text(f"{borrowed}\n")
+    return folder / "bin" / "python"
+
+
+def pip_install(python: Path, *what: object, env: dict[str, str]) -> None:
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index")
+    run(*pip, *what, env=env)
+
+
+@pytest.fixture(scope="session")
+def python(wheel, tmp_path_factory) -> Path:
+    """Install the wheel into a fresh environment."""
+    python = fresh_interpreter(tmp_path_factory.mktemp("venv"))
+    pip_install(python, wheel, env=clean_environment())
+    return python
+
+
+@pytest.fixture(scope="session")
+def editable_python(tmp_path_factory, build_environment) -> Path:
+    """Install a copy of the source tree as the README does, into a fresh environment.
+
+    What was built in this tree is copied too, so that only what is stale is built again.
+    """
+    source = tmp_path_factory.mktemp("editable") / "ortmmap"
+    shutil.copytree(REPOSITORY, source, ignore=shutil.ignore_patterns(*NO_SOURCES))
+    python = fresh_interpreter(tmp_path_factory.mktemp("venv"))
+    pip_install(python, "--no-build-isolation", "--editable", source, env=build_environment)
     return python

@@ -175,18 +175,45 @@ def test_the_headers_of_this_install_compile(tmp_path):
     compile_headers(ortmmap.get_include(), tmp_path, "cc")
 
 
+def test_an_editable_install_is_the_source_tree(editable_python, ort_file, tmp_path):
+    """And works in any folder, by a plain path in a .pth file."""
+    code = (
+        "import sys, numpy as np, ortmmap\n"
+        "print(ortmmap.__file__)\n"
+        "print(ortmmap.get_include())\n"
+        "with ortmmap.Session(sys.argv[1]) as session:\n"
+        "    print(session.run(None, {'x': np.ones((2, 8), 'f4')})[0].shape)\n"
+    )
+    printed = run(editable_python, "-c", code, ort_file, cwd=tmp_path, env=clean_environment())
+    module, include, shape = printed.splitlines()
+    assert (Path(module).parent / "_core.pyx").is_file()
+    assert Path(include) == Path(module).parents[1] / "include"
+    assert Path(include, "ortmmap", "capi.h").is_file()
+    assert shape == "(2, 4)"
+
+
+@pytest.mark.parametrize("install", ["python", "editable_python"])
 def test_a_cython_module_may_cimport_the_installed_package(
-    python, ort_file, tmp_path, build_environment
+    request, install, ort_file, tmp_path, build_environment
 ):
     """The .pxd files are shipped for this."""
+    python = request.getfixturevalue(install)
     (tmp_path / "user.pyx").write_text(
-        "from ortmmap cimport Mapping, Session\n"
+        "from ortmmap cimport Mapping, PreparedRun, Session, SessionHandle\n"
+        "from ortmmap.abi.capi cimport ortmmap_capi, ortmmap_capi_import\n"
+        "cdef const ortmmap_capi *capi = ortmmap_capi_import()\n"
         "def size(path):\n"
         "    cdef Mapping mapping = Mapping(path)\n"
         "    cdef const unsigned char[::1] view = mapping\n"
         "    return view.shape[0]\n"
         "def is_open(Session session not None):\n"
         "    return 'open' in repr(session)\n"
+        "def inputs_of(Session session not None):\n"
+        "    cdef SessionHandle handle = SessionHandle(session)\n"
+        "    return capi.session_input_count(handle.session)\n"
+        "def bind_nothing(Session session not None):\n"
+        "    cdef SessionHandle handle = SessionHandle(session)\n"
+        "    cdef PreparedRun run = handle.prepare(NULL, 0, NULL, 0)\n"
     )
     (tmp_path / "setup.py").write_text(
         "import numpy, ortmmap\nfrom Cython.Build import cythonize\n"
@@ -199,14 +226,17 @@ def test_a_cython_module_may_cimport_the_installed_package(
     code = (
         "import sys, ortmmap, user\n"
         "print(user.size('user.pyx'))\n"
-        "print(user.is_open(ortmmap.Session(sys.argv[1])))\n"
-        "try:\n"
-        "    user.is_open(3)\n"
-        "except TypeError as error:\n"
-        "    print(error)\n"
+        "session = ortmmap.Session(sys.argv[1])\n"
+        "print(user.is_open(session), user.inputs_of(session))\n"
+        "for call, argument in ((user.is_open, 3), (user.bind_nothing, session)):\n"
+        "    try:\n"
+        "        call(argument)\n"
+        "    except (TypeError, ValueError) as error:\n"
+        "        print(error)\n"
     )
     printed = run(python, "-c", code, ort_file, cwd=tmp_path, env=clean_environment())
-    size, is_open, refused = printed.splitlines()
+    size, is_open, refused, no_outputs = printed.splitlines()
     assert int(size) == (tmp_path / "user.pyx").stat().st_size
-    assert is_open == "True"
+    assert is_open == "True 1"
     assert "expected ortmmap._core.Session, got int" in refused
+    assert "expected an output or more, found none" in no_outputs
