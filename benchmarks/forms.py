@@ -78,9 +78,9 @@ _MAKERS: dict[str, Callable[[Path, Path, Path], None]] = {
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that is synced and becomes `path` when the block succeeds.
+    """Yield a temporary path that becomes `path` when the block succeeds, synced.
 
-    Synced because pages that await writing would count as private memory of their mappers.
+    Pages that await writing would count as private memory of their mappers.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp{path.suffix}")

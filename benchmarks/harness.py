@@ -108,7 +108,8 @@ class Workers:
                     _pass_steps(workers[-1:])
             group = _pass_steps(workers, sampled=True) if self.together else {}
             group["pss"] = total_pss([pid for worker in workers for pid in worker.family()])
-            return [Record(one.figures, one.outputs(), group) for one in workers]
+            outputs = (arrays.load(Path(one.task.outputs)) for one in workers)
+            return [Record(x.figures, y, group) for x, y in zip(workers, outputs, strict=True)]
 
 
 class Process:
@@ -116,8 +117,8 @@ class Process:
 
     def __init__(self, title: str, task: Task, module: str = "benchmarks.worker") -> None:
         self.figures: dict[str, Any] = {}
+        self.task = task
         self._title = title
-        self._outputs = Path(task.outputs)
         self._errors = TemporaryFile("w+")  # noqa: SIM115 - closed on exit
         ours = {name: value for name, value in os.environ.items() if name != "ORTMMAP_CACHE"}
         self._process = subprocess.Popen(
@@ -156,10 +157,6 @@ class Process:
         with suppress(BrokenPipeError):  # it has ended: `wait_until` says why
             self._process.stdin.write("\n")
             self._process.stdin.flush()
-
-    def outputs(self) -> Arrays:
-        """Return what its session has put out."""
-        return arrays.load(self._outputs)
 
     def family(self) -> list[int]:
         """Return the ids of the process and of those that it has started."""

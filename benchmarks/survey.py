@@ -68,15 +68,10 @@ class Survey:
         meanings += [f"threads of each session: {request.threads}"]
         meanings += [f"{key}={value}" for key, value in request.entries.items()]
         said = [_ALTERNATE, _DROPPED * request.cold_cache, caption, f"{'; '.join(meanings)}."]
-        return Report(
-            title=title,
-            caption=" ".join(" ".join(said).split()),
-            units={column.name: column.unit for column in self.columns},
-            rows=rows,
-            left_out=left_out,
-            machine=machine(),
-            more_is_better=[column.name for column in self.columns if column.more_is_better],
-        )
+        caption = " ".join(" ".join(said).split())
+        units = {column.name: column.unit for column in self.columns}
+        more = [column.name for column in self.columns if column.more_is_better]
+        return Report(title, caption, units, rows, left_out, machine(), more)
 
     def _measure(
         self, request: Request, model: str, points: Sequence[Point], progress: Progress

@@ -18,12 +18,7 @@ MODELS: dict[str, Model] = {
 
 # Models of any size, named after it, such as weights_64, nodes_1000, inputs_4x1024.
 FAMILIES = "weights_MEBIBYTES, nodes_COUNT, strings_COUNT, inputs_COUNT or inputs_COUNTxELEMENTS"
-_BUILDERS = {
-    "weights": scaled.weights,
-    "nodes": scaled.nodes,
-    "strings": scaled.strings,
-    "inputs": scaled.many_inputs,
-}
+_BUILDERS = (scaled.weights, scaled.nodes, scaled.strings, scaled.inputs)
 
 
 def generated(name: str) -> Model | None:
@@ -33,4 +28,5 @@ def generated(name: str) -> Model | None:
     found = re.fullmatch(r"(weights|nodes|strings|inputs)_([1-9]\d*)(?:x([1-9]\d*))?", name)
     if not found or (found[3] and found[1] != "inputs"):
         return None
-    return _BUILDERS[found[1]](*(int(size) for size in found.groups()[1:] if size))
+    build = next(one for one in _BUILDERS if one.__name__ == found[1])
+    return build(*(int(size) for size in found.groups()[1:] if size))

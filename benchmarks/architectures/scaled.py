@@ -26,7 +26,7 @@ def chained(name: str, op: str, count: int, width: int, deviation: float = 0.0) 
 
     With a deviation, each node has a random square weight, which is prepacked.
     """
-    inputs = (Input("x", "float32", (1, width)),)
+    given = (Input("x", "float32", (1, width)),)
 
     def build() -> ModelProto:
         graph = Graph(name)
@@ -35,22 +35,22 @@ def chained(name: str, op: str, count: int, width: int, deviation: float = 0.0) 
             if deviation:
                 x.append(graph.normal(f"weight_{index}", (width, width), deviation))
             x = [graph.node(op, *x, output="y" if index == count - 1 else None)]
-        return graph.model(inputs, {"y": (1, width)})
+        return graph.model(given, {"y": (1, width)})
 
-    return Model(build, inputs)
+    return Model(build, given)
 
 
-def many_inputs(count: int, elements: int = 4) -> Model:
+def inputs(count: int, elements: int = 4) -> Model:
     """Return the sum of so many float32 inputs of shape (1, elements)."""
-    inputs = tuple(Input(f"x{index}", "float32", (1, elements)) for index in range(count))
+    summed = tuple(Input(f"x{index}", "float32", (1, elements)) for index in range(count))
     graph = Graph("inputs")
-    graph.node("Sum", *(one.name for one in inputs), output="y")
-    return Model(lambda: graph.model(inputs, {"y": (1, elements)}), inputs)
+    graph.node("Sum", *(one.name for one in summed), output="y")
+    return Model(lambda: graph.model(summed, {"y": (1, elements)}), summed)
 
 
 def strings(count: int) -> Model:
     """Return the identity of so many strings of 18 digits."""
-    inputs = (Input("x", "str", (count,), high=10**18),)
+    given = (Input("x", "str", (count,), high=10**18),)
     graph = Graph("strings")
     graph.node("Identity", "x", output="y")
-    return Model(lambda: graph.model(inputs, {"y": (count,)}, "str"), inputs)
+    return Model(lambda: graph.model(given, {"y": (count,)}, "str"), given)
