@@ -1,283 +1,254 @@
-"""``python -m benchmarks``: every figure comes from cold processes."""
+"""``python -m benchmarks``: one command a question; every figure comes from cold processes."""
 
-from __future__ import annotations
-
-from importlib.util import find_spec
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+import onnxruntime
 from rich.console import Console
 
-from benchmarks import columns
-from benchmarks.counts import command as counts
-from benchmarks.demo import demo
-from benchmarks.models import MODELS, Store
-from benchmarks.options import BUILD, FILE, STORE, common, plain_errors, repeat, run
-from benchmarks.publish import publish
-from benchmarks.rivals import SESSIONS
-from benchmarks.scale import AXES, scale
-from benchmarks.serve import PACKAGES
-from benchmarks.serve.survey import Serving
-from benchmarks.survey import Survey
+from benchmarks import columns as c
+from benchmarks import page
+from benchmarks.architectures import FAMILIES, MODELS
+from benchmarks.counts import bounds, scenarios
+from benchmarks.harness import Request, Workers
+from benchmarks.models import Store
+from benchmarks.plot import plot
+from benchmarks.report import Report, as_json, terminal
+from benchmarks.rivals import RIVALS, SESSIONS
+from benchmarks.survey import Point, Survey
 
-_HELP = {"help_option_names": ["-h", "--help"]}
+_BUILD = Path(__file__).resolve().parents[1] / "build"
+_WIDTH = 140  # of output that is not a terminal
 
 _FILES = ("resnet50.onnx", "bert_base.onnx")
-_SMALL = (
-    "one_node",
-    "inputs_4x4",
-    "inputs_16x4",
-    "inputs_1x65536",
-    "inputs_16x65536",
-    "strings_100000",
+_SMALL = ("one_node", "inputs_4x4", "inputs_16x4", "inputs_1x65536", "inputs_16x65536")
+_SERVED = ("ort", "ort-mmap", "ort-prepacked", "ort-preload", "ortmmap-nocache", "ortmmap")
+_AXES = {  # what models grow with: its unit, and the amounts
+    "weights": ("MiB of weights", (1, 4, 16, 64, 256, 1024)),
+    "nodes": ("nodes", (10, 100, 1000, 10_000)),
+    "inputs": ("inputs", (1, 10, 100, 1000)),
+}
+_number = partial(click.option, type=click.IntRange(1))
+
+
+def _pairs(_context: Any, _option: Any, values: Sequence[str]) -> dict[str, str]:
+    if wrong := [value for value in values if "=" not in value]:
+        raise click.BadParameter(f"{wrong[0]!r} is not NAME=VALUE")
+    return dict(value.split("=", 1) for value in values)
+
+
+_STORE = click.option(
+    *("--models", "store"),
+    callback=lambda _context, _option, folder: Store(Path(folder)),
+    default=_BUILD / "models",
+    envvar="ORTMMAP_BENCH_MODELS",
+    help="Folder of generated models; also ORTMMAP_BENCH_MODELS.",
 )
-_SERVED = ("ort", "ort-mmap", "ort-mmap-noprepack", "ort-prepacked", "ortmmap-nocache", "ortmmap")
-_COUNTS = (1, 2, 4, 8, 16)
+_NAMES = f"{', '.join(MODELS)}, {FAMILIES} (.ort, or with .onnx after it), or a file's path."
 
 
-@click.group(context_settings=_HELP)
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 def cli() -> None:
     """Compare ways to open a model: onnxruntime's own, OpenVINO's and ortmmap's."""
 
 
-@cli.command("open")
-@common(_FILES, SESSIONS, seconds=1.0)
-@repeat("Cold processes of each rival.", default=7)
-@click.option(
-    "--cold-cache", is_flag=True, help="Drop the model and the caches from memory before each."
-)
-def open_(repeat: int, cold_cache: bool, **options: Any) -> None:
-    """Measure opening, from process start to the first result, and peak memory."""
-    pages = (
-        "before each, the system drops the model and the rivals' caches from memory, and nothing "
-        "else"
-        if cold_cache
-        else "the files are in the page cache"
-    )
-    survey = Survey(
-        title="Opening a session" + (", from disk" if cold_cache else ""),
-        caption=(
-            f"Medians and quartiles of cold processes that alternate; {pages}. "
-            "import: the module. open: a session, once the native library is open, which importing "
-            "onnxruntime includes and ortmmap does at first use; start to result includes all. "
-            "private: anonymous memory that opening added; peak: the most that was added "
-            "meanwhile, sampled every millisecond."
-        ),
-        columns=(
-            columns.IMPORT,
-            columns.OPEN,
-            columns.FIRST_RUN,
-            columns.RUN,
-            columns.START_TO_RESULT,
-            columns.PEAK,
-            columns.PRIVATE_OPEN,
-            columns.FAULTS,
-        ),
-        repeat=repeat,
-    )
-    run(survey, options | {"cold_cache": cold_cache})
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Turn errors of models, rivals and tools into a message without traceback."""
+    try:
+        yield
+    except (ImportError, LookupError, OSError, RuntimeError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
 
 
-@cli.command("memory")
-@common(_FILES, SESSIONS, seconds=0.0)
-@repeat("Cold processes of each rival.", default=3)
-def memory_(repeat: int, **options: Any) -> None:
-    """Measure the memory of one process: having opened, and having run."""
-    survey = Survey(
-        title="Memory of one process",
-        caption=(
-            "Medians and quartiles of cold processes that alternate, none at the same time. "
-            "private: anonymous memory, added since the native library was open; shared: the rest "
-            "of RSS. RSS, shared and PSS: of the whole process, Python and libraries included "
-            "(Windows: private bytes and working set)."
-        ),
-        columns=(
-            columns.PEAK,
-            columns.PRIVATE_OPEN,
-            columns.PRIVATE_RUN,
-            columns.SHARED_OPEN,
-            columns.SHARED_RUN,
-            columns.RSS_OPEN,
-            columns.RSS_RUN,
-            columns.PSS_OPEN,
-            columns.PSS_RUN,
-        ),
-        repeat=repeat,
-        bare=True,
-    )
-    run(survey, options)
+def _measured(
+    models: Sequence[str], rivals: Sequence[str], repeat: int, seconds: float, *more: Any
+) -> Callable[[Callable[..., Survey]], None]:
+    """Add a command that runs the survey which a function returns, with these defaults.
 
-
-@cli.command("workers")
-@common(_FILES, _SERVED, seconds=0.0)
-@repeat("Groups of workers of each rival.", default=1)
-@click.option("--count", type=click.IntRange(1), multiple=True, default=_COUNTS, show_default=True)
-@click.option(
-    "--hold-ms", type=click.IntRange(1), default=600_000, show_default=True, help="At most."
-)
-def workers_(repeat: int, count: tuple[int, ...], **options: Any) -> None:
-    """Measure the memory of workers that open at once, hold, and run."""
-    survey = Survey(
-        title="Memory of worker processes",
-        caption=(
-            "All import, open at once, hold, run once or more, and hold; none leaves before. "
-            "private, shared, RSS: of one worker, having run (the median; Windows: private bytes, "
-            "working set). Of all workers together: all ready, from the moment when all may open "
-            "until the last has; peak, while they open, of private memory (sampled every 5 ms) "
-            "and of PSS (every 20 ms or more); PSS having opened, and having run, pages they "
-            "share counted once. Over bare: without what as many processes take that import the "
-            "same, open the library and no session."
-        ),
-        columns=(
-            columns.READY,
-            columns.PRIVATE,
-            columns.SHARED,
-            columns.RSS,
-            columns.TOTAL_PEAK,
-            columns.TOTAL_PEAK_PSS,
-            columns.OPENED_PSS,
-            columns.TOTAL_PSS,
-            columns.OVER_BARE,
-        ),
-        repeat=repeat,
-        workers=tuple(sorted(set(count))),
-        together=True,
-        bare=True,
-    )
-    run(survey, options)
-
-
-@cli.command("run")
-@common(_SMALL, ("ort", "ortmmap"), seconds=0.3)
-@repeat("Cold processes of each rival.", default=9)
-def run_(repeat: int, **options: Any) -> None:
-    """Measure what one call costs, by default of models that compute next to nothing."""
-    survey = Survey(
-        title="One call",
-        caption=(
-            "Medians and quartiles of cold processes that alternate, each the median of blocks "
-            "of calls. run_with_iobinding: inputs bound once, outputs allocated anew. awaited: "
-            "onnxruntime's run_async made awaitable, ortmmap's run_awaitable; a session of two "
-            "threads or more. Threads: all call run of one session all the time."
-        ),
-        columns=(columns.CALL, columns.BOUND, columns.AWAITED, *columns.PER_SECOND),
-        repeat=repeat,
-        calls=True,
-    )
-    run(survey, options)
-
-
-@cli.command("fork")
-@common(_FILES, ("ort", "ortmmap-nocache", "ortmmap"), seconds=0.0)
-@repeat("Cold processes of each rival.", default=5)
-def fork_(repeat: int, **options: Any) -> None:
-    """Measure the first run in a child that a process with an open session forks."""
-    survey = Survey(
-        title="After a fork",
-        caption=(
-            "Medians and quartiles of cold processes that alternate: each opens a session, runs "
-            "it, and forks; the child runs it too. ortmmap's child opens a session of its own. "
-            "onnxruntime's child has the parent's, without the parent's threads: it may hang, and "
-            "then has no figure."
-        ),
-        columns=(columns.OPEN, columns.FIRST_RUN, columns.RUN, columns.FORKED_RUN),
-        repeat=repeat,
-        fork=True,
-    )
-    run(survey, options)
-
-
-@cli.command("scale")
-@common((), ("ort", "ort-mmap", "ortmmap-nocache", "ortmmap"), seconds=0.0)
-@repeat("Cold processes of each rival.", default=3)
-@click.option(
-    "--axis", multiple=True, type=click.Choice(list(AXES)), default=list(AXES), show_default=True
-)
-@click.option("--largest", type=click.IntRange(1), help="Leave out what is larger.")
-@click.option(
-    "--most", is_flag=True, help="Also 1.9 and 4 GiB of weights (25 GB of disk) and 100,000 nodes."
-)
-def scale_(
-    repeat: int, axis: tuple[str, ...], largest: int | None, most: bool, **options: Any
-) -> None:
-    """Measure how opening grows with weights, nodes and inputs."""
-    run(scale(axis, largest, most, repeat), options)
-
-
-@cli.command("serve")
-@common(("resnet50.onnx",), ("ort", "ortmmap-nocache", "ortmmap"), seconds=20.0)
-@repeat("Servers of each rival.", default=3)
-@click.option("--workers", type=click.IntRange(1), default=4, show_default=True)
-@click.option("--clients", type=click.IntRange(1), default=4, show_default=True)
-@click.option("--requests", type=click.IntRange(1), default=400, show_default=True, help="At most.")
-def serve_(repeat: int, workers: int, clients: int, requests: int, **options: Any) -> None:
-    """Measure a web server: requests per second, latency, memory and start of its workers.
-
-    uvicorn over a FastAPI app on 127.0.0.1; --seconds bounds the load on each server.
+    The function takes the options of `more`, and its docstring describes the report too.
     """
-    if missing := [name for name in PACKAGES if find_spec(name) is None]:
-        raise click.ClickException(
-            f"expected {', '.join(PACKAGES)}, found no {', '.join(missing)}: "
-            "pip install 'ortmmap[bench]'"
-        )
-    run(Serving(workers, clients, requests, repeat), options)
+    many: dict[str, Any] = {"multiple": True}
+    names, ways = {"default": models, **many}, {"default": rivals, **many}
+    common = (
+        _STORE,
+        click.option("--model", "models", help=_NAMES, hidden=not models, **names),
+        click.option("--rival", "rivals", type=click.Choice(list(RIVALS)), **ways),
+        click.option("--dim", "sizes", metavar="NAME=SIZE", callback=_pairs, **many),
+        click.option("--config", "entries", metavar="KEY=VALUE", callback=_pairs, **many),
+        _number("--threads", default=1, help="Of each session."),
+        _number("--repeat", default=repeat, help="Groups of processes of each rival."),
+        click.option("--seconds", default=seconds, help="Of steady runs, each time."),
+        click.option("--cold-cache", is_flag=True, help="Drop files from memory before each."),
+        click.option("--json", "path", type=click.Path(path_type=Path), help="Also write it all."),
+    )
+
+    def decorate(survey: Callable[..., Survey]) -> None:
+        title, _, caption = inspect.getdoc(survey).removeprefix("Measure ").partition("\n\n")
+        title = title[0].upper() + title[1:].rstrip(".")
+
+        def command(path: Path | None, **options: Any) -> None:
+            request = Request(**{x: options.pop(x) for x in Request.__dataclass_fields__})
+            with _plain_errors():
+                report = survey(**options).run(request, title, caption)
+            _print(report)
+            if path:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n")
+
+        for option in reversed((*common, *more)):
+            command = option(command)
+        cli.command(survey.__name__.strip("_"), help=survey.__doc__)(command)
+
+    return decorate
 
 
-@cli.command("counts")
-@click.option("--json", "json_file", type=FILE, help="Also write every count here.")
-@click.option("--update", is_flag=True, help="Print what benchmarks/counts/bounds.toml should say.")
-def counts_(json_file: Path | None, update: bool) -> None:
+def _print(report: Report) -> None:
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(terminal(report))
+
+
+@_measured(_FILES, SESSIONS, 7, 1.0)
+def open_() -> Survey:
+    """Measure opening, from process start to the first result, and peak memory."""
+    times = (c.IMPORT, c.OPEN, c.FIRST_RUN, c.RUN, c.START_TO_RESULT)
+    return Survey((*times, c.PEAK, c.PRIVATE_OPEN, c.FAULTS), Workers().measure)
+
+
+@_measured(_FILES, SESSIONS, 3, 0.0)
+def memory() -> Survey:
+    """Measure the memory of one process: having opened, and having run."""
+    shown = (c.PEAK, c.PRIVATE_OPEN, c.PRIVATE_RUN, c.RSS, c.PSS)
+    return Survey(shown, Workers().measure, bare=True)
+
+
+@_measured(_FILES, _SERVED, 1, 0.0, _number("--count", default=(1, 2, 4, 8, 16), multiple=True))
+def workers(count: Sequence[int]) -> Survey:
+    """Measure the memory of worker processes that open at once, run, and hold.
+
+    Preloaded ones are forked from a process that has opened the session; it is counted too, and
+    memory that they have inherited from it is private in each.
+    """
+    shown = (c.READY, c.RUN, c.PRIVATE, c.RSS, c.TOTAL_PEAK, c.TOTAL_PSS, c.OVER_BARE)
+    return Survey(shown, Workers(together=True).measure, sorted(set(count)), bare=True)
+
+
+@_measured((*_SMALL, "strings_100000"), ("ort", "ortmmap"), 9, 0.3)
+def run() -> Survey:
+    """Measure one call, by default of models that compute next to nothing.
+
+    Threads: so many call run of one session without a pause.
+    """
+    shown = (c.CALL, c.BOUND, c.AWAITED, *c.PER_SECOND)
+    return Survey(shown, Workers(calls=True).measure)
+
+
+@_measured(_FILES, ("ort", "ortmmap-nocache", "ortmmap"), 5, 0.0)
+def fork() -> Survey:
+    """Measure the first run in a child that a process with an open session forks.
+
+    ortmmap's child opens a session of its own. onnxruntime's has the parent's, without the
+    parent's threads: it may hang, and then has no figure.
+    """
+    shown = (c.OPEN, c.FIRST_RUN, c.RUN, c.FORKED_RUN)
+    return Survey(shown, Workers(fork=True).measure)
+
+
+@_measured((), ("ort", "ort-mmap", "ortmmap-nocache", "ortmmap"), 3, 0.0, _number("--largest"))
+def scale(largest: int | None) -> Survey:
+    """Measure how opening grows with weights, nodes and inputs.
+
+    weights: 16 square MatMuls of random float32; nodes: a chain of Tanh on 4 numbers; inputs:
+    their Sum, 4 numbers each.
+    """
+    shown = (c.OPEN, c.FIRST_RUN, c.PRIVATE_OPEN, c.PEAK, c.FAULTS)
+    points = [
+        Point(f"{name}_{size}.onnx", axis=unit, at=size, name=name)
+        for name, (unit, sizes) in _AXES.items()
+        for size in sizes
+        if size <= (largest or size)
+    ]
+    return Survey(shown, Workers().measure, points=points)
+
+
+_LOAD = [_number(f"--{name}", default=n) for name, n in (("workers", 4), ("clients", 4))]
+_LOAD += [_number("--requests", default=400, help="Of all clients, at most.")]
+
+
+@_measured(("resnet50.onnx",), ("ort", "ortmmap-nocache", "ortmmap"), 3, 20.0, *_LOAD)
+def serve(workers: int, clients: int, requests: int) -> Survey:
+    """Measure a web server, uvicorn over FastAPI: requests, latency, memory and start.
+
+    Clients of another process each ask again once answered, on a new connection.
+    """
+    from benchmarks.serve.load import Servers
+
+    shown = (c.REQUESTS, c.MEDIAN_LATENCY, c.HIGH_LATENCY, c.TOTAL_PSS, c.ALL_SERVE)
+    return Survey(shown, Servers(clients, requests).measure, (workers,))
+
+
+@cli.command()
+@click.option("--update", is_flag=True, help="Print the figures for benchmarks/counts/bounds.toml.")
+def counts(update: bool) -> None:
     """Check counts that do not depend on a machine's speed: instructions, page faults ….
 
-    Exits with 1 where one is over its bound. Linux, with strace and valgrind.
+    Exits with 1 if one is over its bound. Linux, with strace and valgrind.
     """
-    with plain_errors():
-        if update:
-            click.echo(counts.new_figures())
-        elif not counts.check(json_file):
-            raise click.ClickException(f"a count is over its bound in {counts.FILE}")
+    version = onnxruntime.__version__
+    with _plain_errors():
+        counted, held = scenarios.count(), bounds.Bounds()
+        compared = [] if update else held.compare(counted, held.version(version))
+    click.echo(bounds.as_toml(version, counted) if update else "\n".join(map(str, compared)))
+    if any(one.verdict == "over" for one in compared):
+        raise click.ClickException(f"a count is over its bound in {bounds.FILE}")
 
 
-@cli.command("capi")
-@STORE
-@click.option("--rounds", type=click.IntRange(1), default=2000, show_default=True)
-def capi_(store: Store, rounds: int) -> None:
+@cli.command()
+@_STORE
+@_number("--rounds", default=2000)
+def capi(store: Store, rounds: int) -> None:
     """Measure what one call costs from C: ONNX Runtime's own C API against ortmmap's."""
     from benchmarks.native_calls import measure
 
-    with plain_errors():
-        pairs = measure(store.onnx("one_node"), BUILD, rounds)
-    for pair in pairs:
-        click.echo(
-            f"{pair.ours}: {pair.our_ns:.0f} ns, {pair.ratio:.2f}x of {pair.theirs}: "
-            f"{pair.their_ns:.0f} ns"
-        )
+    with _plain_errors():
+        for line in measure(store.onnx("one_node"), _BUILD, rounds):
+            click.echo(line)
 
 
-@cli.command("demo")
-@STORE
-@click.option("--plot", type=FILE, default=BUILD / "demo.png", help="[default: build/demo.png]")
-def demo_(store: Store, plot: Path) -> None:
-    """Show four workers on ResNet-50 and BERT-base: a table and a picture."""
-    with plain_errors():
-        demo(store, plot)
-    click.echo(f"The same as a picture: {plot}")
+@cli.command()
+@_STORE
+def demo(store: Store) -> None:
+    """Show four workers on ResNet-50 and BERT-base: a table and a picture, build/demo.png."""
+    shown = (c.OPEN, c.FIRST_RUN, c.RUN, c.START_TO_RESULT, c.PRIVATE_OPEN, c.TOTAL_PSS)
+    rivals = ("ort", "ort-mmap", "ort-mmap-noprepack")
+    ours = ("ortmmap-noprepack", "ortmmap-nocache", "ortmmap")
+    request = Request(store, ("resnet50", "bert_base"), (*rivals, *ours), seconds=0.5, repeat=2)
+    caption = "Workers open one after another, while those before hold."
+    survey = Survey(shown, Workers().measure, (4,))
+    with _plain_errors():
+        report = survey.run(request, "Four workers, one model file", caption)
+    _print(report)
+    plot(report, _BUILD / "demo.png")
+    click.echo(f"The same as a picture: {_BUILD / 'demo.png'}")
 
 
-@cli.command("models")
-@STORE
-def models_(store: Store) -> None:
-    """Build the models, as .onnx and .ort."""
-    console = Console()
-    for name in MODELS:
-        for build in (store.onnx, store.ort):
-            with console.status(f"building {name}"):
-                path = build(name)
-            console.print(f"{path}  {path.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
+@cli.command()
+@click.option("--quick", is_flag=True, help="Tiny models, and into build/quick: tries it all.")
+def report(quick: bool) -> None:
+    """Measure every section that is not measured yet, and write docs/benchmarks.md.
 
-
-cli.add_command(publish)
+    Results in build/report are used again unless commands, machine or versions differ.
+    """
+    results = _BUILD / ("quick" if quick else "report")
+    folder = results if quick else _BUILD.parent / "docs"
+    with _plain_errors():
+        click.echo(f"Written: {page.write(folder, results, quick, cli.main)}")
 
 
 if __name__ == "__main__":

@@ -1,140 +1,80 @@
 """The figures that a report can show, each computed from the records of one rival."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.calls import THREADS
-from benchmarks.harness import Group, Record
-from benchmarks.memory import Memory
-from benchmarks.spread import Spread
+from benchmarks.harness import Record
+from benchmarks.report import Spread
 
-_MIB = 2**20
+_SCALES = {"MiB": 2**20, "µs": 1e-3, "thousand": 1e3}  # by unit: bytes, milliseconds, one
 
 
 @dataclass(frozen=True)
 class Column:
-    """A figure: its name, its unit, and how it comes from records.
-
-    Attributes
-    ----------
-    name, unit : str
-        As tables show them.
-    figure : callable
-        Takes the records of a rival, and those of the same number of workers that import the same
-        and open nothing. Returns None where it can't be had.
-    more_is_better : bool
-        As of calls a second.
-    """
+    """A figure: where a record has it, and how tables show it."""
 
     name: str
     unit: str
-    figure: Callable[[Sequence[Record], Sequence[Record]], Spread | None]
+    path: str  # keys of nested figures with dots; those of "group" are shared by its workers
+    meaning: str = ""  # in words, if the name does not say all
+    less: str = ""  # the path of a figure that is subtracted
     more_is_better: bool = False
 
+    def figure(self, records: Sequence[Record]) -> Spread | None:
+        """Return the spread of the records' values, None if one can't be had."""
+        if self.path.startswith("group."):
+            records = list({id(one.group): one for one in records}.values())
+        values = [self._value(one) for one in records]
+        known = [value for value in values if value is not None]
+        return Spread.of(known) if known and len(known) == len(values) else None
 
-def _spread(values: Sequence[float | None], scale: float) -> Spread | None:
-    known = [value / scale for value in values if value is not None]
-    return Spread.of(known) if known and len(known) == len(values) else None
-
-
-def _of_worker(
-    name: str,
-    unit: str,
-    value: Callable[[Record], float | None],
-    scale: float = 1,
-    more_is_better: bool = False,
-) -> Column:
-    def figure(records: Sequence[Record], _bare: Sequence[Record]) -> Spread | None:
-        return _spread([value(one) for one in records], scale)
-
-    return Column(name, unit, figure, more_is_better)
+    def _value(self, record: Record) -> float | None:
+        value, less = _found(record, self.path), _found(record, self.less) if self.less else 0
+        return None if value is None or less is None else (value - less) / _SCALES.get(self.unit, 1)
 
 
-def _figure(name: str, unit: str, key: str, scale: float = 1) -> Column:
-    return _of_worker(name, unit, lambda one: one.figures.get(key), scale)
+def _found(record: Record, path: str) -> float | None:
+    found = record.figures | {"group": record.group}
+    for key in path.split("."):
+        found = found.get(key) if found else None
+    return found
 
 
-def _groups(records: Sequence[Record]) -> list[Group]:
-    """Return each group once; its workers share it."""
-    return list({id(one.group): one.group for one in records}.values())
+IMPORT = Column("import", "ms", "import_ms", "of the module")
+OPEN = Column("open", "ms", "session_ms", "a session, once the native library is open")
+FIRST_RUN = Column("first run", "ms", "first_ms")
+RUN = Column("run", "ms", "run_ms", "median of steady runs")
+FORKED_RUN = Column("first run in a forked child", "ms", "forked_ms")
+START_TO_RESULT = Column("start to result", "ms", "answer_ms", "from the start of the process")
+FAULTS = Column("page faults, open", "thousand", "faults")
 
-
-def _of_group(name: str, unit: str, value: Callable[[Group], float | None], scale: float) -> Column:
-    def figure(records: Sequence[Record], _bare: Sequence[Record]) -> Spread | None:
-        return _spread([value(group) for group in _groups(records)], scale)
-
-    return Column(name, unit, figure)
-
-
-def _over_bare(records: Sequence[Record], bare: Sequence[Record]) -> Spread | None:
-    own = _spread([group.pss for group in _groups(bare)], 1)
-    if own is None:
-        return None
-    more = [None if one.pss is None else one.pss - own.median for one in _groups(records)]
-    return _spread(more, _MIB)
-
-
-def _stage(name: str, stage: str, key: str) -> Column:
-    return _of_worker(name, "MiB", lambda one: one.figures[stage][key], _MIB)
-
-
-def _shared(name: str, stage: str) -> Column:
-    return _of_worker(name, "MiB", lambda one: Memory(**one.figures[stage]).shared, _MIB)
-
-
-def _peak(one: Record) -> float | None:
-    peak = one.figures.get("peak")
-    return None if peak is None else peak - one.figures["library"]["private"]
-
-
-def _threads(threads: int) -> Column:
-    def per_second(one: Record) -> float | None:
-        found = one.figures.get("calls_per_second", {}).get(str(threads))
-        return None if found is None else float(found)
-
-    name = f"{threads} thread{'s' if threads > 1 else ''}"
-    return _of_worker(name, "calls/s", per_second, more_is_better=True)
-
-
-IMPORT = _figure("import", "ms", "import_ms")
-# Once the native library is open: importing onnxruntime opens its own, ortmmap does at need.
-OPEN = _figure("open", "ms", "session_ms")
-FIRST_RUN = _figure("first run", "ms", "first_ms")
-RUN = _figure("run", "ms", "run_ms")
-FORKED_RUN = _figure("first run in a forked child", "ms", "forked_ms")
-START_TO_RESULT = _figure("start to result", "ms", "answer_ms")
-FAULTS = _figure("page faults, open", "thousand", "faults", 1e3)
-
-CALL = _figure("run", "µs", "run_ms", 1e-3)
-BOUND = _figure("run_with_iobinding", "µs", "bound_ms", 1e-3)
-AWAITED = _figure("awaited", "µs", "async_ms", 1e-3)
-PER_SECOND = tuple(map(_threads, THREADS))
-
-PRIVATE_OPEN = _of_worker(
-    "private, open", "MiB", lambda one: one.private_growth("library", "opened"), _MIB
+CALL = Column("run", "µs", "run_ms", "median of blocks of calls")
+BOUND = Column("run_with_iobinding", "µs", "bound_ms", "inputs bound once, outputs allocated anew")
+_ASYNC = "sessions of two threads; ortmmap's run_awaitable, onnxruntime in asyncio's thread pool"
+AWAITED = Column("awaited", "µs", "async_ms", _ASYNC)
+PER_SECOND = tuple(
+    Column(f"{n} thread{'s'[: n - 1]}", "calls/s", f"calls_per_second.{n}", more_is_better=True)
+    for n in THREADS
 )
-PRIVATE_RUN = _of_worker(
-    "private, run", "MiB", lambda one: one.private_growth("library", "ran"), _MIB
-)
-PRIVATE_PROCESS = _stage("private, process", "ran", "private")
-SHARED_OPEN = _shared("shared, opened", "opened")
-SHARED_RUN = _shared("shared, ran", "ran")
-RSS_OPEN = _stage("RSS, opened", "opened", "rss")
-RSS_RUN = _stage("RSS, ran", "ran", "rss")
-PSS_OPEN = _stage("PSS, opened", "opened", "pss")
-PSS_RUN = _stage("PSS, ran", "ran", "pss")
-PEAK = _of_worker("peak while opening", "MiB", _peak, _MIB)
 
-PRIVATE = _of_worker("private", "MiB", lambda one: one.held.private, _MIB)
-SHARED = _of_worker("shared", "MiB", lambda one: one.held.shared, _MIB)
-RSS = _of_worker("RSS", "MiB", lambda one: one.held.rss, _MIB)
+_BEFORE = "library.private"
+_OPENING = "anonymous memory that opening added"
+PEAK = Column("peak while opening", "MiB", "peak.private", "the most that was added", _BEFORE)
+PRIVATE_OPEN = Column("private, open", "MiB", "opened.private", _OPENING, _BEFORE)
+PRIVATE_RUN = Column("private, run", "MiB", "ran.private", "the same after runs", _BEFORE)
+PRIVATE = Column("private", "MiB", "ran.private", "anonymous memory of one process, having run")
+RSS = Column("RSS", "MiB", "ran.rss", "of one process, Python included, having run")
+PSS = Column("PSS", "MiB", "ran.pss", "the same, a page of n processes counted 1/n")
 
-READY = _of_group("all ready", "ms", lambda group: group.ready_ms, 1)
-TOTAL_PRIVATE = _of_group("total private", "MiB", lambda group: group.private, _MIB)
-TOTAL_PEAK = _of_group("peak private", "MiB", lambda group: group.peak_private, _MIB)
-TOTAL_PEAK_PSS = _of_group("peak PSS", "MiB", lambda group: group.peak_pss, _MIB)
-OPENED_PSS = _of_group("PSS, opened", "MiB", lambda group: group.opened_pss, _MIB)
-TOTAL_PSS = _of_group("total PSS", "MiB", lambda group: group.pss, _MIB)
-OVER_BARE = Column("PSS over bare", "MiB", _over_bare)
+_ONCE = "of all, having run; pages they share count once"
+_NO_SESSION = "less that of as many processes which import the same and open no session"
+READY = Column("all ready", "ms", "group.ready_ms", "from the leave to open until all have")
+TOTAL_PEAK = Column("peak private", "MiB", "group.peak_private", "of all while they open")
+TOTAL_PSS = Column("total PSS", "MiB", "group.pss", _ONCE)
+OVER_BARE = Column("PSS over bare", "MiB", "group.pss", _NO_SESSION, "group.bare_pss")
+
+REQUESTS = Column("requests", "per s", "per_second", more_is_better=True)
+MEDIAN_LATENCY = Column("p50", "ms", "p50_ms", "median latency")
+HIGH_LATENCY = Column("p99", "ms", "p99_ms", "99th percentile of latency")
+ALL_SERVE = Column("until all serve", "ms", "ready_ms", "from the start until each has opened")

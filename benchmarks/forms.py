@@ -1,16 +1,10 @@
-"""What a rival opens: the model file that is given, or another form of it, made once and kept.
+"""The file that a rival opens: the model itself, or another form of it, made once and kept.
 
-=========== ===========================================================================
-given       the file itself
-onnx        the file itself, which must be ``.onnx``
-ort         ORT format, saved by `ortmmap.convert`
-mapped      ORT format: the file itself, or else as ``ort``
-external    ONNX whose weights are a file of external data, saved by the onnx package
-prepacked   ONNX, optimized, with prepacked weights in external data, saved by onnxruntime
-=========== ===========================================================================
+given, onnx: the file itself; ``onnx`` must be ``.onnx``.
+ort, mapped: ORT format, saved by `ortmmap.convert`; ``mapped`` may be the file itself.
+external: ONNX with its weights in a file of external data, saved by the onnx package.
+prepacked: ONNX, optimized, with prepacked weights in external data, saved by onnxruntime.
 """
-
-from __future__ import annotations
 
 import hashlib
 import os
@@ -28,57 +22,38 @@ _LEAST_EXTERNAL = 1024  # bytes; smaller weights stay in the model
 def form_of(form: str, model: Path, folder: Path) -> Path:
     """Return the file of a form of `model`, made in `folder` if it is not there.
 
-    The name carries onnxruntime's version: the graph is what that version's optimizer made of it.
-
-    Raises
-    ------
-    ValueError
-        The form can't be made of this model; the message is what the one who tried it said.
+    Raises ValueError, with the reason, if the form can't be made of this model.
     """
     if form in ("given", "onnx") or (form == "mapped" and model.suffix == ".ort"):
         return model
     kind = "ort" if form == "mapped" else form
     suffix = "ort" if kind == "ort" else f"{kind}.onnx"
-    path = folder / f"{_stem(model, folder)}.{onnxruntime.__version__}.{suffix}"
+    # Its name has a digest of the model's path, since models of one name may lie in several
+    # folders, and onnxruntime's version, whose optimizer makes the graph.
+    digest = hashlib.blake2b(os.fsencode(model.resolve()), digest_size=4).hexdigest()
+    path = folder / f"{model.stem}-{digest}.{onnxruntime.__version__}.{suffix}"
     if path.exists() and path.stat().st_mtime >= model.stat().st_mtime:
         return path
     try:
         with written_atomically(path) as temporary:
             _MAKERS[kind](model, temporary, data_of(path))
-    except Exception as error:  # onnxruntime's and protobuf's own have no common base
+    except Exception as error:  # onnxruntime's and protobuf's exceptions have no common base
         raise ValueError(f"{model.name} can't be saved as {kind}: {error}") from error
     return path
 
 
 def data_of(path: Path) -> Path:
-    """Return the file of external data beside a generated model."""
+    """Return the file of external data beside a form."""
     return path.with_name(f"{path.name}.data")
-
-
-def _stem(model: Path, folder: Path) -> str:
-    """Return a name for what is made of `model`: of two models elsewhere, two names."""
-    if model.resolve().parent == folder.resolve():
-        return model.stem
-    digest = hashlib.blake2b(os.fsencode(model.resolve()), digest_size=4).hexdigest()
-    return f"{model.stem}-{digest}"
-
-
-def _save_ort(model: Path, path: Path, _data: Path) -> None:
-    ortmmap.convert(model, path)
 
 
 def _save_external(model: Path, path: Path, data: Path) -> None:
     import onnx
 
     data.unlink(missing_ok=True)  # onnx appends
-    onnx.save_model(
-        onnx.load(model),
-        path,
-        save_as_external_data=True,
-        location=data.name,
-        size_threshold=_LEAST_EXTERNAL,
-    )
-    sync(data)
+    where = {"location": data.name, "size_threshold": _LEAST_EXTERNAL}
+    onnx.save_model(onnx.load(model), path, save_as_external_data=True, **where)
+    _sync(data)
 
 
 def _save_prepacked(model: Path, path: Path, data: Path) -> None:
@@ -86,18 +61,16 @@ def _save_prepacked(model: Path, path: Path, data: Path) -> None:
     options.log_severity_level = 3
     options.optimized_model_filepath = os.fspath(path)
     saving = "session.optimized_model_external_initializers"
-    for key, value in {
-        f"{saving}_file_name": data.name,
-        f"{saving}_min_size_in_bytes": str(_LEAST_EXTERNAL),
-        "session.save_external_prepacked_constant_initializers": "1",
-    }.items():
-        options.add_session_config_entry(key, value)
+    options.add_session_config_entry(f"{saving}_file_name", data.name)
+    options.add_session_config_entry(f"{saving}_min_size_in_bytes", str(_LEAST_EXTERNAL))
+    prepacked = "session.save_external_prepacked_constant_initializers"
+    options.add_session_config_entry(prepacked, "1")
     onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    sync(data)
+    _sync(data)
 
 
 _MAKERS: dict[str, Callable[[Path, Path, Path], None]] = {
-    "ort": _save_ort,
+    "ort": lambda model, path, _data: ortmmap.convert(model, path),
     "external": _save_external,
     "prepacked": _save_prepacked,
 }
@@ -105,23 +78,21 @@ _MAKERS: dict[str, Callable[[Path, Path, Path], None]] = {
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
-    """Give a temporary path that becomes `path`, synced to disk, when the block ends well.
+    """Yield a temporary path that becomes `path` when the block succeeds, synced.
 
-    Synced because pages that await writing would count as the private memory of whoever maps them.
+    Pages that await writing would count as private memory of their mappers.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
-        sync(temporary)
+        _sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def sync(path: Path) -> None:
-    """Write a file's pages to disk, if there is such a file."""
-    if not path.exists():
-        return
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def _sync(path: Path) -> None:
+    if path.exists():  # without large weights there is no external data
+        with path.open("rb+") as file:
+            os.fsync(file)

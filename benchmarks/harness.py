@@ -1,6 +1,4 @@
-"""Runs cold worker processes, one after another or all alive at once."""
-
-from __future__ import annotations
+"""Groups of cold worker processes, one group after another."""
 
 import json
 import os
@@ -9,369 +7,191 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import TracebackType
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, Self
 
-import numpy as np
+import psutil
 
 from benchmarks import arrays, page_cache
+from benchmarks.arrays import Arrays
+from benchmarks.calls import timed
 from benchmarks.forms import data_of, form_of
-from benchmarks.memory import Memory, PeakPrivate, PeakPss, memory
-from benchmarks.models import Case
-from benchmarks.rivals import OPENVINO_CACHE, Rival
-from benchmarks.worker import IMPORTED, RAN, READY
+from benchmarks.memory import Peak, peak_private, total_pss
+from benchmarks.models import Case, Store
+from benchmarks.rivals import Rival
+from benchmarks.worker import IMPORTED, RAN, READY, Task
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
-_LEAVE_SECONDS = 30
-_STEP_SECONDS = 1800  # a worker that takes longer for one step hangs
+_LEAVE_SECONDS = 20
+_STEP_SECONDS = 1800  # a process that takes longer for one step hangs
 
 
-class WorkerError(Exception):
-    """A worker ended before it was ready; the message has what it wrote to stderr."""
+class WorkerError(RuntimeError):
+    """A process ended or hung before it was ready; the message has its stderr."""
 
 
 @dataclass(frozen=True)
-class Group:
-    """What was measured of workers that were alive together; bytes.
+class Request:
+    """What to measure, and under which conditions."""
 
-    Attributes
-    ----------
-    private, pss : int or None
-        Sums of all workers, having run; None where the system does not tell.
-    opened_pss : int or None
-        Sum of all workers, having opened and not yet run.
-    peak_private, peak_pss : int or None
-        The most of the sums while all opened at once.
-    ready_ms : float or None
-        From the moment when all may open until the last has opened.
-    """
-
-    private: int
-    pss: int | None
-    opened_pss: int | None = None
-    peak_private: int | None = None
-    peak_pss: int | None = None
-    ready_ms: float | None = None
+    store: Store
+    models: Sequence[str]
+    rivals: Sequence[str]  # the others are compared with the first that is available
+    sizes: Mapping[str, Any] = field(default_factory=dict)  # of symbolic dimensions
+    threads: int = 1  # of each session
+    entries: Mapping[str, str] = field(default_factory=dict)  # config entries of every session
+    seconds: float = 1.0  # of steady runs in each worker
+    repeat: int = 1  # groups of each rival at each point
+    cold_cache: bool = False  # models and caches are dropped from memory before each group
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was measured of one worker.
+    """What was measured of one worker."""
 
-    Attributes
-    ----------
-    figures : dict
-        What it measured of itself; see `benchmarks.worker`.
-    outputs : dict of str to ndarray
-        What its session put out.
-    held : Memory
-        Its memory while it held, having run.
-    group : Group
-        What was measured of all workers that were alive together.
+    figures: dict[str, Any]  # its own: see `benchmarks.worker`
+    outputs: Arrays
+    group: dict[str, Any]  # one object for all workers that were alive together
+
+
+@contextmanager
+def prepared(request: Request, case: Case, rival: Rival) -> Iterator[Callable[..., Task]]:
+    """Yield a function that makes the task of a worker, of its index and of more fields.
+
+    The model and the cache are read into the page cache, before each group since a system may drop
+    pages that were not used for a while; or they are dropped from it, if the request says so.
     """
+    model = form_of(rival.form, case.path.resolve(), case.folder)
+    cache = case.cache(rival.module)
+    prepare = page_cache.drop if request.cold_cache else page_cache.read
+    prepare([model, data_of(model), cache])
+    with TemporaryDirectory(dir=cache.parent) as folder:
+        feeds = Path(folder, "feeds.npz")
+        arrays.save(feeds, case.feeds)
 
-    figures: dict[str, Any]
-    outputs: dict[str, np.ndarray]
-    held: Memory
-    group: Group
-
-    def private_growth(self, begin: str, end: str) -> int:
-        """Return the bytes of private memory that were added between two stages."""
-        return self.figures[end]["private"] - self.figures[begin]["private"]
-
-
-Records = dict[str, list[Record]]
-
-
-@dataclass(frozen=True)
-class Harness:
-    """Runs workers on one case.
-
-    Attributes
-    ----------
-    case : Case
-        The model file and its inputs.
-    threads : int
-        Threads of each session.
-    seconds : float
-        Of steady runs in each worker.
-    starting : callable
-        Told of the rival whenever a worker of it is about to start.
-    hold_ms : int
-        How long a worker waits for the others at each step, at most.
-    calls : bool
-        Time every way to call a session.
-    fork : bool
-        Time a run in a forked child.
-    together : bool
-        The workers of a group open at once; else each when the one before is ready and idle, so
-        that none disturbs another's times.
-    cold_cache : bool
-        Before a group starts, the system drops the model and the caches from memory.
-    """
-
-    case: Case
-    threads: int
-    seconds: float
-    starting: Callable[[Rival], None]
-    hold_ms: int = 600_000
-    calls: bool = False
-    fork: bool = False
-    together: bool = False
-    cold_cache: bool = False
-
-    def warm_up(self, rivals: Sequence[Rival]) -> dict[str, str]:
-        """Run one worker of each, not counted: fills the caches, of the system and the rivals'.
-
-        Returns
-        -------
-        dict of str to str
-            Rivals that can't, and the last line of what they said.
-
-        Raises
-        ------
-        WorkerError
-            None can.
-        """
-        failures: dict[str, str] = {}
-        for rival in rivals:
-            try:
-                self._group(rival, 1)
-            except (WorkerError, ValueError) as error:
-                failures[rival.name] = str(error)
-        if len(failures) == len(rivals):
-            raise WorkerError("\n".join(failures.values()))
-        return {name: text.strip().splitlines()[-1] for name, text in failures.items()}
-
-    def alternate(self, rivals: Sequence[Rival], repeat: int, workers: int = 1) -> Records:
-        """Run groups of workers of one rival each, A B C A B C ...
-
-        None leaves before all of its group have been sampled.
-
-        Parameters
-        ----------
-        rivals : sequence of Rival
-            The rivals.
-        repeat : int
-            Groups of each rival.
-        workers : int
-            Workers in a group.
-
-        Returns
-        -------
-        dict of str to list of Record
-            The records of each rival, ``repeat * workers`` of them.
-        """
-        records: Records = {rival.name: [] for rival in rivals}
-        for _ in range(repeat):
-            for rival in rivals:
-                records[rival.name] += self._group(rival, workers)
-        return records
-
-    def _group(self, rival: Rival, count: int) -> list[Record]:
-        model = self._model(rival)
-        # Read again each time: a system may give back what nobody has touched for a while.
-        prepare = page_cache.drop if self.cold_cache else page_cache.read
-        prepare([model, data_of(model), *self._caches(rival)])
-        with self._feeds() as feeds, ExitStack() as alive:
-            if self.together:
-                workers = [self._start(rival, model, feeds, alive) for _ in range(count)]
-                measured = _open_together(workers)
-            else:
-                workers = [self._ready(rival, model, feeds, alive) for _ in range(count)]
-                measured = {}
-            held = [memory(worker.pid) for worker in workers]
-            private = sum(one.private for one in held)
-            group = Group(private=private, pss=_total_pss(held), **measured)
-            pairs = zip(workers, held, strict=True)
-            return [worker.record(one, group) for worker, one in pairs]
-
-    def _start(self, rival: Rival, model: Path, feeds: Path, alive: ExitStack) -> _Worker:
-        self.starting(rival)
-        return alive.enter_context(_Worker(rival.title, self._command(rival, model, feeds)))
-
-    def _ready(self, rival: Rival, model: Path, feeds: Path, alive: ExitStack) -> _Worker:
-        worker = self._start(rival, model, feeds, alive)
-        worker.wait_until(RAN)
-        return worker
-
-    def _model(self, rival: Rival) -> Path:
-        return form_of(rival.form, self.case.path.resolve(), self.case.folder)
-
-    def _caches(self, rival: Rival) -> list[Path]:
-        """Return the folders that the rival keeps something of its own in."""
-        folders = {"ortmmap": self.case.cache, "openvino": self.case.openvino_cache}
-        return [folder for module, folder in folders.items() if module == rival.module]
-
-    def _command(self, rival: Rival, model: Path, feeds: Path) -> _Command:
-        options = {
-            "rival": rival.name,
-            "model": model,
-            "feeds": feeds,
-            "threads": self.threads,
-            "seconds": self.seconds,
-            "hold-ms": self.hold_ms,
-            "started": time.monotonic(),
-        }
-        flags = {"--lockstep": self.together, "--calls": self.calls, "--fork": self.fork}
-        self.case.openvino_cache.mkdir(parents=True, exist_ok=True)
-        self.case.cache.parent.mkdir(parents=True, exist_ok=True)  # ortmmap makes its folder itself
-        return _Command(
-            [
-                *(sys.executable, "-m", "benchmarks.worker"),
-                *(f"--{name}={value}" for name, value in options.items()),
-                *(f"--config={key}={value}" for key, value in rival.entries.items()),
-                *(flag for flag, wanted in flags.items() if wanted),
-            ],
-            {
-                "ORTMMAP_CACHE_DIR": os.fspath(self.case.cache),
-                OPENVINO_CACHE: os.fspath(self.case.openvino_cache),
-            },
-        )
-
-    @contextmanager
-    def _feeds(self) -> Iterator[Path]:
-        """Write the inputs to a temporary file."""
-        with TemporaryDirectory() as folder:
-            path = Path(folder, "feeds.npz")
-            arrays.save(path, self.case.feeds)
-            yield path
-
-
-def _open_together(workers: Sequence[_Worker]) -> dict[str, Any]:
-    """Have all open at once, then run; return the fields of `Group` that this measures."""
-    for worker in workers:
-        worker.wait_until(IMPORTED)
-    pids = [worker.pid for worker in workers]
-    with PeakPrivate(pids) as private, PeakPss(pids) as pss:
-        start = time.perf_counter()
-        for worker in workers:
-            worker.go_on()
-        for worker in workers:
-            worker.wait_until(READY)
-        ready_ms = (time.perf_counter() - start) * 1e3
-    opened = [memory(pid) for pid in pids]
-    for worker in workers:
-        worker.go_on()
-    for worker in workers:
-        worker.wait_until(RAN)
-    return {
-        "opened_pss": _total_pss(opened),
-        "peak_private": private.nbytes,
-        "peak_pss": pss.nbytes,
-        "ready_ms": ready_ms,
-    }
-
-
-def _total_pss(held: Sequence[Memory]) -> int | None:
-    sizes = [one.pss for one in held if one.pss is not None]
-    return sum(sizes) if len(sizes) == len(held) else None
-
-
-@dataclass(frozen=True)
-class _Command:
-    """How a worker is started: its arguments, and what its environment has besides ours."""
-
-    arguments: Sequence[str]
-    environment: Mapping[str, str]
-
-
-def _environment() -> dict[str, str]:
-    """Return ours, without what would change how ortmmap comes."""
-    return {name: value for name, value in os.environ.items() if name != "ORTMMAP_CACHE"}
-
-
-class _Worker:
-    """One worker process, from its start to its end."""
-
-    def __init__(self, title: str, command: _Command) -> None:
-        self._title = title
-        self._folder = TemporaryDirectory()
-        self._outputs = Path(self._folder.name, "outputs.npz")
-        self._errors = Path(self._folder.name, "stderr")
-        self._figures: dict[str, Any] = {}
-        with self._errors.open("w") as errors:
-            self._process = subprocess.Popen(
-                [*command.arguments, f"--outputs={self._outputs}"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                cwd=_REPOSITORY,
-                env=_environment() | command.environment,
+        def task(index: int, **more: Any) -> Task:
+            return Task(
+                rival=rival.name,
+                entries=dict(rival.entries),
+                threads=request.threads,
+                model=str(model),
+                cache=str(Path(folder, str(index)) if rival.empty_cache else cache),
+                feeds=str(feeds),
+                outputs=str(Path(folder, f"{index}.npz")),
+                started=time.monotonic(),
+                seconds=request.seconds,
+                **more,
             )
 
-    @property
-    def pid(self) -> int:
-        """The process's number."""
-        return self._process.pid
+        yield task
 
-    def wait_until(self, step: str) -> None:
-        """Read what it measured of itself, until it has reached a step.
 
-        Raises
-        ------
-        WorkerError
-            It ended before, or took too long and was killed.
-        """
+@dataclass(frozen=True)
+class Workers:
+    """Measures groups of worker processes; none leaves before all have held."""
+
+    calls: bool = False  # time every way to call a session
+    fork: bool = False  # time a run in a forked child
+    together: bool = False  # open at once, not one by one while those before are idle
+
+    def measure(self, request: Request, case: Case, rival: Rival, count: int) -> list[Record]:
+        """Run one group; return a record of each worker, or of the process that forks them."""
+        with prepared(request, case, rival) as task, ExitStack() as alive:
+            more = {"calls": self.calls, "fork": self.fork, "copies": count * rival.preload}
+            workers: list[Process] = []
+            for index in range(1 if rival.preload else count):
+                workers.append(alive.enter_context(Process(rival.title, task(index, **more))))
+                if not self.together:
+                    _pass_steps(workers[-1:])
+            group = _pass_steps(workers, sampled=True) if self.together else {}
+            group["pss"] = total_pss([pid for worker in workers for pid in worker.family()])
+            outputs = (arrays.load(Path(one.task.outputs)) for one in workers)
+            return [Record(x.figures, y, group) for x, y in zip(workers, outputs, strict=True)]
+
+
+class Process:
+    """``python -m MODULE TASK``, a module of the benchmarks, until the block ends."""
+
+    def __init__(self, title: str, task: Task, module: str = "benchmarks.worker") -> None:
+        self.figures: dict[str, Any] = {}
+        self.task = task
+        self._title = title
+        self._errors = TemporaryFile("w+")  # noqa: SIM115 - closed on exit
+        ours = {name: value for name, value in os.environ.items() if name != "ORTMMAP_CACHE"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, json.dumps(asdict(task))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            cwd=_REPOSITORY,
+            env=ours | {"ORTMMAP_CACHE_DIR": task.cache},
+        )
+        self.pid = self._process.pid
+
+    def wait_until(self, step: str) -> str:
+        """Read its figures until it has reached a step; return the last line before."""
         watchdog = threading.Timer(_STEP_SECONDS, self._process.kill)
         watchdog.daemon = True
         watchdog.start()
+        last = ""
         try:
-            if self._reads_until(step):
-                return
+            for line in self._process.stdout:
+                if line.strip() == step:
+                    return last
+                last = line.strip()
+                if line.startswith("{"):
+                    self.figures |= json.loads(line)
         finally:
             watchdog.cancel()
-        told = self._errors.read_text().strip()
-        if not told:
-            told = f"it ended before {step}, or was killed after {_STEP_SECONDS} s"
-        raise WorkerError(f"{self._title} failed:\n{told}")
-
-    def _reads_until(self, step: str) -> bool:
-        assert self._process.stdout
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                self._figures |= json.loads(line)
-            if line.strip() == step:
-                return True
-        return False
+        self._process.wait()
+        self._errors.seek(0)
+        reason = f"it ended before {step}, or was killed after {_STEP_SECONDS} s"
+        raise WorkerError(f"{self._title} failed:\n{self._errors.read().strip() or reason}")
 
     def go_on(self) -> None:
         """Let it take the next step."""
-        assert self._process.stdin
-        with suppress(BrokenPipeError):  # it has ended: whoever waits for its next step says why
+        with suppress(BrokenPipeError):  # it has ended: `wait_until` says why
             self._process.stdin.write("\n")
             self._process.stdin.flush()
 
-    def record(self, held: Memory, group: Group) -> Record:
-        """Return this and what it measured and put out itself."""
-        return Record(self._figures, arrays.load(self._outputs), held, group)
-
-    def close(self) -> None:
-        """Let it go, and wait until it has gone."""
-        assert self._process.stdin
-        assert self._process.stdout
-        with suppress(BrokenPipeError):  # what was written to it was never read: it has ended
-            self._process.stdin.close()
-        try:
-            self._process.wait(_LEAVE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stdout.close()
-        self._folder.cleanup()
+    def family(self) -> list[int]:
+        """Return the ids of the process and of those that it has started."""
+        process = psutil.Process(self.pid)
+        return [self.pid, *(one.pid for one in process.children(recursive=True))]
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    def __exit__(self, *exc_info: object) -> None:
+        family = []
+        with suppress(psutil.NoSuchProcess):
+            family = [psutil.Process(pid) for pid in self.family()]
+        self._process.terminate()
+        _, left = psutil.wait_procs(family, _LEAVE_SECONDS)
+        for one in left:
+            one.kill()
+        with suppress(BrokenPipeError):  # it ended with a line unread
+            self._process.communicate()
+        self._errors.close()
+
+
+def _pass_steps(workers: Sequence[Process], sampled: bool = False) -> dict[str, Any]:
+    """Let workers take each step at once; return the time until all have opened, and the peak."""
+    for worker in workers:
+        worker.wait_until(IMPORTED)
+    sampling = peak_private([worker.pid for worker in workers]) if sampled else nullcontext(Peak())
+    with sampling as peak:
+        ready_ms, _ = timed(lambda: _go_on_until(READY, workers))
+    _go_on_until(RAN, workers)
+    return {"ready_ms": ready_ms, "peak_private": peak.nbytes}
+
+
+def _go_on_until(step: str, workers: Sequence[Process]) -> None:
+    for worker in workers:
+        worker.go_on()
+    for worker in workers:
+        worker.wait_until(step)

@@ -1,64 +1,35 @@
-"""What a model is fed: input declarations, and arrays made from them."""
-
-from __future__ import annotations
+"""The inputs of a model: their declarations, and random arrays made from them."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Self
 
 import numpy as np
 
 SEED = 20260421
 DEFAULT_SIZES = {"batch": 1, "sequence": 128}
 
-_DTYPES = {
-    "float": "float32",
-    "double": "float64",
-    "float16": "float16",
-    "bool": "bool",
-    "string": "str",
-    **{f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
-}
+Shape = tuple[int | str | None, ...]
 
-
-class NodeArg(Protocol):
-    """What a session tells about an input; `onnxruntime.NodeArg` is one."""
-
-    name: str
-    type: str
-    shape: list[int | str | None]
+_DTYPES = {"float": "float32", "double": "float64", "float16": "float16", "bool": "bool"}
+_DTYPES |= {name: name for bits in (8, 16, 32, 64) for name in (f"int{bits}", f"uint{bits}")}
+_DTYPES |= {"string": "str"}
 
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a model.
-
-    Parameters
-    ----------
-    name : str
-        Its name in the graph.
-    dtype : str
-        Its numpy dtype.
-    shape : tuple of int, str or None
-        Its dimensions; a name or None stands for a size chosen when the model is run.
-    low, high : int
-        Integers, and those that strings are of, are drawn from ``[low, high)``.
-    """
+    """One input of a model."""
 
     name: str
-    dtype: str
-    shape: tuple[int | str | None, ...]
-    low: int = 0
-    high: int = 2
+    dtype: str  # numpy's name, or "str"
+    shape: Shape  # a name or None stands for a size chosen at run time
+    high: int = 2  # above all integers, and numbers that strings consist of; the least is 0
 
     @classmethod
-    def of(cls, arg: NodeArg) -> Input:
-        """Return the declaration that a session's input metadata makes.
+    def of(cls, arg: Any) -> Self:
+        """Return the declaration that corresponds to an ``onnxruntime.NodeArg``.
 
-        Raises
-        ------
-        ValueError
-            The input is no tensor, or of a dtype that numpy has not.
+        Raises ValueError if the input is not a tensor of an element type that numpy has.
         """
         element = arg.type.removeprefix("tensor(").removesuffix(")")
         if element not in _DTYPES:
@@ -66,32 +37,25 @@ class Input:
         return cls(arg.name, _DTYPES[element], tuple(arg.shape))
 
     def values(self, sizes: Mapping[str, int], rng: np.random.Generator) -> np.ndarray:
-        """Return random values: normal floats, integers in range, masks of ones.
-
-        Strings are objects, as those of pandas, as long as the largest.
-        """
+        """Return random values: normal floats, integers or their digits, masks of ones."""
         shape = [size(dimension, sizes) for dimension in self.shape]
-        if self.dtype == "str":
-            numbers = rng.integers(self.low, self.high, shape).astype(str)
+        if self.dtype == "str":  # objects, as in pandas
+            numbers = rng.integers(self.high, size=shape).astype(str)
             return np.char.zfill(numbers, len(str(self.high - 1))).astype(object)
-        dtype = np.dtype(self.dtype)
         if "mask" in self.name:
-            return np.ones(shape, dtype)
-        if dtype.kind == "f":
-            return rng.standard_normal(shape, np.float32).astype(dtype)
-        return rng.integers(self.low, self.high, shape).astype(dtype)
+            return np.ones(shape, self.dtype)
+        if self.dtype.startswith("float"):
+            return rng.standard_normal(shape, np.float32).astype(self.dtype)
+        return rng.integers(self.high, size=shape).astype(self.dtype)
 
 
 def size(dimension: int | str | None, sizes: Mapping[str, int]) -> int:
-    """Return the size of a dimension; a symbolic one that `sizes` does not name is 1.
+    """Return the size of a dimension, 1 for a symbolic one that `sizes` does not name.
 
-    ``batch_size`` and ``sequence_length`` are found under ``batch`` and ``sequence``, and
-    ``past_sequence_length + sequence_length`` is a sum.
+    ``batch_size`` is found under ``batch``, and ``past_length + sequence_length`` is a sum.
     """
-    if isinstance(dimension, int):
-        return dimension
-    if dimension is None:
-        return 1
+    if dimension is None or isinstance(dimension, int):
+        return 1 if dimension is None else dimension
     if "+" in dimension:
         return sum(size(part.strip(), sizes) for part in dimension.split("+"))
     if dimension.isdecimal():
@@ -101,21 +65,11 @@ def size(dimension: int | str | None, sizes: Mapping[str, int]) -> int:
     return next((n for name, n in sizes.items() if dimension.startswith(name)), 1)
 
 
-def feeds(inputs: Iterable[Input], sizes: Mapping[str, int] | None = None) -> dict[str, Any]:
-    """Return arrays for every input, the same at every call.
+def feeds(inputs: Iterable[Input], sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arrays for ``session.run(None, feeds)``, the same at every call.
 
-    Parameters
-    ----------
-    inputs : iterable of Input
-        The inputs.
-    sizes : mapping of str to int, optional
-        Sizes of symbolic dimensions, over `DEFAULT_SIZES`.
-
-    Returns
-    -------
-    dict of str to ndarray
-        What ``session.run(None, feeds)`` takes.
+    `sizes` are those of symbolic dimensions, over `DEFAULT_SIZES`.
     """
     rng = np.random.default_rng(SEED)
-    chosen = DEFAULT_SIZES | dict(sizes or {})
+    chosen = DEFAULT_SIZES | {name: int(value) for name, value in sizes.items()}
     return {one.name: one.values(chosen, rng) for one in inputs}

@@ -1,179 +1,103 @@
-"""What a process's memory consists of, as the system counts it."""
+"""The memory of processes, as the system counts it."""
 
-from __future__ import annotations
-
-import os
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import psutil
-
-_KIB = 1024
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of a process at one moment; None where the system does not tell.
+    """Bytes of a process at one moment."""
 
-    Attributes
-    ----------
-    private : int
-        What no other process can share. Linux: anonymous memory, swapped or not. macOS: unique
-        set size. Windows: private bytes.
-    shmem : int or None
-        Of the proportional set size, memory of no file on disk, such as a memfd's.
-    rss : int
-        Resident set size (Windows: working set).
-    pss : int or None
-        Proportional set size: a page in n processes counts 1/n in each, so a sum over processes
-        is what they take together.
-    swap : int or None
-        Swapped out.
-    """
-
-    private: int
-    shmem: int | None
-    rss: int
-    pss: int | None
-    swap: int | None
-
-    @property
-    def shared(self) -> int:
-        """What is resident and another process could share: pages of files, and memfds'."""
-        return max(0, self.rss + (self.swap or 0) - self.private)
+    private: int  # not shareable. Linux: anonymous, swapped or not; macOS: USS; Windows: private
+    rss: int  # resident set size (Windows: working set)
+    pss: int | None  # proportional set size: a page of n processes counts 1/n. None if not known
 
 
 def memory(pid: int) -> Memory:
-    """Return the memory of a process.
-
-    Notes
-    -----
-    Linux: ``smaps_rollup``, see https://docs.kernel.org/filesystems/proc.html.
-    """
+    """Return the memory of a process; see https://docs.kernel.org/filesystems/proc.html."""
     rollup = Path(f"/proc/{pid}/smaps_rollup")
-    return _from_rollup(rollup.read_text()) if rollup.exists() else _from_psutil(pid)
+    if not rollup.exists():
+        full = psutil.Process(pid).memory_full_info()
+        return Memory(getattr(full, "private", None) or full.uss, full.rss, None)
+    fields = [line.split() for line in rollup.read_text().splitlines() if line.endswith(" kB")]
+    size = {name: int(kib) * 1024 for name, kib, _ in fields}
+    return Memory(size["Anonymous:"] + size["Swap:"], size["Rss:"], size["Pss:"])
 
 
-def _from_rollup(text: str) -> Memory:
-    fields = [line.split() for line in text.splitlines() if line.endswith(" kB")]
-    size = {field[0].rstrip(":"): int(field[1]) * _KIB for field in fields}
-    return Memory(
-        private=size["Anonymous"] + size["Swap"],
-        shmem=size.get("Pss_Shmem"),
-        rss=size["Rss"],
-        pss=size["Pss"],
-        swap=size["Swap"],
-    )
+@dataclass
+class Peak:
+    """The largest number of bytes that was sampled, or None."""
+
+    nbytes: int | None = None
 
 
-def _from_psutil(pid: int) -> Memory:
-    full = psutil.Process(pid).memory_full_info()
-    private = getattr(full, "private", None) or full.uss
-    return Memory(private=private, shmem=None, rss=full.rss, pss=None, swap=None)
+@contextmanager
+def sampled(read: Callable[[], int | None], seconds: float) -> Iterator[Peak]:
+    """While entered, call `read` on a thread, and yield the object that keeps the largest result.
 
-
-class Sampler:
-    """Calls, while it is entered, on a thread of its own, and keeps the most that was returned.
-
-    Parameters
-    ----------
-    read : callable
-        Returns bytes, or None where the system does not tell.
-    seconds : float
-        Between calls; longer where a call itself takes longer, so that it disturbs little.
-
-    Attributes
-    ----------
-    nbytes : int or None
-        The most that was seen.
+    `read` returns bytes, or None if they cannot be had, which ends the sampling. There are
+    `seconds` between calls, or as long as a call takes if that is more, to disturb little.
     """
+    peak, over = Peak(), threading.Event()
 
-    def __init__(self, read: Callable[[], int | None], seconds: float) -> None:
-        self.nbytes: int | None = None
-        self._read = read
-        self._seconds = seconds
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _sample(self) -> None:
-        over = False
-        while not over:
+    def sample() -> None:
+        start = time.perf_counter()
+        while (found := read()) is not None:
+            peak.nbytes = max(found, peak.nbytes or 0)
+            if over.wait(max(seconds, time.perf_counter() - start)):
+                break
             start = time.perf_counter()
-            found = self._read()
-            if found is None:
-                return
-            self.nbytes = max(found, self.nbytes or 0)
-            over = self._over.wait(max(self._seconds, time.perf_counter() - start))
+
+    thread = threading.Thread(target=sample, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        thread.join()
 
 
-class PeakPrivate(Sampler):
-    """Samples what processes hold together that no file backs: Linux keeps no high-water mark.
-
-    Parameters
-    ----------
-    pids : sequence of int
-        The processes; by default this one.
-    """
-
-    def __init__(self, pids: Sequence[int] = ()) -> None:
-        chosen = pids or (os.getpid(),)
-        super().__init__(lambda: _sum(not_of_files, chosen), 0.001 if not pids else 0.005)
+def peak_private(pids: Sequence[int], seconds: float = 0.005) -> AbstractContextManager[Peak]:
+    """Sample the memory of all processes that no file backs; Linux keeps no maximum of it."""
+    return sampled(lambda: _total(not_of_files, pids), seconds)
 
 
-class PeakPss(Sampler):
-    """Samples the sum of processes' proportional set sizes, more seldom: each takes a while."""
-
-    def __init__(self, pids: Sequence[int]) -> None:
-        super().__init__(lambda: _sum(lambda pid: memory(pid).pss, pids), 0.02)
+def total_pss(pids: Sequence[int]) -> int | None:
+    """Return the sum of proportional set sizes, None if one is unknown or a process has gone."""
+    return _total(lambda pid: memory(pid).pss, pids)
 
 
-def _sum(of: Callable[[int], int | None], pids: Sequence[int]) -> int | None:
-    """Add up what is known of every process; None where one is unknown, or has gone."""
-    total = 0
-    for pid in pids:
-        try:
-            size = of(pid)
-        except (OSError, KeyError, psutil.NoSuchProcess):
-            return None
-        if size is None:
-            return None
-        total += size
-    return total
+def _total(of: Callable[[int], int | None], pids: Sequence[int]) -> int | None:
+    try:
+        sizes = [of(pid) for pid in pids]
+    except (OSError, KeyError, psutil.NoSuchProcess):
+        return None
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
 
 
 def not_of_files(pid: int) -> int | None:
     """Return the memory of a process that no file on disk backs, which is cheap to ask for."""
     status = Path(f"/proc/{pid}/status")
-    if not status.exists():
-        return _private_bytes(pid)
+    if not status.exists():  # Windows counts it, macOS does not
+        return getattr(psutil.Process(pid).memory_info(), "private", None)
     wanted = (b"RssAnon:", b"RssShmem:")
     lines = status.read_bytes().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(wanted)) * _KIB
+    return sum(int(line.split()[1]) for line in lines if line.startswith(wanted)) * 1024
 
 
-def _private_bytes(pid: int) -> int | None:
-    """Return a process's private bytes on Windows; None elsewhere."""
-    found = getattr(psutil.Process(pid).memory_info(), "private", None)
-    return None if found is None else int(found)
+def page_faults() -> int:
+    """Return the number of page faults of this process so far."""
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().num_page_faults
+    import resource
 
-
-def page_faults() -> int | None:
-    """Return how many page faults this process has had, or None where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return None
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_minflt + usage.ru_majflt

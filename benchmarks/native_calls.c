@@ -1,9 +1,8 @@
-/* What one call of run costs: ONNX Runtime's own C API and ortmmap's, on one session, in turn. */
+/* The cost of one call of run: ONNX Runtime's own C API and ortmmap's, on one session, in turn. */
 #include <ortmmap/capi.h>
 #include <ortmmap/ort_abi.h>
 
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 enum { SIZE = 4 };
@@ -31,98 +30,77 @@ static int failed(OrtStatus *status) {
   return 1;
 }
 
+static int refused(int code, const ortmmap_error *error) {
+  return code == ORTMMAP_OK ? 0 : fprintf(stderr, "%s\n", error->message);
+}
+
 static int new_value(float *data, OrtValue **value) {
   return failed(api->CreateTensorWithDataAsOrtValue(cpu, data, sizeof(input), shape, 2,
                                                     ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, value));
 }
 
-/* ONNX Runtime allocates the output; whoever gets it asks for its data, its type and its shape. */
-static int ort_run(void) {
-  OrtValue *x, *y = NULL;
+static int run_values(const OrtValue *x, OrtValue **y) {
+  return failed(api->Run(ort_session, run_options, names, &x, 1, names + 1, 1, y));
+}
+
+static int ask_size(const OrtValue *value, int64_t *size) {
   OrtTensorTypeAndShapeInfo *info;
   ONNXTensorElementDataType type;
   int64_t sizes[2];
   size_t rank;
-  float *data;
-  if (new_value(input, &x) ||
-      failed(api->Run(ort_session, run_options, names, (const OrtValue *const *)&x, 1, names + 1, 1,
-                      &y)) ||
-      failed(api->GetTensorMutableData(y, (void **)&data)) ||
-      failed(api->GetTensorTypeAndShape(y, &info)) ||
+  if (failed(api->GetTensorTypeAndShape(value, &info)) ||
       failed(api->GetTensorElementType(info, &type)) ||
       failed(api->GetDimensionsCount(info, &rank)) || failed(api->GetDimensions(info, sizes, rank)))
     return 1;
-  sink = data[sizes[1] - 1];
   api->ReleaseTensorTypeAndShapeInfo(info);
-  api->ReleaseValue(y);
-  api->ReleaseValue(x);
+  *size = sizes[1];
   return 0;
 }
 
-/* The same by whoever knows the output's type and shape. */
-static int ort_run_known(void) {
+/* Values are made for each call. The output goes into memory of the caller's, or ONNX Runtime
+ * allocates it; a caller that does not know its type and shape asks for them. */
+static int ort_call(float *into, int asks) {
   OrtValue *x, *y = NULL;
-  float *data;
-  if (new_value(input, &x) ||
-      failed(api->Run(ort_session, run_options, names, (const OrtValue *const *)&x, 1, names + 1, 1,
-                      &y)) ||
-      failed(api->GetTensorMutableData(y, (void **)&data)))
+  float *data = into;
+  int64_t size = SIZE;
+  if (new_value(input, &x) || (into != NULL && new_value(into, &y)) || run_values(x, &y) ||
+      (into == NULL && failed(api->GetTensorMutableData(y, (void **)&data))) ||
+      (asks && ask_size(y, &size)))
     return 1;
-  sink = data[SIZE - 1];
+  sink = data[size - 1];
   api->ReleaseValue(y);
   api->ReleaseValue(x);
   return 0;
 }
 
-static int our_run(void) {
+static int our_call(float *into) {
   ortmmap_input x = {"x", input, sizeof(input), shape, 2, ORTMMAP_FLOAT, 0};
-  ortmmap_output y = {"y", NULL, 0, NULL, 0, 0, 0, NULL};
+  ortmmap_output own = {"y", NULL, 0, NULL, 0, 0, 0, NULL};
+  ortmmap_output given = {"y", into, sizeof(output), shape, 2, ORTMMAP_FLOAT, 0, NULL};
+  ortmmap_output *y = into == NULL ? &own : &given;
   ortmmap_error error;
-  if (table->run(session, &x, 1, &y, 1, NULL, &error) != ORTMMAP_OK)
-    return fprintf(stderr, "%s\n", error.message);
-  sink = ((float *)y.data)[y.shape[1] - 1];
-  table->release_outputs(&y, 1);
-  return 0;
-}
-
-/* The output's memory is the caller's, and so is the input's; both are new to each call. */
-static int ort_run_into(void) {
-  OrtValue *x, *y;
-  if (new_value(input, &x) || new_value(output, &y) ||
-      failed(api->Run(ort_session, run_options, names, (const OrtValue *const *)&x, 1, names + 1, 1,
-                      &y)))
+  if (refused(table->run(session, &x, 1, y, 1, NULL, &error), &error))
     return 1;
-  sink = output[SIZE - 1];
-  api->ReleaseValue(y);
-  api->ReleaseValue(x);
+  sink = ((float *)y->data)[y->shape[1] - 1];
+  if (into == NULL)
+    table->release_outputs(y, 1);
   return 0;
 }
 
-static int our_run_into(void) {
-  ortmmap_input x = {"x", input, sizeof(input), shape, 2, ORTMMAP_FLOAT, 0};
-  ortmmap_output y = {"y", output, sizeof(output), shape, 2, ORTMMAP_FLOAT, 0, NULL};
-  ortmmap_error error;
-  if (table->run(session, &x, 1, &y, 1, NULL, &error) != ORTMMAP_OK)
-    return fprintf(stderr, "%s\n", error.message);
-  sink = output[SIZE - 1];
-  return 0;
-}
+static int ort_run(void) { return ort_call(NULL, 1); }
+static int ort_run_known(void) { return ort_call(NULL, 0); }
+static int our_run(void) { return our_call(NULL); }
+static int ort_run_into(void) { return ort_call(output, 0); }
+static int our_run_into(void) { return our_call(output); }
 
 /* Everything is bound before. */
-static int ort_run_values(void) {
-  return failed(api->Run(ort_session, run_options, names, (const OrtValue *const *)bound_values, 1,
-                         names + 1, 1, bound_values + 1));
-}
-
+static int ort_run_values(void) { return run_values(bound_values[0], bound_values + 1); }
 static int ort_run_binding(void) {
   return failed(api->RunWithBinding(ort_session, run_options, binding));
 }
-
 static int our_prepared_run(void) {
   ortmmap_error error;
-  if (table->prepared_run(prepared, NULL, &error) != ORTMMAP_OK)
-    return fprintf(stderr, "%s\n", error.message);
-  return 0;
+  return refused(table->prepared_run(prepared, NULL, &error), &error);
 }
 
 static int (*const rivals[])(void) = {
@@ -136,19 +114,17 @@ static int set_up(const char *path) {
   ortmmap_input x = {"x", input, sizeof(input), shape, 2, ORTMMAP_FLOAT, 0};
   ortmmap_output y = {"y", output, sizeof(output), shape, 2, ORTMMAP_FLOAT, 0, NULL};
   ortmmap_error error;
-  if (table->session_open(path, &options, &session, &error) != ORTMMAP_OK)
-    return fprintf(stderr, "%s\n", error.message);
+  if (refused(table->session_open(path, &options, &session, &error), &error))
+    return 1;
   api = table->session_ort_api(session);
   ort_session = table->session_ort(session);
-  if (failed(api->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &cpu)) ||
-      failed(api->CreateRunOptions(&run_options)) || new_value(input, &bound_values[0]) ||
-      new_value(output, &bound_values[1]) || failed(api->CreateIoBinding(ort_session, &binding)) ||
-      failed(api->BindInput(binding, names[0], bound_values[0])) ||
-      failed(api->BindOutput(binding, names[1], bound_values[1])))
-    return 1;
-  if (table->prepare(session, &x, 1, &y, 1, &prepared, &error) != ORTMMAP_OK)
-    return fprintf(stderr, "%s\n", error.message);
-  return 0;
+  return failed(api->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &cpu)) ||
+         failed(api->CreateRunOptions(&run_options)) || new_value(input, &bound_values[0]) ||
+         new_value(output, &bound_values[1]) ||
+         failed(api->CreateIoBinding(ort_session, &binding)) ||
+         failed(api->BindInput(binding, names[0], bound_values[0])) ||
+         failed(api->BindOutput(binding, names[1], bound_values[1])) ||
+         refused(table->prepare(session, &x, 1, &y, 1, &prepared, &error), &error);
 }
 
 static void tear_down(void) {
@@ -167,8 +143,8 @@ static double now(void) {
   return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
-/* Writes the nanoseconds of a call of the model at `path`, `rounds` of them for each rival, of
- * blocks of `calls` calls that alternate. Returns 0; else what failed is on standard error. */
+/* Measure blocks of calls of the model at `path`, the rivals in turn. Writes the nanoseconds of
+ * one call, `rounds` of them for each rival. Returns 0; else the error is on standard error. */
 int measure(const ortmmap_capi *functions, const char *path, size_t rounds, size_t calls,
             double *nanoseconds) {
   table = functions;

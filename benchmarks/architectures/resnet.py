@@ -1,7 +1,5 @@
 """ResNet-50 v1.5, as torch.onnx.export writes it: batch normalization folded into Conv."""
 
-from __future__ import annotations
-
 from math import prod, sqrt
 
 from onnx import ModelProto
@@ -32,19 +30,20 @@ def resnet50() -> ModelProto:
             stride = 2 if stage > 1 and block == 0 else 1
             x = graph.bottleneck(f"layer{stage}.{block}", x, channels, width, stride)
             channels = width * _EXPANSION
-    graph.classifier(x, channels)
+    x = graph.node("Flatten", graph.node("GlobalAveragePool", x), axis=1)
+    weight = graph.normal("fc.weight", (_CLASSES, channels), 1 / sqrt(channels))
+    bias = graph.normal("fc.bias", (_CLASSES,), 0.1)
+    graph.node("Gemm", x, weight, bias, output="output", transB=1)
     return graph.model(RESNET_INPUTS, {"output": ("batch", _CLASSES)})
 
 
 class _ResNet(Graph):
     def bottleneck(self, name: str, x: str, channels: int, width: int, stride: int) -> str:
-        """Add 1x1, 3x3 (which strides: v1.5) and 1x1 beside the shortcut."""
+        """Add 1x1, 3x3 (with the stride: v1.5) and 1x1 beside the shortcut."""
         out = width * _EXPANSION
-        y = self.conv(f"{name}.conv1", x, (width, channels, 1, 1), _RELU_GAIN)
-        y = self.node("Relu", y)
+        y = self.node("Relu", self.conv(f"{name}.conv1", x, (width, channels, 1, 1), _RELU_GAIN))
         y = self.conv(f"{name}.conv2", y, (width, width, 3, 3), _RELU_GAIN, stride)
-        y = self.node("Relu", y)
-        y = self.conv(f"{name}.conv3", y, (out, width, 1, 1), _BRANCH_GAIN)
+        y = self.conv(f"{name}.conv3", self.node("Relu", y), (out, width, 1, 1), _BRANCH_GAIN)
         if channels != out:
             shape = (out, channels, 1, 1)
             x = self.conv(f"{name}.downsample.0", x, shape, _LINEAR_GAIN, stride)
@@ -52,22 +51,7 @@ class _ResNet(Graph):
 
     def conv(self, name: str, x: str, shape: tuple[int, ...], gain: float, stride: int = 1) -> str:
         """Add a convolution with bias and "same" padding."""
-        size = shape[2]
-        return self.node(
-            "Conv",
-            x,
-            self.normal(f"{name}.weight", shape, sqrt(gain / prod(shape[1:]))),
-            self.normal(f"{name}.bias", shape[:1], 0.05),
-            dilations=[1, 1],
-            group=1,
-            kernel_shape=[size, size],
-            pads=[size // 2] * 4,
-            strides=[stride, stride],
-        )
-
-    def classifier(self, x: str, channels: int) -> None:
-        """Add what turns the last feature map into `output`."""
-        x = self.node("Flatten", self.node("GlobalAveragePool", x), axis=1)
-        weight = self.normal("fc.weight", (_CLASSES, channels), 1 / sqrt(channels))
-        bias = self.normal("fc.bias", (_CLASSES,), 0.1)
-        self.node("Gemm", x, weight, bias, output="output", transB=1)
+        weight = self.normal(f"{name}.weight", shape, sqrt(gain / prod(shape[1:])))
+        bias = self.normal(f"{name}.bias", shape[:1], 0.05)
+        window = {"kernel_shape": shape[2:], "strides": [stride] * 2, "pads": [shape[2] // 2] * 4}
+        return self.node("Conv", x, weight, bias, dilations=[1, 1], group=1, **window)

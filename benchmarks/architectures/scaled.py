@@ -1,73 +1,56 @@
 """Models of any size in one respect: bytes of weights, nodes, inputs, or strings."""
 
-from __future__ import annotations
-
 from math import isqrt, sqrt
-from typing import BinaryIO
 
 from onnx import ModelProto
 
-from benchmarks.architectures.graph import Graph
+from benchmarks.architectures.graph import Graph, Model
 from benchmarks.inputs import Input
 
-_LAYERS = 16
 _MEBIBYTE, _FLOAT = 2**20, 4
 
-NODES_INPUTS = (Input("x", "float32", (1, 4)),)
+
+def weights(mebibytes: int) -> Model:
+    """Return 16 square MatMuls that have so many MiB of random float32 weights in all."""
+    width = isqrt(mebibytes * _MEBIBYTE // (16 * _FLOAT))
+    return chained("weights", "MatMul", 16, width, 1 / sqrt(width))
 
 
-def weights_inputs(mebibytes: int) -> tuple[Input, ...]:
-    """Return the input of `weights`."""
-    return (Input("x", "float32", (1, _side(mebibytes))),)
-
-
-def weights(mebibytes: int, data: BinaryIO | None = None) -> ModelProto:
-    """Return 16 square MatMuls with so many MiB of random weights in all.
-
-    With `data`, weights are written to that file, which becomes the model's external data.
-    """
-    side = _side(mebibytes)
-    graph = Graph("weights", data)
-    x = "x"
-    for layer in range(_LAYERS):
-        weight = graph.normal(f"weight_{layer}", (side, side), 1 / sqrt(side))
-        x = graph.node("MatMul", x, weight, output="y" if layer == _LAYERS - 1 else None)
-    return graph.model(weights_inputs(mebibytes), {"y": (1, side)})
-
-
-def _side(mebibytes: int) -> int:
-    return isqrt(mebibytes * _MEBIBYTE // (_LAYERS * _FLOAT))
-
-
-def nodes(count: int) -> ModelProto:
+def nodes(count: int) -> Model:
     """Return a chain of so many Tanh on float32 of shape (1, 4)."""
-    graph = Graph("nodes")
-    x = "x"
-    for index in range(count):
-        x = graph.node("Tanh", x, output="y" if index == count - 1 else None)
-    return graph.model(NODES_INPUTS, {"y": (1, 4)})
+    return chained("nodes", "Tanh", count, 4)
 
 
-def many_inputs_inputs(count: int, elements: int) -> tuple[Input, ...]:
-    """Return the inputs of `many_inputs`."""
-    return tuple(Input(f"x{index}", "float32", (1, elements)) for index in range(count))
+def chained(name: str, op: str, count: int, width: int, deviation: float = 0.0) -> Model:
+    """Return a chain of nodes on float32 of shape (1, width).
+
+    With a deviation, each node has a random square weight, which is prepacked.
+    """
+    given = (Input("x", "float32", (1, width)),)
+
+    def build() -> ModelProto:
+        graph = Graph(name)
+        x = ["x"]
+        for index in range(count):
+            if deviation:
+                x.append(graph.normal(f"weight_{index}", (width, width), deviation))
+            x = [graph.node(op, *x, output="y" if index == count - 1 else None)]
+        return graph.model(given, {"y": (1, width)})
+
+    return Model(build, given)
 
 
-def many_inputs(count: int, elements: int) -> ModelProto:
+def inputs(count: int, elements: int = 4) -> Model:
     """Return the sum of so many float32 inputs of shape (1, elements)."""
+    summed = tuple(Input(f"x{index}", "float32", (1, elements)) for index in range(count))
     graph = Graph("inputs")
-    inputs = many_inputs_inputs(count, elements)
-    graph.node("Sum", *(one.name for one in inputs), output="y")
-    return graph.model(inputs, {"y": (1, elements)})
+    graph.node("Sum", *(one.name for one in summed), output="y")
+    return Model(lambda: graph.model(summed, {"y": (1, elements)}), summed)
 
 
-def strings_inputs(count: int) -> tuple[Input, ...]:
-    """Return the input of `strings`."""
-    return (Input("x", "str", (count,), high=10**18),)
-
-
-def strings(count: int) -> ModelProto:
-    """Return the identity of so many strings."""
+def strings(count: int) -> Model:
+    """Return the identity of so many strings of 18 digits."""
+    given = (Input("x", "str", (count,), high=10**18),)
     graph = Graph("strings")
     graph.node("Identity", "x", output="y")
-    return graph.model(strings_inputs(count), {"y": (count,)}, "str")
+    return Model(lambda: graph.model(given, {"y": (count,)}, "str"), given)

@@ -1,38 +1,20 @@
-"""The bounds that counts keep: ``bounds.toml``, and what is compared with it."""
-
-from __future__ import annotations
+"""The bounds that counts are held to: ``bounds.toml``, and the comparison with it."""
 
 import math
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 FILE = Path(__file__).with_name("bounds.toml")
 
-# A figure is out of date where a count is below so much of it.
-_OUTDATED = 0.8
+_OUTDATED = 0.8  # a count below this part of its figure shows that the figure is out of date
 
-# By scenario, stage and kind: ("cached", "open", "page_faults").
-Key = tuple[str, str, str]
+Key = tuple[str, str, str]  # scenario, stage and kind: ("cached", "open", "page_faults")
 Counts = dict[Key, int]
 
 
-@dataclass(frozen=True)
-class Tolerance:
-    """How far a count may exceed its figure: by a part of it, and by so many more."""
-
-    part: float
-    more: int
-
-    def bound(self, figure: int) -> int:
-        """Return the most that a count may be."""
-        return math.floor(figure * (1 + self.part)) + self.more
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A count, the figure that it is compared with, if any, and the most that it may be."""
+class Comparison(NamedTuple):
+    """A count, the figure that it is compared with, if any, and the largest that is allowed."""
 
     key: Key
     count: int
@@ -41,7 +23,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """``over`` the bound, far ``below`` the figure, ``new`` where there is none, or ``ok``."""
+        """``over`` the bound, far ``below`` the figure, ``new`` without a figure, or ``ok``."""
         if self.figure is None or self.bound is None:
             return "new"
         if self.count > self.bound:
@@ -49,49 +31,36 @@ class Comparison:
         room = self.bound - self.figure
         return "below" if self.count + room < _OUTDATED * self.figure else "ok"
 
+    def __str__(self) -> str:
+        numbers = ("-" if n is None else f"{n:,}" for n in self[1:])
+        return "{:30} {:>13}  figure {:>13}  at most {:>13}  {}".format(
+            ".".join(self.key), *numbers, self.verdict
+        )
 
-@dataclass(frozen=True)
+
 class Bounds:
-    """What the file says.
+    """The content of the file: figures by version of onnxruntime, and tolerances.
 
-    Attributes
-    ----------
-    tolerances : dict of str to Tolerance
-        By the kind of count, or by scenario and kind: "cached.page_faults".
-    versions : dict of str to Counts
-        The figures, by the version of onnxruntime.
+    Raises ValueError if it is not TOML, or a kind of count has no tolerance.
     """
 
-    tolerances: dict[str, Tolerance]
-    versions: dict[str, Counts]
-
-    @classmethod
-    def read(cls, path: Path = FILE) -> Bounds:
-        """Read a file.
-
-        Raises
-        ------
-        ValueError
-            It is not TOML, or a kind of count has no tolerance.
-        """
+    def __init__(self, path: Path = FILE) -> None:
         content = tomllib.loads(path.read_text())
-        tolerances = {kind: Tolerance(**found) for kind, found in content["tolerance"].items()}
-        versions = {name: _flat(tables) for name, tables in content["onnxruntime"].items()}
-        kinds = {kind for figures in versions.values() for _, _, kind in figures}
-        if missing := sorted(kinds - tolerances.keys()):
-            raise ValueError(
-                f"{path}: expected a tolerance for every kind, found none for {missing}"
-            )
-        return cls(tolerances, versions)
+        self._tolerances = content["tolerance"]
+        self.versions: dict[str, Counts] = {}
+        for version, scenarios in content["onnxruntime"].items():
+            self.versions[version] = {
+                (scenario, stage, kind): figure
+                for scenario, stages in scenarios.items()
+                for stage, kinds in stages.items()
+                for kind, figure in kinds.items()
+            }
+        kinds = {kind for figures in self.versions.values() for _, _, kind in figures}
+        if missing := sorted(kinds - self._tolerances.keys()):
+            raise ValueError(f"{path}: expected a tolerance of every kind, found none of {missing}")
 
     def version(self, installed: str) -> str:
-        """Return the version whose figures an installed one is compared with: the newest not newer.
-
-        Raises
-        ------
-        LookupError
-            There is none.
-        """
+        """Return the newest that is not newer than an installed one; raise LookupError if none."""
         older = [name for name in self.versions if _number(name) <= _number(installed)]
         if not older:
             raise LookupError(
@@ -100,47 +69,31 @@ class Bounds:
         return max(older, key=_number)
 
     def compare(self, counts: Counts, version: str) -> list[Comparison]:
-        """Compare counts with the figures of a version.
-
-        Raises
-        ------
-        LookupError
-            Something that there is a figure for was not counted.
-        """
+        """Compare counts with the figures of a version; raise LookupError if one has no count."""
         figures = self.versions[version]
         if lost := figures.keys() - counts.keys():
             raise LookupError(f"not counted: {sorted('.'.join(key) for key in lost)}")
-        return [self._compared(key, count, figures.get(key)) for key, count in counts.items()]
+        return [
+            Comparison(key, count, figures.get(key), self.bound(key, figures.get(key)))
+            for key, count in counts.items()
+        ]
 
-    def _compared(self, key: Key, count: int, figure: int | None) -> Comparison:
+    def bound(self, key: Key, figure: int | None) -> int | None:
+        """Return the largest count that is allowed: a part of the figure more, and a number."""
         if figure is None:
-            return Comparison(key, count, None, None)
+            return None
         scenario, _, kind = key
-        tolerance = self.tolerances.get(f"{scenario}.{kind}") or self.tolerances[kind]
-        return Comparison(key, count, figure, tolerance.bound(figure))
+        tolerance = self._tolerances.get(f"{scenario}.{kind}", self._tolerances[kind])
+        return math.floor(figure * (1 + tolerance["part"])) + tolerance["more"]
 
 
 def as_toml(version: str, counts: Counts) -> str:
-    """Return the figures of a version as the file has them."""
-    parts = []
-    for scenario in dict.fromkeys(key[0] for key in counts):
-        parts.append(f'[onnxruntime."{version}".{scenario}]')
-        parts += [
-            f"{stage}.{kind} = {count:_}"
-            for (name, stage, kind), count in counts.items()
-            if name == scenario
-        ]
-        parts.append("")
-    return "\n".join(parts)
-
-
-def _flat(tables: dict[str, Any]) -> Counts:
-    return {
-        (scenario, stage, kind): figure
-        for scenario, stages in tables.items()
-        for stage, kinds in stages.items()
-        for kind, figure in kinds.items()
-    }
+    """Return the figures of a version as the file has them, a line for each stage."""
+    lines: dict[str, list[str]] = {}
+    for (scenario, stage, kind), count in sorted(counts.items()):
+        lines.setdefault(f"{scenario}.{stage}", []).append(f"{kind} = {count:_}")
+    parts = [f"{name} = {{ {', '.join(kinds)} }}" for name, kinds in lines.items()]
+    return "\n".join([f'[onnxruntime."{version}"]', *parts, ""])
 
 
 def _number(version: str) -> list[int]:

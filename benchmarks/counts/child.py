@@ -1,11 +1,9 @@
-"""What is counted: one cold process that imports ortmmap, opens a model, and runs it.
+"""The process that is counted: it imports ortmmap, opens a model, and runs it.
 
-``python -m benchmarks.counts.child MODEL CACHE CALLS`` does it in the order of `STAGES`, each
-between two marks. It prints page faults and private pages, and how many modules the
-import brought, as one JSON line. It does little else, and imports little.
+``python -m benchmarks.counts.child MODEL CACHE CALLS`` does so in the order of `STAGES`, each
+between two marks, and little else. It prints the page faults and private pages of each stage, and
+the number of modules that the import brought, as one line of JSON.
 """
-
-from __future__ import annotations
 
 import ctypes
 import gc
@@ -25,45 +23,41 @@ _PR_SET_THP_DISABLE = 41  # linux/prctl.h
 
 
 def main(model: str, cache: str, calls: str) -> None:
-    """Do what the command line says."""
-    # Whether there are huge pages to be had depends on the machine's free memory.
+    """Do what the command line says; an empty `cache` means none."""
+    # Whether there are huge pages depends on the machine's free memory.
     ctypes.CDLL(None).prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
     gc.disable()
-    print(json.dumps(_measure(model, cache, int(calls))))
-
-
-def mark() -> None:
-    """Show tracers that a stage begins or ends: nothing else asks the system for this."""
-    os.getsid(0)
-
-
-def _measure(model: str, cache: str, calls: int) -> dict[str, dict[str, int]]:
-    counts = {stage: {} for stage in STAGES}
+    counts: dict[str, dict[str, int]] = {stage: {} for stage in STAGES}
     modules = len(sys.modules)
     ortmmap = _count(counts["import"], lambda: importlib.import_module("ortmmap"))
     counts["import"]["modules"] = len(sys.modules) - modules
     _count(counts["library"], ortmmap.get_version_string)
-    session = _count(counts["open"], lambda: _session(ortmmap, model, cache))
+    session = _count(counts["open"], lambda: _open(ortmmap, model, cache))
     (arg,) = session.get_inputs()
     feeds = {arg.name: np.ones(arg.shape, np.float32)}
-    _count(counts["run"], lambda: session.run(None, feeds))
-    _count(counts["call"], lambda: _call(session, feeds, calls))
-    return counts
+
+    def run(times: int) -> None:
+        for _ in range(times):
+            session.run(None, feeds)
+
+    _count(counts["run"], lambda: run(1))
+    _count(counts["call"], lambda: run(int(calls)))
+    print(json.dumps(counts))
 
 
-def _session(ortmmap: Any, model: str, cache: str) -> Any:
+def mark() -> None:
+    """Show tracers that a stage begins or ends: nothing else makes this system call."""
+    os.getsid(0)
+
+
+def _open(ortmmap: Any, model: str, cache: str) -> Any:
     options = ortmmap.SessionOptions()
     options.intra_op_num_threads = 1
     return ortmmap.Session(model, options, cache=cache or False)
 
 
-def _call(session: Any, feeds: dict[str, np.ndarray], calls: int) -> None:
-    for _ in range(calls):
-        session.run(None, feeds)
-
-
 def _count(counts: dict[str, int], stage: Callable[[], Any]) -> Any:
-    """Return what `stage` returns; enter what it took of faults and pages into `counts`."""
+    """Return the result of a stage, and enter its page faults and private pages into `counts`."""
     pages, faults = _private_pages(), _page_faults()
     mark()
     result = stage()

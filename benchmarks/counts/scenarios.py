@@ -1,105 +1,58 @@
-"""What is counted: ways to open a model, and the stages of each that are worth a bound."""
+"""The scenarios that are counted."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.counts.bounds import Counts
-from benchmarks.counts.tracing import ByStage, instructions, own_counts, system_calls
+from benchmarks.counts.child import STAGES
+from benchmarks.counts.tracing import instructions, own_counts, system_calls
 from benchmarks.models import Store
 
-_CALLS = 1000
+_TOOLS = ("strace", "valgrind")
 _FOLDER = "/tmp"  # of one depth everywhere: ONNX Runtime looks at every folder above a model
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One way to open a model.
-
-    Attributes
-    ----------
-    name, model : str
-        Its own name, and the model's.
-    stages : tuple of str
-        Those of `benchmarks.counts.child` that are counted.
-    cached : bool
-        The cache is used, and warm.
-    executed : bool
-        Instructions are counted too, under callgrind, which takes half a minute.
-    calls : int
-        Calls after the first, which ``call`` is about.
-    """
+    """One way to open a model, and the stages of `benchmarks.counts.child` that have bounds."""
 
     name: str
     model: str
-    stages: tuple[str, ...]
-    cached: bool = False
-    executed: bool = False
-    calls: int = 0
+    stages: tuple[str, ...] = ("open", "run")
+    cached: bool = False  # with a cache, which is warm
+    executed: bool = False  # count instructions too, under callgrind, for half a minute
+    calls: int = 0  # in the stage ``call``
 
 
 SCENARIOS = (
-    Scenario(
-        "one_node",
-        "one_node.onnx",
-        ("import", "library", "open", "run", "call"),
-        executed=True,
-        calls=_CALLS,
-    ),
-    Scenario("cached", "chain.onnx", ("open", "run"), cached=True, executed=True),
-    Scenario("onnx", "chain.onnx", ("open", "run")),
-    Scenario("ort", "chain.ort", ("open", "run")),
+    Scenario("one_node", "one_node.onnx", STAGES, executed=True, calls=1000),
+    Scenario("cached", "chain.onnx", cached=True, executed=True),
+    Scenario("onnx", "chain.onnx"),
+    Scenario("ort", "chain.ort"),
 )
 
 
-# How many processes there are to run.
-STEPS = sum(2 + scenario.executed for scenario in SCENARIOS)
-
-
-def count(done: Callable[[], object]) -> Counts:
-    """Count every scenario, two processes at a time: that others run changes no count.
-
-    Parameters
-    ----------
-    done : callable
-        Called `STEPS` times.
-    """
+def count() -> Counts:
+    """Count every scenario, two processes at a time, which changes no count."""
+    if missing := [tool for tool in _TOOLS if shutil.which(tool) is None]:
+        raise OSError(f"expected Debian's packages {' and '.join(missing)} to be installed")
     counts: Counts = {}
     with TemporaryDirectory(dir=_FOLDER) as folder, ThreadPoolExecutor(2) as pool:
-        store = Store(Path(folder))
         jobs = []
-        for scenario in SCENARIOS:
-            arguments = _arguments(scenario, store)
-            if scenario.cached:
+        for one in SCENARIOS:
+            case = Store(Path(folder)).case(one.model, {})
+            cache = str(case.cache("ortmmap")) if one.cached else ""
+            arguments = [str(case.path), cache, str(one.calls)]
+            if one.cached:
                 own_counts(arguments)  # fills the cache
-            jobs += [(scenario, pool.submit(tool, arguments)) for tool in _tools(scenario)]
-        for scenario, job in jobs:
-            counts |= _selected(scenario, job.result())
-            done()
+            tools = [*([instructions] if one.executed else []), system_calls, own_counts]
+            jobs += [(one, pool.submit(tool, arguments)) for tool in tools]
+        for one, job in jobs:
+            for stage in one.stages:
+                for kind, number in job.result()[stage].items():
+                    each = one.calls if (stage, kind) == ("call", "instructions") else 1
+                    counts[one.name, stage, kind] = number // each
     return dict(sorted(counts.items()))
-
-
-def _arguments(scenario: Scenario, store: Store) -> list[str]:
-    case = store.case(scenario.model, {})
-    return [str(case.path), str(case.cache) if scenario.cached else "", str(scenario.calls)]
-
-
-def _tools(scenario: Scenario) -> list[Callable[[Sequence[str]], ByStage]]:
-    """Return what counts, the slowest first."""
-    return [*([instructions] if scenario.executed else []), system_calls, own_counts]
-
-
-def _selected(scenario: Scenario, found: ByStage) -> Counts:
-    counts = {
-        (scenario.name, stage, kind): number
-        for stage in scenario.stages
-        for kind, number in found[stage].items()
-    }
-    each = (scenario.name, "call", "instructions")
-    if each in counts:
-        counts[each] //= scenario.calls
-    return counts

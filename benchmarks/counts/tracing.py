@@ -1,11 +1,8 @@
 """Counts of a cold process, stage by stage: its own, strace's and callgrind's."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,15 +11,9 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.counts.child import STAGES
 
-# The call that `benchmarks.counts.child.mark` makes: its name in the C library and in the kernel.
-MARK = "getsid"
-
-TOOLS = ("strace", "valgrind")
+MARK = "getsid"  # the call of `benchmarks.counts.child.mark`, in the C library and the kernel
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
-
-# A line of ``strace -f -o``: a thread, and what it calls. ``<... resumed>`` ends a call.
-_CALL = re.compile(r"(\d+) +(\w+)\(")
 
 _SETTINGS = {
     "ORTMMAP_CACHE": "",
@@ -32,17 +23,11 @@ _SETTINGS = {
     "PYTHONPATH": "",
 }
 
-# By stage and kind.
-ByStage = dict[str, dict[str, int]]
+ByStage = dict[str, dict[str, int]]  # by stage and kind
 
 
-class ChildError(Exception):
-    """The process that is counted ended badly; the message has what it wrote to stderr."""
-
-
-def missing_tools() -> list[str]:
-    """Return the programs that are needed and not installed."""
-    return [tool for tool in TOOLS if shutil.which(tool) is None]
+class ChildError(RuntimeError):
+    """The process that is counted failed; the message has its stderr."""
 
 
 def own_counts(arguments: Sequence[str]) -> ByStage:
@@ -67,42 +52,32 @@ def instructions(arguments: Sequence[str]) -> ByStage:
 
 
 def count_calls(lines: Iterable[str]) -> ByStage:
-    """Count the main thread's calls in each stage of a trace that ``strace -f -o`` wrote.
-
-    What other threads do, such as those of ONNX Runtime's telemetry, is a matter of time.
-    """
-    calls = [found.groups() for found in map(_CALL.match, lines) if found]
-    main = calls[0][0] if calls else None
+    """Count the main thread's calls in each stage of a trace that ``strace -f -o`` wrote."""
+    # A line has a thread, and its call; ``<... resumed>`` ends a call. Those of other threads, such
+    # as ONNX Runtime's telemetry, depend on timing.
+    calls = [found.groups() for line in lines if (found := re.match(r"(\d+) +(\w+)\(", line))]
     between = [0]
     for thread, name in calls:
-        if thread != main:
-            continue
-        if name == MARK:
+        if thread == calls[0][0] and name == MARK:
             between.append(0)
-        else:
+        elif thread == calls[0][0]:
             between[-1] += 1
     return _by_stage("system_calls", between)
 
 
 def count_instructions(folder: Path) -> ByStage:
-    """Read the main thread's totals of the parts that callgrind wrote at each mark.
-
-    ``out.12-01`` is the twelfth part, of the first thread.
-    """
-    parts = sorted(folder.glob("out.*-01"), key=lambda part: int(part.name[4:-3]))
-    return _by_stage("instructions", [*map(_total, parts), 0])
-
-
-def _total(part: Path) -> int:
-    for line in part.read_text().splitlines():
-        name, _, value = line.partition(": ")
-        if name == "totals":
-            return int(value)
-    raise ChildError(f"{part} of callgrind has no totals")
+    """Read the main thread's totals of the parts that callgrind wrote at each mark."""
+    totals = []  # ``out.12-01`` is the twelfth part, of the first thread
+    for part in sorted(folder.glob("out.*-01"), key=lambda part: int(part.name[4:-3])):
+        found = re.search(r"^totals: (\d+)$", part.read_text(), re.MULTILINE)
+        if not found:
+            raise ChildError(f"{part} of callgrind has no totals")
+        totals.append(int(found[1]))
+    return _by_stage("instructions", [*totals, 0])
 
 
 def _by_stage(kind: str, between: Sequence[int]) -> ByStage:
-    """Return what lies between each stage's two marks; marks part the items of `between`."""
+    """Return the count between the two marks of each stage; marks part the items of `between`."""
     expected = 2 * len(STAGES)
     if len(between) != expected + 1:
         raise ChildError(f"{kind}: expected {expected} marks, found {len(between) - 1}")
@@ -110,16 +85,12 @@ def _by_stage(kind: str, between: Sequence[int]) -> ByStage:
 
 
 def _run(tracer: Sequence[str], arguments: Sequence[str]) -> str:
-    """Run the child, and return what it printed."""
+    """Run the child, and return its standard output."""
+    command = [*tracer, sys.executable, "-m", "benchmarks.counts.child", *arguments]
+    environment = os.environ | _SETTINGS
     done = subprocess.run(
-        [*tracer, sys.executable, "-m", "benchmarks.counts.child", *arguments],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-        cwd=_REPOSITORY,
-        env=os.environ | _SETTINGS,
+        command, capture_output=True, text=True, check=False, cwd=_REPOSITORY, env=environment
     )
     if done.returncode:
-        raise ChildError(f"{' '.join(done.args)} failed:\n{done.stderr.strip()}")
+        raise ChildError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
     return done.stdout

@@ -1,93 +1,86 @@
-"""A bounded load: so many clients that each ask again as soon as they are answered.
+"""A server from its start to its end, and its load: clients that ask again once answered."""
 
-``python -m benchmarks.serve.load --url URL --body FILE`` prints one JSON line.
-"""
-
-from __future__ import annotations
-
-import argparse
-import asyncio
-import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 
 import httpx
 import numpy as np
 
-_LONGEST = 60.0  # seconds that one request may take
+from benchmarks import arrays
+from benchmarks.calls import timed
+from benchmarks.harness import Process, Record, Request, WorkerError, prepared
+from benchmarks.memory import total_pss
+from benchmarks.models import Case
+from benchmarks.rivals import Rival
+from benchmarks.worker import READY
+
+_LONGEST_SECONDS = 60  # of one request
 
 
 @dataclass(frozen=True)
-class Load:
-    """What is asked, by how many clients at once, how often and for how long at most."""
+class Servers:
+    """Measures servers under load: one server and its workers are one group."""
 
-    url: str
-    body: bytes
-    clients: int
-    requests: int
-    seconds: float
+    clients: int  # that ask at once
+    requests: int  # of all clients together, at most; `Request.seconds` bounds them too
 
+    def measure(self, request: Request, case: Case, rival: Rival, count: int) -> list[Record]:
+        """Serve, load, and take the memory once all is answered; return one record."""
+        with served(request, case, rival, count) as (server, url):
+            figures, answer = self.load(f"{url}/run", arrays.to_bytes(case.feeds), request.seconds)
+            group = {"pss": total_pss(server.family())}
+        return [Record(server.figures | figures, arrays.load(BytesIO(answer)), group)]
 
-def main() -> None:
-    """Do what the command line says."""
-    parser = argparse.ArgumentParser(prog="benchmarks.serve.load")
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--body", type=Path, required=True, help="what each request sends")
-    parser.add_argument("--clients", type=int, default=1)
-    parser.add_argument("--requests", type=int, default=100, help="of all, at most")
-    parser.add_argument("--seconds", type=float, default=10.0, help="at most")
-    parser.add_argument("--answer", type=Path, help="where to save the first answer")
-    options = parser.parse_args()
-    body = options.body.read_bytes()
-    load = Load(options.url, body, options.clients, options.requests, options.seconds)
-    figures, answer = asyncio.run(_measure(load))
-    if options.answer:
-        options.answer.write_bytes(answer)
-    print(json.dumps(figures))
+    def load(self, url: str, body: bytes, seconds: float) -> tuple[dict[str, float], bytes]:
+        """Ask until there were enough requests, or seconds; return the figures and one answer."""
+        # A new connection for each request: on a kept one, a client would stay with one worker.
+        options = {"limits": httpx.Limits(max_keepalive_connections=0), "trust_env": False}
+        tickets = iter(range(self.requests))  # shared by all clients
 
+        def client(_index: int) -> list[float]:
+            times = []
+            for _ in tickets:
+                times.append(timed(ask)[0])
+                if time.perf_counter() - start > seconds:
+                    break
+            return times
 
-async def _measure(load: Load) -> tuple[dict[str, float], bytes]:
-    """Return requests, how many a second, their median and 99th percentile in ms; an answer."""
-    # A connection for each request: on one that is kept, a client would stay with one worker.
-    limits = httpx.Limits(max_keepalive_connections=0)
-    async with httpx.AsyncClient(limits=limits, timeout=_LONGEST, trust_env=False) as http:
-        answer = await _ask(http, load)
-        times: list[float] = []
-        start = time.perf_counter()
-        tickets = iter(range(load.requests))
-        clients = (_client(http, load, tickets, start, times) for _ in range(load.clients))
-        await asyncio.gather(*clients)
-        seconds = time.perf_counter() - start
-    median, high = np.quantile(times, (0.5, 0.99)).tolist()
-    figures = {
-        "requests": len(times),
-        "per_second": len(times) / seconds,
-        "p50_ms": median * 1e3,
-        "p99_ms": high * 1e3,
-    }
-    return figures, answer
+        with (
+            httpx.Client(timeout=_LONGEST_SECONDS, **options) as http,
+            ThreadPoolExecutor(self.clients) as pool,
+        ):
+
+            def ask() -> bytes:
+                return http.post(url, content=body).raise_for_status().content
+
+            try:
+                answer = ask()
+                start = time.perf_counter()
+                times = [one for each in pool.map(client, range(self.clients)) for one in each]
+            except httpx.HTTPError as error:
+                raise WorkerError(f"the load failed: {error}") from error
+            per_second = len(times) / (time.perf_counter() - start)
+        median, high = np.quantile(times, (0.5, 0.99)).tolist()
+        figures = {"requests": len(times), "per_second": per_second}
+        return figures | {"p50_ms": median, "p99_ms": high}, answer
 
 
-async def _client(
-    http: httpx.AsyncClient, load: Load, tickets: Iterator[int], start: float, times: list[float]
-) -> None:
-    """Ask until the tickets, which all clients share, or the time is used up."""
-    for _ in tickets:
-        begin = time.perf_counter()
-        await _ask(http, load)
-        end = time.perf_counter()
-        times.append(end - begin)
-        if end - start > load.seconds:
-            return
-
-
-async def _ask(http: httpx.AsyncClient, load: Load) -> bytes:
-    response = await http.post(load.url, content=load.body)
-    response.raise_for_status()
-    return response.content
-
-
-if __name__ == "__main__":
-    main()
+@contextmanager
+def served(
+    request: Request, case: Case, rival: Rival, workers: int
+) -> Iterator[tuple[Process, str]]:
+    """Serve a model by so many workers; yield the server and its URL once all are ready."""
+    if rival.preload:
+        raise ValueError("uvicorn does not fork its workers")
+    with prepared(request, case, rival) as make_task:
+        task = make_task(0, copies=workers)
+        with Process(rival.title, task, "benchmarks.serve.server") as server:
+            port = server.wait_until(READY)
+            for _ in range(workers - 1):
+                server.wait_until(READY)
+            server.figures["ready_ms"] = (time.monotonic() - task.started) * 1e3
+            yield server, f"http://127.0.0.1:{port}"

@@ -2,17 +2,17 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.architectures import one_node
-from benchmarks.counts import tracing
-from benchmarks.counts.bounds import Bounds, Comparison, Tolerance, as_toml
+from benchmarks.architectures import MODELS
+from benchmarks.counts import scenarios, tracing
+from benchmarks.counts.bounds import Bounds, Comparison, as_toml
 from benchmarks.counts.child import STAGES
-from benchmarks.counts.scenarios import SCENARIOS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc and strace are Linux's")
@@ -73,7 +73,7 @@ def bounds(tmp_path) -> Bounds:
         '[onnxruntime."1.23.2".plain]\nopen.page_faults = 100\nimport.modules = 30\n'
         '[onnxruntime."1.30.0".cached]\nopen.page_faults = 100\n'
     )
-    return Bounds.read(file)
+    return Bounds(file)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_kind_without_tolerance_is_refused(tmp_path):
     file = tmp_path / "bounds.toml"
     file.write_text('[tolerance]\n[onnxruntime."1.23.2".plain]\nopen.page_faults = 100\n')
     with pytest.raises(ValueError, match=r"bounds.toml: expected a tolerance .*page_faults"):
-        Bounds.read(file)
+        Bounds(file)
 
 
 def test_new_figures_are_read_as_they_were_counted(tmp_path):
@@ -129,15 +129,15 @@ def test_new_figures_are_read_as_they_were_counted(tmp_path):
     file = tmp_path / "bounds.toml"
     tolerance = "[tolerance]\npage_faults = {part = 0, more = 0}\nmodules = {part = 0, more = 0}\n"
     file.write_text(tolerance + as_toml("1.32.0", counts))
-    assert Bounds.read(file).versions == {"1.32.0": counts}
+    assert Bounds(file).versions == {"1.32.0": counts}
 
 
 def test_the_file_has_a_figure_for_every_count_of_both_versions():
-    bounds = Bounds.read()
+    bounds = Bounds()
     assert set(bounds.versions) == {"1.23.2", "1.32.0"}
     expected = {
         (scenario.name, stage, kind)
-        for scenario in SCENARIOS
+        for scenario in scenarios.SCENARIOS
         for stage in scenario.stages
         for kind in ("page_faults", "private_pages", "system_calls")
     }
@@ -147,14 +147,48 @@ def test_the_file_has_a_figure_for_every_count_of_both_versions():
         assert figures["one_node", "call", "instructions"] > 0
 
 
-def test_a_tolerance_is_a_part_and_so_many_more():
-    assert Tolerance(0.1, 5).bound(101) == 116
-    assert Tolerance(0, 0).bound(30) == 30
+def test_a_tolerance_is_a_part_and_so_many_more(bounds):
+    assert bounds.bound(("plain", "open", "page_faults"), 101) == 116
+    assert bounds.bound(("plain", "import", "modules"), 30) == 30
+
+
+@pytest.mark.parametrize(
+    ("comparison", "text"),
+    [
+        (
+            Comparison(("cached", "open", "page_faults"), 1234, 100, 150),
+            "cached.open.page_faults 1,234 figure 100 at most 150 over",
+        ),
+        (Comparison(("a", "b", "c"), 5, None, None), "a.b.c 5 figure - at most - new"),
+    ],
+)
+def test_a_comparison_is_one_line(comparison, text):
+    assert " ".join(str(comparison).split()) == text
+
+
+def test_every_scenario_is_counted_and_calls_are_averaged(monkeypatch):
+    def counted(kind, number):
+        return lambda _arguments: {stage: {kind: number} for stage in STAGES}
+
+    monkeypatch.setattr(scenarios.shutil, "which", lambda _tool: "there")
+    for tool, kind, number in (
+        ("instructions", "instructions", 5000),
+        ("system_calls", "system_calls", 3),
+        ("own_counts", "page_faults", 7),
+    ):
+        monkeypatch.setattr(scenarios, tool, counted(kind, number))
+    counts = scenarios.count()
+    assert counts["one_node", "call", "instructions"] == 5
+    assert counts["one_node", "open", "instructions"] == 5000
+    assert counts["cached", "open", "system_calls"] == 3
+    assert counts["ort", "run", "page_faults"] == 7
+    assert ("ort", "open", "instructions") not in counts
+    assert list(counts) == sorted(counts)
 
 
 @pytest.fixture
 def model(write) -> str:
-    return str(write(one_node().SerializeToString(), "one_node.onnx"))
+    return str(write(MODELS["one_node"].build().SerializeToString(), "one_node.onnx"))
 
 
 @linux
@@ -174,7 +208,7 @@ def test_a_process_that_fails_says_why(tmp_path):
 
 
 @linux
-@pytest.mark.skipif("strace" in tracing.missing_tools(), reason="strace is not installed")
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_strace_sees_what_a_stage_asks_of_the_system(model):
     found = tracing.system_calls([model, "", "100"])
     assert found["call"] == {"system_calls": 0}
@@ -194,4 +228,4 @@ def test_the_command_says_what_is_missing():
         env=os.environ | {"PATH": ""},
     )
     assert done.returncode == 1
-    assert "expected strace and valgrind to be installed" in done.stderr
+    assert "expected Debian's packages strace and valgrind to be installed" in done.stderr

@@ -1,0 +1,199 @@
+"""``docs/benchmarks.md``: one question a section, with a picture and a table, from its results.
+
+Beside it, ``benchmarks-appendix.md`` has the full tables, and ``benchmarks.json`` every figure.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import report as r
+from benchmarks.machine import machine
+from benchmarks.plot import plot
+from benchmarks.report import Report, Row, Spread
+from benchmarks.rivals import RIVALS
+
+_BOTH = "--model bert_base.onnx --model resnet50.onnx"
+_MORE = "--model gpt2.onnx --model bert_base_int8.onnx --model one_node.onnx"
+_PARALLEL = "--model bert_base.onnx --threads 2 --config session.prepack.enable_parallel=1"
+_OFTEN = "--rival ort --rival ort-mmap --rival ort-mmap-noprepack --rival ort-prepacked"
+_OFTEN += " --rival openvino-cached --rival ortmmap --rival ortmmap-cold --rival ortmmap-nocache"
+_COUNTS = "--count 1 --count 2 --count 4 --count 8"
+
+
+class Section(NamedTuple):
+    """One question: the name of its files, the command that answers it, a note for readers."""
+
+    name: str
+    question: str
+    command: str
+    note: str = ""
+
+
+SECTIONS = (
+    Section(
+        "open",
+        "How long until a model answers?",
+        f"open {_BOTH} --repeat 4 --seconds 0.5",
+        "The first process on a machine fills the cache, and is the one with an empty cache.",
+    ),
+    Section("models", "And other models?", f"open {_MORE} {_OFTEN} --repeat 3 --seconds 0.3"),
+    Section(
+        "parallel",
+        "And with two threads that prepack in parallel?",
+        f"open {_PARALLEL} {_OFTEN} --repeat 5 --seconds 0.3",
+    ),
+    Section(
+        "cold",
+        "And when the files are not in memory?",
+        f"open --cold-cache {_BOTH} {_OFTEN} --repeat 4 --seconds 0",
+    ),
+    Section(
+        "workers",
+        "How much memory do worker processes take?",
+        f"workers {_BOTH} {_COUNTS} --repeat 2",
+        "Preloaded workers are forked from a process that has opened the session.",
+    ),
+    Section("run", "What does a call cost?", "run --repeat 5 --seconds 0.2"),
+    Section(
+        "fork",
+        "How long does a forked child wait?",
+        "fork --repeat 5",
+        "ortmmap's child opens a session of its own at its first use.",
+    ),
+    Section("scale", "How does opening grow?", "scale --repeat 2"),
+    Section("serve", "And behind a web server?", "serve --seconds 10 --repeat 3"),
+)
+
+# By command: the rivals in pictures and tables (onnxruntime as people call it, the best
+# alternative, ours), and the figures.
+_SHOWN = {
+    "open": ("ort ort-prepacked ortmmap ortmmap-cold", "open, run, start to result"),
+    "workers": ("ort ort-preload ortmmap", "all ready, peak private, total PSS"),
+    "run": ("ort ortmmap", "run, run_with_iobinding, awaited, 8 threads"),
+    "fork": ("ort ortmmap-nocache ortmmap", "open, first run in a forked child"),
+    "scale": ("ort ort-mmap ortmmap", "open, peak while opening"),
+    "serve": ("ort ortmmap", "requests, p50, p99, total PSS, until all serve"),
+}
+# Options that make a command quick, instead of those that it has.
+_QUICK = {
+    "open": "--model weights_1.onnx --repeat 1 --seconds 0",
+    "workers": "--model weights_1.onnx --count 1 --count 2 --count 3",
+    "run": "--model one_node --repeat 1 --seconds 0.01",
+    "fork": "--model one_node --repeat 1",
+    "scale": "--largest 100 --repeat 1",
+    "serve": "--model one_node.onnx --workers 1 --requests 5 --repeat 1",
+}
+# Why a rival can be ahead of ortmmap.
+_WHY = {
+    "ort": "nothing is looked up in a cache, and a forked child keeps the parent's session",
+    "ort-mmap": "the .ort file is optimized already",
+    "ort-mmap-noprepack": "it does not prepack, and its runs are slower",
+    "ort-prepacked": "its files are optimized and prepacked already, and must be kept in step",
+    "ort-preload": "its workers open nothing",
+    "openvino-cached": "other kernels",
+}
+_HOW = """\
+Medians of cold processes that alternate between the rivals in one run, with the ratio to
+onnxruntime's. Models have random weights. Tables of models that grow, or of several numbers of
+workers, show the largest. The [appendix](benchmarks-appendix.md) has quartiles, all
+rivals and the meaning of each figure, [benchmarks.json](benchmarks.json) the same for programs."""
+
+
+def write(folder: Path, results: Path, quick: bool, run: Callable[..., object]) -> Path:
+    """Write the page, its pictures and its appendix; `run` runs a command of the benchmarks."""
+    results.mkdir(parents=True, exist_ok=True)
+    reports = {one: measured(one, results, quick, run) for one in SECTIONS}
+    facts = dict.fromkeys("; ".join(report.machine.values()) for report in reports.values())
+    parts = ["# Benchmarks", _HOW, *(f"{one}." for one in facts)]
+    for section, report in reports.items():
+        plot(_shown(section, report), folder / f"benchmarks-{section.name}.png", 80, notes=False)
+        parts.append(_text(section, report))
+    parts += ["## Where others are ahead", "\n".join(losses(reports))]
+    tables = [r.markdown(replace(report, title=one.question)) for one, report in reports.items()]
+    appendix = ["# Benchmarks: full tables", *tables]
+    every = {section.name: r.as_json(report) for section, report in reports.items()}
+    (folder / "benchmarks.md").write_text("\n\n".join(parts) + "\n")
+    (folder / "benchmarks-appendix.md").write_text("\n\n".join(appendix) + "\n")
+    (folder / "benchmarks.json").write_text(json.dumps(every, ensure_ascii=False) + "\n")
+    return folder / "benchmarks.md"
+
+
+def measured(section: Section, results: Path, quick: bool, run: Callable[..., object]) -> Report:
+    """Return a section's report, measured now unless its command and the machine are the same."""
+    path, done = results / f"{section.name}.json", results / f"{section.name}.command"
+    name = section.command.split()[0]
+    command = f"{name} {_QUICK[name]}" if quick else section.command
+    if done.exists() and done.read_text() == command:
+        report = r.from_json(json.loads(path.read_text()))
+        if report.machine == machine():
+            return report
+    done.unlink(missing_ok=True)
+    print(f"$ python -m benchmarks {command}", flush=True)
+    run([*command.split(), "--json", str(path)], standalone_mode=False)
+    done.write_text(command)
+    return r.from_json(json.loads(path.read_text()))
+
+
+def _shown(section: Section, report: Report) -> Report:
+    """Return the part of a report that its section shows."""
+    rivals, figures = _SHOWN[section.command.split()[0]]
+    rows = [row for row in report.rows if row.rival in rivals.split()]
+    units = {name: report.units[name] for name in figures.split(", ")}
+    return replace(report, title=section.question, units=units, rows=rows)
+
+
+def _text(section: Section, report: Report) -> str:
+    shown = _shown(section, report)
+    largest = {row.model: row.at for row in shown.rows}
+    lines = []
+    for rows in shown.groups():
+        for row in rows if rows[0].at == largest[rows[0].model] else ():
+            cells = [r.cell(row.figures[x], rows[0].figures[x], False) for x in shown.units]
+            lines.append([_place(row), f"**{row.title}**" if row.ours else row.title, *cells])
+    head = ["", "", *(f"{name}, {unit}" for name, unit in shown.units.items())]
+    picture = f"![{section.question}](benchmarks-{section.name}.png)"
+    command = f"`python -m benchmarks {section.command}`"
+    parts = [f"## {section.question}", picture, r.markdown_table(head, lines), section.note]
+    return "\n\n".join(part for part in (*parts, command) if part)
+
+
+def _place(row: Row) -> str:
+    return row.model if row.at is None else f"{row.model}, {row.at:g} {row.axis}"
+
+
+def losses(reports: Mapping[Section, Report]) -> list[str]:
+    """Return a line for each rival that is the best, and ahead of ortmmap, and why."""
+    cases: dict[str, list[str]] = {}
+    for section, report in reports.items():
+        shown = _shown(section, report)
+        for rows in report.groups():
+            ours = next((row for row in rows if row.rival == "ortmmap"), None)
+            others = [row for row in rows if not row.ours and row.difference]
+            for name, unit in shown.units.items() if ours else ():
+                more = name in report.more_is_better
+                best = _best(others, name, more)
+                if best and is_ahead(best.figures[name], ours.figures[name], more):
+                    medians = (r.amount(row.figures[name].median) for row in (best, ours))
+                    told = f"{_place(ours)}, {name} {' against '.join(medians)} {unit}"
+                    cases.setdefault(best.rival, []).append(f"{section.name}: {told}")
+    return [
+        f"- **{RIVALS[rival].title}** ({_WHY.get(rival, 'not known')}): {'; '.join(told)}."
+        for rival, told in cases.items()
+    ] or ["Nowhere was another measured ahead of ortmmap."]
+
+
+def _best(rows: list[Row], name: str, more_is_better: bool) -> Row | None:
+    known = [row for row in rows if row.figures[name]]
+    better = max if more_is_better else min
+    return better(known, key=lambda row: row.figures[name].median, default=None)
+
+
+def is_ahead(one: Spread | None, other: Spread | None, more_is_better: bool) -> bool:
+    """Return whether one is better by more than 2 %, and the quartiles do not overlap."""
+    if not one or not other:
+        return False
+    low, high = (other, one) if more_is_better else (one, other)
+    return low.high_quartile < high.low_quartile and low.median < 0.98 * high.median
