@@ -287,7 +287,7 @@ def test_convolutions_are_copied(folder, tmp_path):
 @pytest.mark.parametrize("rewritten", [4 << 20, -1], ids=["graph", "copy"])
 def test_a_model_with_custom_operators_is_cached(folder, tmp_path, monkeypatch, rewritten):
     extensions = pytest.importorskip("onnxruntime_extensions")
-    monkeypatch.setattr(ortmmap.session.creation, "MOST_REWRITTEN", rewritten)
+    monkeypatch.setattr(ortmmap.session.optimizing, "MOST_REWRITTEN", rewritten)
     proto = onnx.load_from_string(models.weights(2, WIDTH))
     last = proto.graph.output[0].name
     proto.graph.node.add(
