@@ -123,7 +123,7 @@ for wrong in (lambda: caller.Session(path + ".missing"), lambda: opened.run(x[:,
     except RuntimeError as error:
         assert "No such file" in str(error) or "dimensions" in str(error), error
     else:
-        raise AssertionError("took what is wrong")
+        raise AssertionError("accepted a wrong argument")
 """
 
 # The sanitizer is loaded, and the modules are compiled with it.

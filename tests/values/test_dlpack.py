@@ -73,7 +73,7 @@ def test_the_producer_is_kept_and_let_go_once():
     assert kept() is None
 
 
-def test_a_capsule_that_nobody_takes_lets_go():
+def test_an_unused_capsule_releases_its_tensor():
     array = X.copy()
     kept = weakref.ref(array)
     value = ortmmap.OrtValue.ortvalue_from_numpy(array)
