@@ -1,6 +1,8 @@
-"""The C API by cffi: the table, and what makes and reads its structs."""
+"""The C API by cffi: the table, and functions that make and read its structs."""
 
+import ctypes
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ CODES = {
     number: name.removeprefix("ORTMMAP_")
     for number, name in ffi.typeof("enum ortmmap_code").elements.items()
 }
+X = np.arange(16, dtype="f4").reshape(2, 8) - 8  # for models.affine()
 ELEMENT_TYPES = {
     np.dtype(name): number
     for name, number in [("f4", 1), ("u1", 2), ("i4", 6), ("i8", 7), ("?", 9), ("f2", 10)]
@@ -28,7 +31,7 @@ ELEMENT_TYPES = {
 
 
 class CapiError(Exception):
-    """What a function of the table said."""
+    """The error of a function of the table."""
 
     def __init__(self, code: int, error: object) -> None:
         assert code == error.code
@@ -38,7 +41,7 @@ class CapiError(Exception):
 
 
 def call(function: object, *args: object) -> None:
-    """Call a function that takes an error last, and raise what it says."""
+    """Call a function whose last argument is an error, and raise that."""
     error = ffi.new("ortmmap_error *", {"code": 77, "ort_code": 77, "message": b"x" * 2039})
     code = function(*args, error)
     if code:
@@ -47,7 +50,7 @@ def call(function: object, *args: object) -> None:
 
 
 def make(kind: str, function: object, *args: object) -> object:
-    """Call a function that gives something by its last pointer."""
+    """Call a function that returns a pointer by its last argument but the error."""
     made = ffi.new(f"{kind} *", ffi.cast(kind, 1))
     try:
         call(function, *args, made)
@@ -72,8 +75,15 @@ def open_python(session: object) -> object:
     return make("ortmmap_session *", table.session_from_python, pointer)
 
 
+def as_python(handle) -> ortmmap.Session:
+    pointer = make("void *", table.session_to_python, handle)
+    python = ctypes.cast(int(ffi.cast("size_t", pointer)), ctypes.py_object).value
+    ctypes.pythonapi.Py_DecRef(ctypes.py_object(python))
+    return python
+
+
 class Arguments:
-    """Inputs or outputs: an array of structs, and the memory that it points to."""
+    """Inputs or outputs: an array of structs, and the memory that they point to."""
 
     def __init__(self, kind: str, arrays: list, names: list | None = None) -> None:
         self.count = len(arrays)
@@ -137,3 +147,10 @@ def array_of(output: object) -> np.ndarray:
     shape = [output.shape[index] for index in range(output.rank)]
     array = np.frombuffer(ffi.buffer(output.data, output.size), dtype)
     return array.reshape(shape).copy()
+
+
+def compile_library(source: Path, target: Path, *flags: str) -> Path:
+    command = ["cc", "-std=gnu99", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+    command += [f"-I{ortmmap.get_include()}", *flags, str(source), "-o", str(target), "-pthread"]
+    subprocess.run(command, check=True)
+    return target

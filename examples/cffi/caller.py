@@ -1,4 +1,4 @@
-"""Call the C API from Python by cffi, which reads the declarations of the header as they are."""
+"""Call the C API from Python by cffi, which reads the header's declarations unchanged."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ if table.version_major != 1 or table.size < ffi.sizeof("ortmmap_capi"):
 
 
 class Session:
-    """A session that cffi opens and runs; cffi releases the interpreter lock around each call."""
+    """A session of the C API. cffi releases the interpreter lock around each call."""
 
     def __init__(self, path: str, threads: int = 1) -> None:
         options = ffi.new("ortmmap_session_options *")
@@ -30,7 +30,7 @@ class Session:
         self.handle = ffi.gc(handle[0], table.session_release)
 
     def inputs(self) -> list[tuple[str, str, list[int]]]:
-        """Return name, type and shape of each input; -1 where a size is not fixed."""
+        """Return name, type and shape of each input; -1 stands for a size that is not fixed."""
         count = table.session_input_count(self.handle)
         infos = [table.session_input(self.handle, index) for index in range(count)]
         return [
@@ -50,7 +50,7 @@ class Session:
         inputs = ffi.new("ortmmap_input[1]")
         inputs[0].data, inputs[0].size = ffi.from_buffer(x), x.nbytes
         inputs[0].shape, inputs[0].rank = shape, x.ndim
-        inputs[0].element_type = table_constant("ORTMMAP_FLOAT")
+        inputs[0].element_type = element_type("ORTMMAP_FLOAT")
         outputs = ffi.new("ortmmap_output[1]")
         check(table.run(self.handle, inputs, 1, outputs, 1, ffi.NULL, error), error)
         try:
@@ -62,11 +62,11 @@ class Session:
 
 
 def check(code: int, error: object) -> None:
-    """Raise what a call said, unless it succeeded."""
+    """Raise RuntimeError with the error's text, unless the call succeeded."""
     if code:
         raise RuntimeError(f"{code}: {ffi.string(error.message).decode()}")
 
 
-def table_constant(name: str) -> int:
-    """Return the number of an enumerator of the header."""
+def element_type(name: str) -> int:
+    """Return the number of an element type by its name in the header."""
     return ffi.typeof("enum ortmmap_element_type").relements[name]

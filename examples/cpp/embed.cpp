@@ -1,9 +1,9 @@
-// A C++ library that is given ortmmap's table of functions and needs nothing but its header. Build:
+// A C++ library that receives ortmmap's table of functions, and needs only its header. Build:
 //
 //   c++ -std=c++11 -shared -fPIC -pthread -I"$INCLUDE" embed.cpp -o libembed.so
 //
 // with INCLUDE=$(python -c 'import ortmmap; print(ortmmap.get_include())').
-// It opens the model itself and runs it on threads of its own, which Python knows nothing of.
+// It opens the model itself, and runs it on threads of its own that Python does not know.
 #include <ortmmap/capi.h>
 
 #include <cstring>
@@ -36,7 +36,7 @@ public:
 
   const ortmmap_value_info &input() const { return *capi_->session_input(session_, 0); }
 
-  // The first output for the first input; ONNX Runtime allocates it.
+  // Returns the first output for the first input.
   std::vector<float> run(const float *data, const std::vector<int64_t> &shape) const {
     size_t count = 1;
     for (int64_t size : shape)
@@ -60,7 +60,8 @@ private:
 
 } // namespace
 
-// Computes `rows` outputs of `output_width` floats, one thread a row. Returns 0, or 1 with a text.
+// Computes `rows` outputs of `output_width` floats, on a thread each. Returns 0, or 1 and an error
+// text.
 extern "C" int embed_run(const void *table, const char *path, const float *inputs, size_t rows,
                          size_t input_width, float *outputs, size_t output_width, char *text,
                          size_t text_size) {

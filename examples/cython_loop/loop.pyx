@@ -26,7 +26,7 @@ cdef enum:
 
 
 cdef PreparedRun prepare_row(SessionHandle handle, float[::1] x, float[::1] y):
-    """Bind one row of input and of output, a batch of 1."""
+    """Bind a row of input and a row of output, as a batch of 1."""
     cdef int64_t x_shape[2]
     cdef int64_t y_shape[2]
     cdef ortmmap_input bound_input
@@ -39,7 +39,7 @@ cdef PreparedRun prepare_row(SessionHandle handle, float[::1] x, float[::1] y):
 
 
 def predict(Session session not None, const float[:, ::1] x, float[:, ::1] y, int threads):
-    """Compute each row of y from that row of x, on so many threads."""
+    """Compute each row of `y` from the same row of `x`, on `threads` threads."""
     cdef float[:, ::1] inputs = np.empty((threads, x.shape[1]), "f4")
     cdef float[:, ::1] outputs = np.empty((threads, y.shape[1]), "f4")
     cdef SessionHandle handle = SessionHandle(session)
@@ -69,7 +69,7 @@ def predict(Session session not None, const float[:, ::1] x, float[:, ::1] y, in
 
 
 def predict_row(Session session not None, float[::1] x, float[::1] y):
-    """Do the same for one row; an error of the model is raised out of the nogil block."""
+    """Compute one row; an error of the run is raised out of the nogil block."""
     cdef PreparedRun run = prepare_row(SessionHandle(session), x, y)
     with nogil:
         run.run()

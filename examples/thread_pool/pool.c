@@ -1,9 +1,9 @@
-/* A C extension that serves a model with threads of its own, which never take the interpreter lock.
+/* A C extension that runs a model on threads of its own, which never take the interpreter lock.
  *
  *   pool = Pool(session, threads)
- *   pool.run(inputs, outputs)    # C-contiguous float32 arrays of as many rows
+ *   pool.run(inputs, outputs)    # C-contiguous float32 arrays with the same number of rows
  *
- * A row is one input of the model with a batch of 1, and is read and written where it lies. */
+ * A row is an input of the model with a batch of 1. Rows are read and written in place. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
@@ -35,7 +35,7 @@ typedef struct Pool {
 
 static const ortmmap_capi *capi;
 
-/* --- the threads: no Python here --- */
+/* --- the threads, without Python --- */
 
 static int run_row(Pool *pool, size_t row, ortmmap_error *error) {
   const Tensor *in = &pool->input, *out = &pool->output;
@@ -142,7 +142,7 @@ static PyObject *Pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
   return (PyObject *)pool;
 }
 
-/* The threads end first, then the session may go. */
+/* Ends the threads, then releases the session that they run. */
 static void Pool_dealloc(Pool *pool) {
   pthread_mutex_lock(&pool->lock);
   pool->stopping = 1;

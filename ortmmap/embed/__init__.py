@@ -1,1 +1,1 @@
-"""The C API for embedders: its table, and what is behind it: handles, arguments, runs, errors."""
+"""The C API for embedders: its table of functions, handles, arguments, runs and errors."""

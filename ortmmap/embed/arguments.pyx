@@ -39,7 +39,7 @@ cdef int check_lists(
     size_t output_count,
     ortmmap_error *error,
 ) noexcept nogil:
-    """Check the arguments of a run but for what the lists hold."""
+    """Check the arguments of a run, but not the elements of the lists."""
     cdef const Handle *handle = <const Handle *>session
     if handle == NULL:
         return fail(error, ORTMMAP_INVALID_ARGUMENT, b"session is NULL")

@@ -22,8 +22,8 @@ from ortmmap.abi.mapping cimport (
     ortmmap_mapping_error,
 )
 from ortmmap.embed.errors cimport fail, fail_file, succeed
-from ortmmap.runtime.library cimport api, native_path
 from ortmmap.model.source cimport ModelSource
+from ortmmap.runtime.library cimport api, native_path
 from ortmmap.session.metadata cimport NodeArg
 from ortmmap.session.open_session cimport CHANGED, FORKED
 

@@ -10,6 +10,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free
 
 from ortmmap.values.containers cimport from_python, lies_in_value, to_python
+from ortmmap.values.native_tensor cimport lies_in
 from ortmmap.values.ort_value cimport own_ort_value
 from ortmmap.runtime.library cimport api, forks
 from ortmmap.session.string_feed cimport string_feed
@@ -22,8 +23,7 @@ cnp.import_array()
 
 
 cdef inline bint lies_in_array(cnp.ndarray array, const void *data) noexcept:
-    first = cnp.PyArray_BYTES(array)
-    return first <= <const char *>data < first + cnp.PyArray_NBYTES(array)
+    return lies_in(data, cnp.PyArray_DATA(array), cnp.PyArray_NBYTES(array))
 
 
 @cython.final

@@ -1,6 +1,6 @@
 """Sequences, maps and optionals to values and back.
 
-The type that a model declares, as onnxruntime spells it, says what a Python object becomes:
+A Python object becomes a value of the type that the model declares, as onnxruntime spells it:
 ``seq(map(int64,tensor(float)))``.
 """
 

@@ -84,7 +84,7 @@ cdef cnp.ndarray array_from_dlpack(object source):
 
 
 cdef object capsule_of(object source):
-    """Ask for a capsule of the newest version that the other library supports."""
+    """Request a capsule of the newest version that the other library supports."""
     if PyCapsule_CheckExact(source):
         return source
     export = getattr(source, "__dlpack__", None)

@@ -87,7 +87,7 @@ cdef int _fill_from_objects(Strings *strings, cnp.ndarray array) except -1:
 
 
 cdef int _fill_from_list(Strings *strings, list items, size_t first) except -1:
-    """Fill from element `first` on; what is neither str nor bytes becomes its str()."""
+    """Fill from element `first` on; items that are neither str nor bytes become their str()."""
     cdef size_t index
     for index in range(first, <size_t>len(items)):
         item = items[index]

@@ -1,4 +1,4 @@
-"""The examples, built against an installed wheel and run: they give what `Session.run` gives."""
+"""The examples, built against an installed wheel, compute the results of `Session.run`."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ EXAMPLES = REPOSITORY / "examples"
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
 SANITIZER = "-fsanitize=address"
 
-# What every example is compared with: rows of inputs, and what Session.run makes of each alone.
+# Rows of inputs, and the results of Session.run for each row alone.
 COMPARE = """
 import sys
 import numpy as np
@@ -60,7 +60,7 @@ for inputs, outputs in ((x[:3, :5].copy(), y), (x, y[:-1]), (x[:0], y[:0])):
         assert "expected rows of 32 bytes" in str(error)
     else:
         raise AssertionError("took rows of another size")
-del session   # the pool keeps what it needs
+del session   # the pool keeps its own handle
 threads.run(x, y)
 same()
 """
@@ -80,7 +80,7 @@ except ortmmap.errors.OrtError as error:
     assert "y" in str(error)
 else:
     raise AssertionError("took an output of another shape")
-session.close()   # whatever held it is gone
+session.close()   # no handle is left
 """
 
 CPP = """
@@ -123,10 +123,10 @@ for wrong in (lambda: caller.Session(path + ".missing"), lambda: opened.run(x[:,
     except RuntimeError as error:
         assert "No such file" in str(error) or "dimensions" in str(error), error
     else:
-        raise AssertionError("took what is wrong")
+        raise AssertionError("accepted a wrong argument")
 """
 
-# Without these the sanitizer would find nothing, whatever there is.
+# The sanitizer is loaded, and the modules are compiled with it.
 SANITIZED = """
 assert "libasan" in open("/proc/self/maps").read()
 from ortmmap.embed import arguments, errors, handle, lifetime, prepared, runs, table
@@ -185,7 +185,7 @@ def flags(request) -> list[str]:
 
 
 def sanitizer_environment() -> dict[str, str]:
-    """Have the sanitizer, and the C++ runtime whose exceptions it follows, loaded first."""
+    """Preload the sanitizer, and the C++ runtime, whose exceptions it intercepts."""
     names = ("libasan.so", "libstdc++.so")
     libraries = [run("gcc", f"-print-file-name={name}").strip() for name in names]
     return {
@@ -219,7 +219,7 @@ def run_example(request, python, model, flags, tmp_path) -> Runner:
 
 
 def build_extension(name: str, folder: Path, python: Path, env: dict, flags: list[str]) -> None:
-    """Build an example's extension as its reader would."""
+    """Build an example's extension by its own setup.py."""
     for path in (EXAMPLES / name).iterdir():
         if path.is_file():
             shutil.copy(path, folder)

@@ -1,4 +1,4 @@
-/* What tests/test_capi.py has threads do that Python does not know. */
+/* Threads that Python does not know, for tests/embed/test_lifetime.py. */
 #include <ortmmap/capi.h>
 
 #include <pthread.h>
@@ -26,7 +26,7 @@ static long failure(const char *what, const ortmmap_error *error) {
   return 1;
 }
 
-/* Runs a session in every way; returns the number of failures. */
+/* Runs a session in every way, and returns the number of failures. */
 static long run(const Task *task, ortmmap_session *session) {
   const ortmmap_capi *table = task->table;
   float x[WIDTH_IN] = {1, 1, 1, 1, 1, 1, 1, 1}, y[WIDTH_OUT] = {0};
@@ -154,7 +154,7 @@ static void *churn_until_the_end(void *argument) {
   }
 }
 
-/* Runs when the process ends, after Python has finalized: every thread must have been told. */
+/* Called at the end of the process, after Python has finalized: every thread must have ended. */
 static void report(void) {
   ortmmap_session *session;
   ortmmap_error error;

@@ -265,7 +265,7 @@ def test_the_view_of_another_format_raises():
 
 
 @pytest.mark.parametrize("cls", [ortmmap.SparseTensor, ortmmap.OrtValue])
-def test_a_value_that_nobody_made_harms_nothing(cls):
+def test_a_value_without_a_native_one_harms_nothing(cls):
     empty = cls.__new__(cls)
     assert "empty" in repr(empty)
     for method in ("data_type", "dense_shape", "values", "format", "as_coo_view", "shape"):

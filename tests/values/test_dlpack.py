@@ -1,4 +1,4 @@
-"""DLPack, both ways."""
+"""DLPack: tensors from and to other libraries."""
 
 import gc
 import weakref
@@ -15,7 +15,7 @@ X = np.arange(6, dtype="f4").reshape(2, 3)
 
 
 class Producer:
-    """Hands out what numpy does, and says how it was asked."""
+    """Exports an array as numpy does, and records the arguments of each request."""
 
     def __init__(self, array, device=(1, 0), *, versions=True):
         self.array, self.device, self.versions = array, device, versions
@@ -73,7 +73,7 @@ def test_the_producer_is_kept_and_let_go_once():
     assert kept() is None
 
 
-def test_a_capsule_that_nobody_takes_lets_go():
+def test_an_unused_capsule_releases_its_tensor():
     array = X.copy()
     kept = weakref.ref(array)
     value = ortmmap.OrtValue.ortvalue_from_numpy(array)

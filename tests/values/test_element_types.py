@@ -108,7 +108,7 @@ def test_the_c_api_declares_the_element_types_of_the_table():
 
 
 def test_an_element_type_is_written_down_in_the_table_only():
-    """Foreign enumerators, which the tests above compare with it, and what a tool writes aside."""
+    """But for foreign enumerators, which tests compare with it, and what tools/ writes from it."""
     declarations = {"include/ortmmap/dlpack_abi.h", "include/ortmmap/ort_types.h"}
     declarations |= {f"ortmmap/abi/{name}.pxd" for name in ("dlpack", "ort")}
     written = {"include/ortmmap/capi.h", "ortmmap/abi/capi.pxd"}

@@ -55,7 +55,7 @@ def test_every_edge_of_utf_8_comes_back(echo, around):
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_text_is_kept_as_python_keeps_it(echo, word):
-    """A str that is wider than its characters ask for is equal to none."""
+    """A str that is stored wider than its characters need compares equal to no other."""
     (output,) = echoed(echo, [word])
     assert output == word
     assert hash(output) == hash(word)
@@ -74,7 +74,7 @@ def test_bytes_are_decoded_as_by_python(echo, word):
 
 
 @pytest.mark.parametrize("word", NOT_UTF_8, ids=repr)
-def test_what_is_no_utf_8_raises_what_python_raises(echo, word):
+def test_bytes_that_are_no_utf_8_raise_what_python_raises(echo, word):
     for text in (word, b"a" + word, "é".encode() + word + b"a", "日".encode() * 9 + word):
         with pytest.raises(UnicodeDecodeError) as expected:
             text.decode()
@@ -85,7 +85,7 @@ def test_what_is_no_utf_8_raises_what_python_raises(echo, word):
 
 @pytest.mark.parametrize("word", ["\ud800", "a\udfff", "日\ud800\udc00", "\U0001f600\udc00"])
 @pytest.mark.parametrize("dtype", [object, None])
-def test_a_lone_surrogate_is_told_as_by_python(echo, word, dtype):
+def test_a_lone_surrogate_raises_what_python_raises(echo, word, dtype):
     with pytest.raises(UnicodeEncodeError) as expected:
         word.encode()
     with pytest.raises(UnicodeEncodeError) as raised:
@@ -94,7 +94,7 @@ def test_a_lone_surrogate_is_told_as_by_python(echo, word, dtype):
 
 
 def test_each_run_has_the_texts_that_it_was_fed(echo):
-    """Longer, shorter, empty and equal ones follow each other in the same tensor."""
+    """Longer, shorter, empty and equal texts follow each other in the same tensor."""
     for words in (["a"] * 3, ["b" * 500, "", "日" * 90], ["", "", ""], ["c", "d" * 40, "\0"] * 2):
         assert echoed(echo, words) == words
 
@@ -167,7 +167,7 @@ def test_an_input_keeps_small_tensors_only():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mallinfo2 is glibc's")
 def test_texts_that_grow_in_turn_do_not_add_up():
-    """Each string keeps the room of the longest text that it ever had."""
+    """Each string keeps the memory of the longest text that it ever had."""
     if not hasattr(ctypes.CDLL(None), "mallinfo2"):
         pytest.skip("this C library has no mallinfo2")
     session = ortmmap_session(models.identity(object, ["n"]))
@@ -182,7 +182,7 @@ def test_texts_that_grow_in_turn_do_not_add_up():
 
 
 def allocated() -> int:
-    """Give how many bytes the C library's heap has given out."""
+    """Return the bytes allocated on the C library's heap."""
 
     class Info(ctypes.Structure):
         _fields_ = [

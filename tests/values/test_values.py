@@ -24,7 +24,7 @@ def sample(dtype: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def layouts(array: np.ndarray) -> dict[str, np.ndarray]:
-    """Give arrays equal to `array`, of two or more dimensions, that lie differently in memory."""
+    """Return arrays equal to `array`, of two or more dimensions, with other memory layouts."""
     wide = np.zeros((2 * len(array), *array.shape[1:]), array.dtype)
     wide[::2] = array
     raw = bytearray(array.nbytes + 1)
@@ -50,7 +50,7 @@ def layouts(array: np.ndarray) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def copying() -> dict[str, ortmmap.Session]:
-    """Sessions, by dtype, of a model whose one kernel copies its input."""
+    """Sessions, by dtype, of a model whose only kernel copies its input."""
     return {name: ortmmap_session(to_ort(models.unsqueeze(name))) for name in models.NUMERIC}
 
 
@@ -271,7 +271,7 @@ def test_a_part_of_an_input_is_not_an_output():
 
 @pytest.mark.parametrize("level", [0, 99])
 def test_outputs_may_be_written_without_changing_the_model(level, ort_file):
-    """An initializer lies in a read-only mapping; an output that is one must not."""
+    """An initializer lies in a read-only mapping; an output that is an initializer must not."""
     ort_file.write_bytes(to_ort(models.handed_through(), level=level))
     session = ortmmap_session(ort_file)
     feed = {"x": np.ones((2, 3), "f4")}
@@ -296,7 +296,7 @@ def test_elements_of_a_sequence_are_not_the_input():
 
 
 def test_an_optional_output_is_an_array_or_none():
-    """ORT format does not have optional inputs and outputs, so this is ONNX."""
+    """The model is ONNX, since ORT format has no optional inputs and outputs."""
     model = models.make_optional()
     x = np.arange(3, dtype="f4")
     ours, theirs = (
