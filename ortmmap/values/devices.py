@@ -2,11 +2,12 @@
 
 from enum import IntEnum
 
-__all__ = ["OrtDevice", "OrtDeviceVendorId", "check_cpu"]
+__all__ = ["OrtDevice", "OrtDeviceVendorId", "check_cpu", "check_cpu_memory"]
 
 # onnxruntime's numbers for the names that OrtDevice.make takes.
 DEVICE_TYPES = {"cpu": 0, "cuda": 1, "gpu": 1, "webgpu": 1, "dml": 1, "npu": 3, "cann": 3}
 DEFAULT_MEMORY = 0
+CPU_MEMORY = "Cpu"  # the name of the CPU's memory in an OrtMemoryInfo
 
 
 class OrtDeviceVendorId(IntEnum):
@@ -113,3 +114,26 @@ def check_cpu(device: object, device_id: int = 0) -> None:
         raise TypeError(f"a device should be its name or an OrtDevice, not {device!r}")
     if device is not None and device.device_type() != DEVICE_TYPES["cpu"]:
         raise NotImplementedError(f"ortmmap's values lie in the CPU's memory, not on {device!r}")
+
+
+def check_cpu_memory(memory_info: object) -> None:
+    """Raise unless `memory_info` describes the CPU's memory.
+
+    Parameters
+    ----------
+    memory_info : OrtMemoryInfo of ortmmap or onnxruntime
+
+    Raises
+    ------
+    TypeError
+        If `memory_info` is of another type.
+    NotImplementedError
+        If it describes another memory.
+    """
+    if not (hasattr(memory_info, "name") and hasattr(memory_info, "allocator_type")):
+        raise TypeError(f"memory_info should be an OrtMemoryInfo, not {memory_info!r}")
+    if memory_info.name != CPU_MEMORY:
+        raise NotImplementedError(
+            f"No shared allocator found for: {memory_info.name}; ortmmap's values lie in the CPU's "
+            "memory"
+        )

@@ -218,3 +218,89 @@ def test_any_sequence_of_integers_is_a_shape(shape):
         for module in (ortmmap, onnxruntime)
     ]
     assert shapes[0] == shapes[1]
+
+
+# --- what packages use of onnxruntime's OrtValue beside its public methods ---
+
+
+def test_the_inner_value_is_as_in_onnxruntime():
+    ours, theirs = (cls.ortvalue_from_numpy(X) for cls in BOTH)
+    for inner in (ours._ortvalue, ours._get_c_value()):
+        assert isinstance(inner, ortmmap.capi.onnxruntime_pybind11_state.OrtValue)
+        assert described(inner) == described(theirs._ortvalue)
+        assert inner.device_name() == "Cpu"
+        assert inner.data_ptr() == X.ctypes.data
+        assert ortmmap.OrtValue.from_dlpack(inner.to_dlpack()).data_ptr() == X.ctypes.data
+    assert ours._numpy_obj is theirs._numpy_obj is X
+    assert ours.device_name() == "cpu"
+
+
+def test_the_inner_value_of_a_sparse_tensor_has_the_inner_sparse_tensor():
+    made = []
+    for module in (ortmmap, onnxruntime):
+        device = module.OrtDevice.make("cpu", 0)
+        sparse = module.SparseTensor.sparse_coo_from_numpy([3], X[0, :1], np.array([1]), device)
+        made.append(module.OrtValue.ort_value_from_sparse_tensor(sparse)._ortvalue)
+    ours, theirs = (inner.as_sparse_tensor() for inner in made)
+    assert ours.device_name() == theirs.device_name() == "Cpu"
+    assert_same(ours.values(), theirs.values())
+
+
+def test_a_value_is_made_of_an_inner_one_and_keeps_it():
+    for cls in BOTH:
+        array = X.copy()
+        value = cls(cls.ortvalue_from_numpy(array)._ortvalue, array)
+        assert value._numpy_obj is array
+        assert value.data_ptr() == array.ctypes.data
+        assert cls(value._ortvalue)._numpy_obj is None
+        np.testing.assert_array_equal(value.numpy(), X)
+    again = ortmmap.OrtValue(ortmmap.OrtValue.ortvalue_from_numpy(X.copy()))
+    np.testing.assert_array_equal(again.numpy(), X)
+    for cls in BOTH:
+        for bad in (None, 3, X):
+            assert isinstance(caught(cls, bad), ValueError)
+        assert isinstance(caught(cls), TypeError)
+    assert isinstance(caught(again.__init__, again._ortvalue), RuntimeError)
+
+
+def test_a_value_keeps_only_arrays_as_what_it_was_made_of():
+    assert ortmmap.OrtValue.ortvalue_from_numpy([1.0])._numpy_obj is None
+    assert ortmmap.OrtValue.ortvalue_from_shape_and_type([1], "f4")._numpy_obj is None
+    bits = np.ones(3, "u2")
+    assert ortmmap.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, 16)._numpy_obj is bits
+
+
+# --- memory_info ---
+
+
+def memory(module: object, name: str = "Cpu") -> object:
+    kinds, default = module.OrtAllocatorType, module.OrtMemType.DEFAULT
+    return module.OrtMemoryInfo(name, kinds.ORT_DEVICE_ALLOCATOR, 0, default)
+
+
+@pytest.mark.parametrize("module", [ortmmap, onnxruntime])
+@pytest.mark.parametrize("element", ["f4", 16])
+def test_a_value_is_allocated_in_the_cpus_memory_by_its_description(module, element):
+    """onnxruntime needs a shared allocator that was registered for it."""
+    make = ortmmap.OrtValue.ortvalue_from_shape_and_type
+    value = make([2, 3], element, memory_info=memory(module))
+    assert (value.shape(), value.device_name()) == ([2, 3], "cpu")
+    with pytest.warns(UserWarning, match="ignored"):
+        make([2, 3], element, "cuda", memory_info=memory(module))
+
+
+def test_other_memory_is_refused():
+    info = ortmmap.OrtMemoryInfo.create_v2(
+        "X",
+        ortmmap.OrtMemoryInfoDeviceType.GPU,
+        0x10DE,
+        0,
+        ortmmap.OrtDeviceMemoryType.DEFAULT,
+        0,
+        ortmmap.OrtAllocatorType.ORT_DEVICE_ALLOCATOR,
+    )
+    make = ortmmap.OrtValue.ortvalue_from_shape_and_type
+    with pytest.raises(NotImplementedError, match="No shared allocator found for: X"):
+        make([2, 3], "f4", memory_info=info)
+    for bad in (3, "cpu", X):
+        assert isinstance(caught(make, [2, 3], "f4", memory_info=bad), TypeError)
