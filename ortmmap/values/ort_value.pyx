@@ -163,7 +163,8 @@ cdef class OrtValue(Value):
         device_type, device_id, vendor_id
             Only the CPU is supported.
         memory_info : OrtMemoryInfo, optional
-            Only the CPU's memory is supported; the device is ignored if this is given.
+            The CPU's memory, for which an allocator has been registered. The device is ignored if
+            this is given.
 
         Returns
         -------
@@ -177,6 +178,8 @@ cdef class OrtValue(Value):
             If a size is no integer.
         NotImplementedError
             If another device, or another device's memory, is given.
+        Fail
+            If no allocator has been registered for `memory_info`.
         """
         if memory_info is None:
             check_cpu(device_type, device_id)

@@ -1,6 +1,7 @@
 """OrtValue, against onnxruntime's."""
 
 import gc
+import inspect
 import weakref
 
 import ml_dtypes
@@ -9,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from models import TensorProto
-from support import assert_same, caught, onnxruntime_session, ortmmap_session
+from support import ask_python, assert_same, caught, onnxruntime_session, ortmmap_session
 
 import ortmmap
 
@@ -272,21 +273,53 @@ def test_a_value_keeps_only_arrays_as_what_it_was_made_of():
 
 # --- memory_info ---
 
+NAMES = ("ortmmap", "onnxruntime")
+HAS_MEMORY_INFO = (
+    "memory_info" in inspect.signature(onnxruntime.OrtValue.ortvalue_from_shape_and_type).parameters
+)
+
 
 def memory(module: object, name: str = "Cpu") -> object:
     kinds, default = module.OrtAllocatorType, module.OrtMemType.DEFAULT
     return module.OrtMemoryInfo(name, kinds.ORT_DEVICE_ALLOCATOR, 0, default)
 
 
-@pytest.mark.parametrize("module", [ortmmap, onnxruntime])
-@pytest.mark.parametrize("element", ["f4", 16])
-def test_a_value_is_allocated_in_the_cpus_memory_by_its_description(module, element):
-    """onnxruntime needs a shared allocator that was registered for it."""
+ALLOCATING = """
+import json
+import {module} as ort
+kinds, default = ort.OrtAllocatorType, ort.OrtMemType.DEFAULT
+arena, device = (
+    ort.OrtMemoryInfo("Cpu", kind, 0, default)
+    for kind in (kinds.ORT_ARENA_ALLOCATOR, kinds.ORT_DEVICE_ALLOCATOR)
+)
+make = ort.OrtValue.ortvalue_from_shape_and_type
+outcomes = []
+for registered in (False, True):
+    if registered:
+        ort.create_and_register_allocator(arena, None)
+    for info in (arena, device):
+        for element in ("f4", 16):
+            try:
+                value = make([2, 3], element, memory_info=info)
+                outcomes.append([value.shape(), value.data_type(), value.device_name()])
+            except RuntimeError as error:
+                outcomes.append(str(error)[:30])
+print(json.dumps(outcomes))
+"""
+
+
+@pytest.mark.skipif(not HAS_MEMORY_INFO, reason="this onnxruntime has no memory_info")
+def test_a_value_is_allocated_where_an_allocator_is_registered_as_by_onnxruntime():
+    ours, theirs = (ask_python(ALLOCATING.format(module=module)) for module in NAMES)
+    assert ours == theirs
+    assert len({str(outcome) for outcome in ours}) == 3  # refused, float, bfloat16
+
+
+def test_the_device_is_ignored_if_memory_is_described():
     make = ortmmap.OrtValue.ortvalue_from_shape_and_type
-    value = make([2, 3], element, memory_info=memory(module))
-    assert (value.shape(), value.device_name()) == ([2, 3], "cpu")
     with pytest.warns(UserWarning, match="ignored"):
-        make([2, 3], element, "cuda", memory_info=memory(module))
+        value = make([2, 3], "f4", "cuda", memory_info=memory(onnxruntime))
+    assert (value.shape(), value.device_name()) == ([2, 3], "cpu")
 
 
 def test_other_memory_is_refused():
