@@ -39,6 +39,7 @@ HOT = {
     "ortmmap.session.binding",
     "ortmmap.session.call",
     "ortmmap.session.open_session",
+    "ortmmap.values.maps",
     "ortmmap.values.strings",
     "ortmmap.values.tensors",
     "ortmmap.values.value",

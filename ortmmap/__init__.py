@@ -80,7 +80,8 @@ _PUBLIC = {
         "OrtMemType",
         "OrtMemoryInfoDeviceType",
     ),
-    "values.ort_value": ("OrtValue", "OrtValueVector"),
+    "values.ort_value": ("OrtValue",),
+    "values.ort_value_vector": ("OrtValueVector",),
     "values.sparse": ("OrtSparseFormat", "SparseTensor"),
 }
 # What `from ortmmap import *` leaves out: these open the library, and the capsule is for C.

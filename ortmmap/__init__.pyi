@@ -59,7 +59,7 @@ from ortmmap.values.memory import OrtDeviceMemoryType as OrtDeviceMemoryType
 from ortmmap.values.memory import OrtMemType as OrtMemType
 from ortmmap.values.memory import OrtMemoryInfoDeviceType as OrtMemoryInfoDeviceType
 from ortmmap.values.ort_value import OrtValue as OrtValue
-from ortmmap.values.ort_value import OrtValueVector as OrtValueVector
+from ortmmap.values.ort_value_vector import OrtValueVector as OrtValueVector
 from ortmmap.values.sparse import OrtSparseFormat as OrtSparseFormat
 from ortmmap.values.sparse import SparseTensor as SparseTensor
 

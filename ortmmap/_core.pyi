@@ -16,7 +16,8 @@ from ortmmap.session.metadata import ModelMetadata, NodeArg
 from ortmmap.session.native_options import RunOptions
 from ortmmap.session.open_session import Memory
 from ortmmap.values.devices import OrtDevice
-from ortmmap.values.ort_value import OrtValue, OrtValueVector
+from ortmmap.values.ort_value import OrtValue
+from ortmmap.values.ort_value_vector import OrtValueVector
 
 class _Keywords(TypedDict, total=False):
     disabled_optimizers: Sequence[str] | None

@@ -107,7 +107,8 @@ enum ortmmap_element_type {
   ORTMMAP_INT4 = 22,
   ORTMMAP_FLOAT4E2M1 = 23,
   ORTMMAP_UINT2 = 24,
-  ORTMMAP_INT2 = 25
+  ORTMMAP_INT2 = 25,
+  ORTMMAP_FLOAT8E8M0 = 26
 };
 
 enum ortmmap_cache {

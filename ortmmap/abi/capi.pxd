@@ -62,6 +62,7 @@ cdef extern from "ortmmap/capi.h" nogil:
         ORTMMAP_FLOAT4E2M1
         ORTMMAP_UINT2
         ORTMMAP_INT2
+        ORTMMAP_FLOAT8E8M0
 
     enum ortmmap_cache:
         ORTMMAP_CACHE_DEFAULT

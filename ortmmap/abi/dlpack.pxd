@@ -18,6 +18,7 @@ cdef extern from "ortmmap/dlpack_abi.h" nogil:
         ORTMMAP_DL_FLOAT8_E4M3FNUZ
         ORTMMAP_DL_FLOAT8_E5M2
         ORTMMAP_DL_FLOAT8_E5M2FNUZ
+        ORTMMAP_DL_FLOAT8_E8M0FNU
         ORTMMAP_DL_READ_ONLY
         ORTMMAP_DL_COPIED
 

@@ -60,6 +60,8 @@ def _summary(found: ModelInfo) -> Table:
         table.add_row("other files", escape(", ".join(found.external_files)))
     if found.alignment:
         table.add_row("alignment", _alignment(found.alignment))
+    for note in found.notes:
+        table.add_row("note", escape(note))
     return table
 
 

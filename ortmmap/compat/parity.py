@@ -13,7 +13,7 @@ from typing import Any
 
 from ortmmap.runtime.library import get_library_path, get_version_string
 from ortmmap.session.binding import IOBinding
-from ortmmap.values.ort_value import OrtValueVector
+from ortmmap.values.ort_value_vector import OrtValueVector
 
 __all__ = [
     "SessionIOBinding",

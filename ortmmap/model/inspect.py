@@ -3,9 +3,10 @@
 import os
 import struct
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from heapq import nlargest
+from typing import NamedTuple
 
 from ortmmap.errors import from_status
 from ortmmap.model import flatbuffer as _flatbuffer
@@ -19,6 +20,7 @@ __all__ = ["Initializer", "ModelInfo", "Value", "inspect"]
 INVALID_PROTOBUF = 7
 LENGTH = 2  # protobuf's wire type of strings and messages
 MOST_ALIGNMENT = 64
+ML_DOMAIN = "ai.onnx.ml"
 # The union TypeInfoValue and the enum DimensionValueType of onnxruntime's ort.fbs.
 ORT_TENSOR_TYPE, ORT_SEQUENCE_TYPE, ORT_MAP_TYPE = 1, 2, 3
 ORT_FIXED_DIMENSION = 1
@@ -104,6 +106,8 @@ class ModelInfo:
         The largest first.
     session : str
         What `Session` does with the file, in words.
+    notes : list of str
+        Advice on parts of the model that make its runs slow.
     """
 
     path: str
@@ -124,6 +128,7 @@ class ModelInfo:
     alignment: dict[int, int]
     largest: list[Initializer]
     session: str
+    notes: list[str]
 
     def to_dict(self) -> dict[str, object]:
         """Return the contents as dicts and lists, for JSON."""
@@ -168,6 +173,7 @@ def _inspect_onnx(path: str, data: memoryview, largest: int) -> ModelInfo:
     tensors = skeleton.tensors
     weights = [tensor for tensor in tensors if tensor.nbytes]
     initialized = {message.text(8) for message in graph.messages(5)}
+    outputs = [_value(entry) for entry in graph.messages(12)]
     return ModelInfo(
         path=path,
         format="ONNX",
@@ -176,7 +182,7 @@ def _inspect_onnx(path: str, data: memoryview, largest: int) -> ModelInfo:
         opsets={entry.text(1) or "ai.onnx": entry.integer(2) for entry in model.messages(8)},
         producer=f"{model.text(2)} {model.text(3)}".strip(),
         inputs=[_value(entry) for entry in graph.messages(11) if entry.text(1) not in initialized],
-        outputs=[_value(entry) for entry in graph.messages(12)],
+        outputs=outputs,
         nodes=graph.count(1),
         initializers=len(tensors),
         mapped_bytes=skeleton.mapped_bytes,
@@ -190,7 +196,17 @@ def _inspect_onnx(path: str, data: memoryview, largest: int) -> ModelInfo:
             for tensor in nlargest(largest, weights, key=lambda tensor: tensor.nbytes)
         ],
         session=_plan(skeleton),
+        notes=_notes(outputs, lambda: map(_node, graph.messages(1))),
     )
+
+
+class _Node(NamedTuple):
+    """A node of a graph, as far as notes need it."""
+
+    op_type: str
+    domain: str
+    inputs: list[str]
+    outputs: list[str]
 
 
 class _Message:
@@ -219,6 +235,13 @@ class _Message:
 
     def text(self, number: int) -> str:
         return self.raw(number).decode("utf-8", "replace")
+
+    def texts(self, number: int) -> list[str]:
+        found = self._strings(number)
+        return [
+            bytes(self._data[field.start : field.stop]).decode("utf-8", "replace")
+            for field in found
+        ]
 
     def raw(self, number: int) -> bytes:
         found = self._strings(number)
@@ -314,6 +337,36 @@ def _alignment(offsets: Iterable[int]) -> dict[int, int]:
     return dict(sorted(counted.items()))
 
 
+def _node(message: _Message) -> _Node:
+    return _Node(message.text(4), message.text(7), message.texts(1), message.texts(2))
+
+
+def _notes(outputs: list[Value], nodes: Callable[[], Iterable[_Node]]) -> list[str]:
+    """Return notes on outputs that are lists of dicts; `nodes` is called if there are any."""
+    slow = {value.name for value in outputs if not value.type.startswith("tensor(")}
+    return [
+        _zip_map_note(node, [value.name for value in outputs])
+        for node in (nodes() if slow else ())
+        if (node.op_type, node.domain) == ("ZipMap", ML_DOMAIN)
+        and node.inputs
+        and slow.intersection(node.outputs)
+    ]
+
+
+def _zip_map_note(node: _Node, outputs: list[str]) -> str:
+    dicts, tensor = node.outputs[0], node.inputs[0]
+    instead = (
+        f'take output "{tensor}" instead'
+        if tensor in outputs
+        else f'make the tensor "{tensor}" an output of the model, and take that instead'
+    )
+    return (
+        f'ZipMap makes output "{dicts}" a list of dicts, one for each row: making them takes '
+        "several times as long as the rest of the run. Export the model with "
+        f"options={{'zipmap': False}} (skl2onnx), or {instead}"
+    )
+
+
 def _plan(skeleton: Skeleton) -> str:
     """Describe in words what `Session` does with an ONNX file."""
     if skeleton.oversized:
@@ -346,6 +399,7 @@ def _read_ort(path: str, data: memoryview, largest: int) -> ModelInfo:
     initialized = {tensor.text(0) for tensor in tensors}
     offsets = [offset for offset, _ in (tensor.extent(4) for tensor in tensors) if offset]
     mapped = sum(size for _, size in (tensor.extent(4) for tensor in tensors))
+    outputs = [_ort_value(name, values.get(name)) for name in graph.texts(6)]
     return ModelInfo(
         path=path,
         format="ORT",
@@ -356,7 +410,7 @@ def _read_ort(path: str, data: memoryview, largest: int) -> ModelInfo:
         inputs=[
             _ort_value(name, values.get(name)) for name in graph.texts(5) if name not in initialized
         ],
-        outputs=[_ort_value(name, values.get(name)) for name in graph.texts(6)],
+        outputs=outputs,
         nodes=graph.extent(2)[1],
         initializers=len(tensors),
         mapped_bytes=mapped,
@@ -370,7 +424,12 @@ def _read_ort(path: str, data: memoryview, largest: int) -> ModelInfo:
             for tensor in nlargest(largest, tensors, key=lambda tensor: tensor.extent(4)[1])
         ],
         session="uses it where it lies, mapped",
+        notes=_notes(outputs, lambda: map(_ort_node, graph.tables(2))),
     )
+
+
+def _ort_node(node: _flatbuffer.Table) -> _Node:
+    return _Node(node.text(5), node.text(2), node.texts(8), node.texts(9))
 
 
 def _ort_initializer(tensor: _flatbuffer.Table) -> Initializer:

@@ -17,6 +17,9 @@ from ortmmap.values.memory import (
     OrtMemType,
 )
 
+# Names of the memory with a registered allocator. Only added to, under the interpreter lock.
+cdef set _registered = set()
+
 
 cdef class OrtMemoryInfo:
     """A kind of memory: ``onnxruntime.OrtMemoryInfo``.
@@ -132,6 +135,11 @@ cdef class OrtMemoryInfo:
         """The vendor's PCI id, or 0."""
         return api.MemoryInfoGetVendorId(self.made())
 
+    @property
+    def _is_registered(self):
+        """Whether an allocator of memory of this name was registered."""
+        return self.name in _registered
+
     def __repr__(self):
         return f"<ortmmap.OrtMemoryInfo {self.name} {self.device_id}, {self.allocator_type.name}>"
 
@@ -161,6 +169,7 @@ def create_and_register_allocator(mem_info, arena_cfg, /) -> None:
     """
     cdef ort.OrtMemoryInfo *memory = _memory_of(mem_info)
     _replace_ours(NULL, memory, Arena(arena_cfg), None)
+    _registered.add(mem_info.name)
 
 
 def create_and_register_allocator_v2(provider_type, mem_info, provider_options, arena_cfg, /):
@@ -193,6 +202,7 @@ def create_and_register_allocator_v2(provider_type, mem_info, provider_options, 
     for text in (*settings, *settings.values()):
         _text(text, "provider_options")
     _replace_ours(provider, memory, arena, Texts(settings))
+    _registered.add(mem_info.name)
 
 
 cdef int _replace_ours(

@@ -9,7 +9,8 @@ from ortmmap.session.call import _Output
 from ortmmap.session.native_options import RunOptions
 from ortmmap.session.open_session import Binding
 from ortmmap.values.devices import OrtDevice
-from ortmmap.values.ort_value import OrtValue, OrtValueVector
+from ortmmap.values.ort_value import OrtValue
+from ortmmap.values.ort_value_vector import OrtValueVector
 
 @disjoint_base
 class IOBinding(Binding):

@@ -26,7 +26,7 @@ from ortmmap.values.value cimport Value
 
 from ortmmap.values.devices import check_cpu
 from ortmmap.errors import InvalidArgument
-from ortmmap.values.ort_value import OrtValueVector
+from ortmmap.values.ort_value_vector import OrtValueVector
 
 cnp.import_array()
 

@@ -10,6 +10,7 @@ from libc.stdlib cimport free, malloc
 cimport ortmmap.abi.ort as ort
 from ortmmap.runtime.library cimport api, check, env, hold_forks, let_forks
 from ortmmap.values.element_types cimport element_type_named
+from ortmmap.values.maps cimport dict_of, dicts_of
 from ortmmap.values.native_tensor cimport Layout, lies_in, nbytes_of
 from ortmmap.values.sparse cimport SparseTensor
 from ortmmap.values.tensors cimport (
@@ -19,7 +20,16 @@ from ortmmap.values.tensors cimport (
     get_layout,
     new_tensor,
 )
-from ortmmap.values.value cimport Value, check_made, elements_of, has_value, kind_of, own, share
+from ortmmap.values.value cimport (
+    Value,
+    check_made,
+    element_of,
+    elements_of,
+    has_value,
+    kind_of,
+    own,
+    share,
+)
 
 from ortmmap.errors import InvalidArgument, NotImplemented
 
@@ -40,13 +50,20 @@ cdef object to_python(Value value):
     if kind == ort.ONNX_TYPE_TENSOR:
         return array_from_tensor(value)
     if kind == ort.ONNX_TYPE_SEQUENCE:
-        return [to_python(element) for element in elements_of(value)]
+        return sequence_to_python(value)
     if kind == ort.ONNX_TYPE_MAP:
-        keys, values = elements_of(value)
-        return dict(zip(array_from_tensor(keys).tolist(), array_from_tensor(values).tolist()))
+        return dict_of(value)
     if kind == ort.ONNX_TYPE_SPARSETENSOR:
         return share(SparseTensor, value)
     raise NotImplemented(f"no Python object for a value of ONNX type {<int>kind}")
+
+
+cdef list sequence_to_python(Value sequence):
+    cdef size_t count = 0
+    check(api.GetValueCount(sequence.value, &count))
+    if count and kind_of(element_of(sequence, 0)) == ort.ONNX_TYPE_MAP:
+        return dicts_of(sequence, count)
+    return [to_python(element_of(sequence, index)) for index in range(count)]
 
 
 cdef Value from_python(object data, str type_, str name):

@@ -2,11 +2,14 @@
 
 from enum import IntEnum
 
-__all__ = ["OrtDevice", "OrtDeviceVendorId", "check_cpu"]
+from ortmmap.errors import Fail
+
+__all__ = ["OrtDevice", "OrtDeviceVendorId", "check_cpu", "check_cpu_memory"]
 
 # onnxruntime's numbers for the names that OrtDevice.make takes.
 DEVICE_TYPES = {"cpu": 0, "cuda": 1, "gpu": 1, "webgpu": 1, "dml": 1, "npu": 3, "cann": 3}
 DEFAULT_MEMORY = 0
+CPU_MEMORY = "Cpu"  # the name of the CPU's memory in an OrtMemoryInfo
 
 
 class OrtDeviceVendorId(IntEnum):
@@ -85,6 +88,10 @@ class OrtDevice:
         """Return the kind of memory: 0, the device's default."""
         return DEFAULT_MEMORY
 
+    def _get_c_device(self) -> "OrtDevice":
+        """Return the device, for packages that ask onnxruntime's OrtDevice for its C++ part."""
+        return self
+
     def __repr__(self) -> str:
         return f"OrtDevice(type {self._device_type}, id {self._device_id})"
 
@@ -113,3 +120,29 @@ def check_cpu(device: object, device_id: int = 0) -> None:
         raise TypeError(f"a device should be its name or an OrtDevice, not {device!r}")
     if device is not None and device.device_type() != DEVICE_TYPES["cpu"]:
         raise NotImplementedError(f"ortmmap's values lie in the CPU's memory, not on {device!r}")
+
+
+def check_cpu_memory(memory_info: object) -> None:
+    """Raise unless `memory_info` describes the CPU's memory, and has an allocator.
+
+    Parameters
+    ----------
+    memory_info : OrtMemoryInfo of ortmmap or onnxruntime
+
+    Raises
+    ------
+    TypeError
+        If `memory_info` is of another type.
+    NotImplementedError
+        If it describes another memory.
+    Fail
+        If no allocator of the CPU's memory was registered.
+    """
+    if not (hasattr(memory_info, "name") and hasattr(memory_info, "allocator_type")):
+        raise TypeError(f"memory_info should be an OrtMemoryInfo, not {memory_info!r}")
+    missing = f"No shared allocator found for: {memory_info.name}"
+    if memory_info.name != CPU_MEMORY:
+        raise NotImplementedError(f"{missing}; ortmmap's values lie in the CPU's memory")
+    # onnxruntime's OrtMemoryInfo does not say whether an allocator was registered.
+    if not getattr(memory_info, "_is_registered", True):
+        raise Fail(f"{missing}; create_and_register_allocator() makes one")

@@ -92,7 +92,8 @@ cdef object capsule_of(object source):
         raise TypeError(f"{type(source).__name__} has no __dlpack__ and is no DLPack capsule")
     device = getattr(source, "__dlpack_device__", None)
     if device is not None:
-        check_device(device()[0])
+        device_type, _ = device()
+        check_device(device_type)
     try:
         return export(max_version=(dl.ORTMMAP_DLPACK_MAJOR, dl.ORTMMAP_DLPACK_MINOR))
     except TypeError:   # a library older than version 1

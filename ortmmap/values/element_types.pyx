@@ -73,9 +73,9 @@ ELEMENT_TYPES = (
     ElementType("uint4", 21, 21, 4, "ml_dtypes.uint4", None),
     ElementType("int4", 22, 22, 4, "ml_dtypes.int4", None),
     ElementType("float4e2m1", 23, 23, 4, "ml_dtypes.float4_e2m1fn", None),
-    ElementType("float8e8m0", None, 24, 8, "ml_dtypes.float8_e8m0fnu", None),
     ElementType("uint2", 24, 25, 2, "ml_dtypes.uint2", None),
     ElementType("int2", 25, 26, 2, "ml_dtypes.int2", None),
+    ElementType("float8e8m0", 26, 24, 8, "ml_dtypes.float8_e8m0fnu", dl.ORTMMAP_DL_FLOAT8_E8M0FNU),
 )
 
 cdef enum:
@@ -109,7 +109,7 @@ cdef int _fill_tables() except -1:
         _onnx_bits[type_.onnx_number] = type_.bits
         if type_.ort_number is not None:
             _add_element_type(type_, type_.ort_number)
-    for number in (cnp.NPY_STRING, cnp.NPY_UNICODE):
+    for number in (cnp.NPY_STRING, cnp.NPY_UNICODE, cnp.NPY_VOID):
         _element_type[number] = ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING
     for name in ("intc", "int", "longlong", "uintc", "uint", "ulonglong"):
         dtype = np.dtype(name)   # numpy has a number for each of C's integer types of one size

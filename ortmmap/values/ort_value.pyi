@@ -1,5 +1,5 @@
-from collections.abc import Callable, Sequence
-from typing import Any, Never, Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy.typing as npt
 from typing_extensions import disjoint_base
@@ -10,7 +10,12 @@ from ortmmap.values.value import Value
 
 @disjoint_base
 class OrtValue(Value):
-    def __init__(self, *args: Never) -> None: ...  # always raises: the class methods make values
+    def __init__(
+        self,
+        ortvalue: OrtValue,
+        numpy_obj: npt.NDArray[Any] | None = None,
+        session: object = None,
+    ) -> None: ...
     @classmethod
     def ortvalue_from_numpy(
         cls,
@@ -32,7 +37,7 @@ class OrtValue(Value):
         device_type: str | OrtDevice = "cpu",
         device_id: int = 0,
         vendor_id: int = -1,
-        memory_info: None = None,
+        memory_info: object = None,
     ) -> Self: ...
     @classmethod
     def ort_value_from_sparse_tensor(cls, sparse_tensor: SparseTensor) -> Self: ...
@@ -63,12 +68,3 @@ class OrtValue(Value):
         copy: bool | None = None,
     ) -> Any: ...
     def __dlpack_device__(self) -> tuple[int, int]: ...
-
-class OrtValueVector(list[OrtValue]):
-    def push_back(self, value: Any, is_bool_tensor: bool = False) -> None: ...
-    def reserve(self, count: int) -> None: ...
-    def shrink_to_fit(self) -> None: ...
-    def element_type_at(self, index: int) -> int: ...
-    def bool_tensor_indices(self) -> list[int]: ...
-    def dlpack_at(self, index: int) -> Any: ...
-    def to_dlpacks(self, to_tensor: Callable[[Any], Any] | None) -> list[Any]: ...

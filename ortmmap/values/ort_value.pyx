@@ -27,14 +27,21 @@ from ortmmap.values.tensors cimport (
     new_tensor,
     shape_array,
 )
-from ortmmap.values.value cimport has_value, kind_of, share, value_type_name
+from ortmmap.values.value cimport (
+    check_made,
+    has_value,
+    kind_of,
+    share,
+    share_with,
+    value_type_name,
+)
 
-import operator
+import warnings
 
 import numpy as np
 
 from ortmmap.errors import Fail, InvalidArgument
-from ortmmap.values.devices import check_cpu
+from ortmmap.values.devices import check_cpu, check_cpu_memory
 
 cnp.import_array()
 
@@ -47,8 +54,40 @@ cdef class OrtValue(Value):
     and keeps it. ``numpy.asarray`` and DLPack read a tensor's memory without a copy.
     """
 
-    def __init__(self, *args):
-        raise ValueError("an OrtValue is made by ortvalue_from_numpy, from_dlpack and the like")
+    def __init__(self, ortvalue, numpy_obj=None, session=None):
+        """Share the value of another OrtValue, as onnxruntime's constructor does.
+
+        Parameters
+        ----------
+        ortvalue : OrtValue
+            Such as the `_ortvalue` of another one.
+        numpy_obj : ndarray, optional
+            An array to keep.
+        session
+            Ignored: onnxruntime keeps the session whose device allocated the value.
+
+        Raises
+        ------
+        ValueError
+            If `ortvalue` is of another type.
+        """
+        if not isinstance(ortvalue, OrtValue):
+            raise ValueError(
+                "`Provided ortvalue` needs to be of type OrtValue: an OrtValue is made by "
+                "ortvalue_from_numpy, from_dlpack and the like"
+            )
+        if self.value != NULL:
+            raise RuntimeError("this OrtValue is made already")
+        share_with(self, check_made(ortvalue, "ortvalue"))
+        self._numpy_obj = numpy_obj
+
+    @property
+    def _ortvalue(self):
+        """The C++ part, for packages that read ``onnxruntime.OrtValue._ortvalue``."""
+        return share(_NativeOrtValue, self)
+
+    def _get_c_value(self):
+        return self._ortvalue
 
     @classmethod
     def ortvalue_from_numpy(cls, numpy_obj, /, device_type="cpu", device_id=0, vendor_id=-1):
@@ -78,7 +117,7 @@ cdef class OrtValue(Value):
             array = <cnp.ndarray>numpy_obj
         else:
             array = array_of(numpy_obj, ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED, "")
-        return value_over(cls, array, known_element_type(array))
+        return made_of(numpy_obj, value_over(cls, array, known_element_type(array)))
 
     @classmethod
     def ortvalue_from_numpy_with_onnx_type(cls, data, /, int onnx_element_type):
@@ -108,7 +147,7 @@ cdef class OrtValue(Value):
                 f"elements of {array.dtype} have {8 * array.dtype.itemsize} bits, those of "
                 f"tensor({element_type_name(element_type)}) {bits_of(element_type)}"
             )
-        return value_over(cls, array, element_type)
+        return made_of(data, value_over(cls, array, element_type))
 
     @classmethod
     def ortvalue_from_shape_and_type(
@@ -123,8 +162,9 @@ cdef class OrtValue(Value):
             A numpy type, or ``TensorProto.DataType``.
         device_type, device_id, vendor_id
             Only the CPU is supported.
-        memory_info
-            Not supported.
+        memory_info : OrtMemoryInfo, optional
+            The CPU's memory, for which an allocator has been registered. The device is ignored if
+            this is given.
 
         Returns
         -------
@@ -137,11 +177,19 @@ cdef class OrtValue(Value):
         TypeError
             If a size is no integer.
         NotImplementedError
-            If another device, or `memory_info`, is given.
+            If another device, or another device's memory, is given.
+        Fail
+            If no allocator has been registered for `memory_info`.
         """
-        if memory_info is not None:
-            raise NotImplementedError("ortmmap allocates values in the CPU's memory only")
-        check_cpu(device_type, device_id)
+        if memory_info is None:
+            check_cpu(device_type, device_id)
+        else:
+            check_cpu_memory(memory_info)
+            if (device_type, device_id, vendor_id) != ("cpu", 0, -1):
+                warnings.warn(
+                    "device_type, device_id and vendor_id are ignored if memory_info is given",
+                    stacklevel=2,
+                )
         return allocated(cls, shape_array(shape), element_type_from(element_type))
 
     @classmethod
@@ -296,9 +344,13 @@ cdef class OrtValue(Value):
         """
         cdef OrtValue value = self
         cdef Layout layout
+        cdef bint versioned = False
         self._expect_tensor()
         if dl_device is not None and tuple(dl_device) != self.__dlpack_device__():
             raise BufferError(f"the tensor's memory is the CPU's, not DLPack device {dl_device}'s")
+        if max_version is not None:
+            major, _ = max_version
+            versioned = major >= 1
         if copy:
             value = OrtValue.ortvalue_from_numpy(self.numpy())
         get_layout(value.value, &layout)
@@ -308,7 +360,7 @@ cdef class OrtValue(Value):
             layout.element_type,
             <int>layout.rank,
             layout.shape,
-            max_version is not None and max_version[0] >= 1,
+            versioned,
             dl.ORTMMAP_DL_COPIED if copy else 0,
         )
 
@@ -349,38 +401,20 @@ cdef class OrtValue(Value):
         return 0
 
 
-class OrtValueVector(list):
-    """A list of `OrtValue`, with the methods of ``onnxruntime.OrtValueVector``."""
+class _NativeOrtValue(OrtValue):
+    """The C++ part of an onnxruntime.OrtValue, as far as it differs from that."""
 
-    def push_back(self, value, is_bool_tensor=False) -> None:
-        """Append an `OrtValue`, or another library's tensor by DLPack."""
-        self.append(value if isinstance(value, OrtValue) else OrtValue.from_dlpack(value))
+    def device_name(self) -> str:
+        """Return ``Cpu``."""
+        return super().device_name().capitalize()
 
-    def reserve(self, count) -> None:
-        """Do nothing: a list grows by itself."""
-        if operator.index(count) < 0:
-            raise ValueError(f"cannot reserve room for {count} values")
+    def as_sparse_tensor(self):
+        """Return the sparse tensor as the C++ part of a SparseTensor."""
+        return super().as_sparse_tensor()._tensor
 
-    def shrink_to_fit(self) -> None:
-        """Do nothing."""
-
-    def element_type_at(self, index) -> int:
-        """Return ``TensorProto.DataType`` of the tensor at `index`."""
-        return self[index].element_type()
-
-    def bool_tensor_indices(self) -> list:
-        """Return the positions of the tensors of bool."""
-        bool_type = ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL
-        return [index for index, value in enumerate(self) if value.element_type() == bool_type]
-
-    def dlpack_at(self, index):
-        """Return a DLPack capsule of the tensor at `index`."""
-        return self[index].__dlpack__()
-
-    def to_dlpacks(self, to_tensor) -> list:
-        """Return ``to_tensor(capsule)`` for each tensor; the capsules if `to_tensor` is None."""
-        capsules = [value.__dlpack__() for value in self]
-        return capsules if to_tensor is None else [to_tensor(capsule) for capsule in capsules]
+    def to_dlpack(self):
+        """Return a DLPack capsule, whose consumer shares the tensor's memory."""
+        return self.__dlpack__()
 
 
 cdef OrtValue own_ort_value(ort.OrtValue *value, object memory):
@@ -389,6 +423,13 @@ cdef OrtValue own_ort_value(ort.OrtValue *value, object memory):
     owner.value = value
     owner.memory = memory
     return owner
+
+
+cdef OrtValue made_of(object data, OrtValue value):
+    """Note the array that `value` was made of."""
+    if cnp.PyArray_Check(data):
+        value._numpy_obj = data
+    return value
 
 
 cdef int known_element_type(cnp.ndarray array) except -1:

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any, Never, NoReturn, Self, final
+from typing import Any, NoReturn, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,7 @@ class SparseBlockSparseView(SparseView):
 
 @disjoint_base
 class SparseTensor(Value):
-    def __init__(self, *args: Never) -> None: ...  # always raises: the class methods make tensors
+    def __init__(self, sparse_tensor: SparseTensor) -> None: ...
     @classmethod
     def sparse_coo_from_numpy(
         cls,

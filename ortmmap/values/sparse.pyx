@@ -13,6 +13,7 @@ from ortmmap.values.element_types cimport bits_of, element_type_name, element_ty
 from ortmmap.values.native_tensor cimport Layout, MOST_DIMENSIONS, copy_info
 from ortmmap.values.strings cimport string_array
 from ortmmap.values.tensors cimport array_of_elements, get_layout
+from ortmmap.values.value cimport check_made, share, share_with
 
 import numpy as np
 
@@ -39,10 +40,35 @@ cdef class SparseTensor(Value):
     It is made by `sparse_coo_from_numpy` or `sparse_csr_from_numpy`.
     """
 
-    def __init__(self, *args):
-        raise ValueError(
-            "a SparseTensor is made by sparse_coo_from_numpy or sparse_csr_from_numpy"
-        )
+    def __init__(self, sparse_tensor):
+        """Share the tensor of another SparseTensor, as onnxruntime's constructor does.
+
+        Parameters
+        ----------
+        sparse_tensor : SparseTensor
+            Such as the `_tensor` of another one.
+
+        Raises
+        ------
+        ValueError
+            If `sparse_tensor` is of another type.
+        """
+        if not isinstance(sparse_tensor, SparseTensor):
+            raise ValueError(
+                "`Provided object` needs to be of type SparseTensor: a SparseTensor is made by "
+                "sparse_coo_from_numpy or sparse_csr_from_numpy"
+            )
+        if self.value != NULL:
+            raise RuntimeError("this SparseTensor is made already")
+        share_with(self, check_made(sparse_tensor, "sparse_tensor"))
+
+    @property
+    def _tensor(self):
+        """The C++ part, for packages that read ``onnxruntime.SparseTensor._tensor``."""
+        return share(_NativeSparseTensor, self)
+
+    def _get_c_tensor(self):
+        return self._tensor
 
     @classmethod
     def sparse_coo_from_numpy(cls, dense_shape, values, coo_indices, ort_device=None):
@@ -118,7 +144,10 @@ cdef class SparseTensor(Value):
         return f"<ortmmap.SparseTensor {self.data_type()}, dense shape {self.dense_shape()}>"
 
     def values(self):
-        """Return the values that are not zero, shape ``(n,)``; numbers over the tensor's memory."""
+        """Return the values that are not zero, of shape ``(n,)``.
+
+        Numbers are a read-only array over the tensor's memory; strings are copied.
+        """
         cdef ort.OrtTensorTypeAndShapeInfo *info = NULL
         cdef Layout layout
         cdef const void *data = NULL
@@ -128,10 +157,7 @@ cdef class SparseTensor(Value):
         if layout.element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
             return string_array(self.value, <int>layout.rank, <cnp.npy_intp *>layout.room)
         check(api.GetSparseTensorValues(self.value, &data))
-        return array_of_elements(
-            self, <void *>data, layout.element_type, <int>layout.rank,
-            <const cnp.npy_intp *>layout.room,
-        )
+        return read_only_array(self, data, &layout)
 
     def dense_shape(self) -> list:
         """Return the shape of the tensor with its zeros."""
@@ -200,18 +226,17 @@ cdef class SparseView:
     cdef SparseTensor tensor   # set once, when the view is made
 
     cdef object indices_of(self, ort.OrtSparseIndicesFormat format_):
-        """Return indices as an array over the tensor's memory."""
+        """Return indices as a read-only array over the tensor's memory."""
         cdef ort.OrtTensorTypeAndShapeInfo *info = NULL
         cdef Layout layout
         cdef const void *data = NULL
         cdef size_t count = 0
+        if self.tensor is None:
+            raise Fail("the view was not made by a SparseTensor: it is empty")
         check(api.GetSparseTensorIndicesTypeShape(self.tensor.value, format_, &info))
         take_layout(info, &layout)
         check(api.GetSparseTensorIndices(self.tensor.value, format_, &count, &data))
-        return array_of_elements(
-            self.tensor, <void *>data, layout.element_type, <int>layout.rank,
-            <const cnp.npy_intp *>layout.room,
-        )
+        return read_only_array(self.tensor, data, &layout)
 
 
 @cython.final
@@ -245,6 +270,24 @@ cdef class SparseBlockSparseView(SparseView):
         return self.indices_of(ort.ORT_SPARSE_BLOCK_SPARSE_INDICES)
 
 
+cdef cnp.ndarray read_only_array(SparseTensor tensor, const void *data, const Layout *layout):
+    """Return numbers in a tensor's memory, which onnxruntime's arrays do not write to either."""
+    cdef cnp.ndarray array = array_of_elements(
+        tensor, <void *>data, layout.element_type, <int>layout.rank,
+        <const cnp.npy_intp *>layout.room,
+    )
+    cnp.PyArray_CLEARFLAGS(array, cnp.NPY_ARRAY_WRITEABLE)
+    return array
+
+
+class _NativeSparseTensor(SparseTensor):
+    """The C++ part of an onnxruntime.SparseTensor, as far as it differs from that."""
+
+    def device_name(self) -> str:
+        """Return ``Cpu``."""
+        return super().device_name().capitalize()
+
+
 cdef object new_view(object kind, SparseTensor tensor):
     cdef SparseView view = kind.__new__(kind)
     view.tensor = tensor
@@ -272,7 +315,10 @@ cdef cnp.ndarray shape_of(object dense_shape):
 cdef cnp.ndarray values_array(object values):
     cdef cnp.ndarray array = np.asarray(values)
     cdef int element_type = element_type_of(array)
-    cdef bint strings = element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING
+    cdef bint strings = (
+        element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING
+        and cnp.PyArray_TYPE(array) != cnp.NPY_VOID
+    )
     if array.ndim != 1 or (bits_of(element_type) < 8 and not strings):
         raise InvalidArgument(
             f"the values of a sparse tensor should have one dimension, of numbers or strings; "

@@ -29,6 +29,8 @@ from ortmmap.values.utf8 cimport (
     is_ascii,
 )
 
+from ortmmap.errors import InvalidArgument
+
 cnp.import_array()
 
 cdef extern from "Python.h":
@@ -70,6 +72,8 @@ cdef ort.OrtValue *string_tensor(cnp.ndarray array) except NULL:
 cdef int _fill(Strings *strings, cnp.ndarray array) except -1:
     if cnp.PyArray_TYPE(array) == cnp.NPY_UNICODE:
         return _fill_from_unicode(strings, array)
+    if cnp.PyArray_TYPE(array) == cnp.NPY_VOID:
+        return _fill_from_void(strings, array)
     if cnp.PyArray_TYPE(array) == cnp.NPY_OBJECT and cnp.PyArray_IS_C_CONTIGUOUS(array):
         return _fill_from_objects(strings, array)
     return _fill_from_list(strings, array.ravel().tolist(), 0)
@@ -114,6 +118,22 @@ cdef int _fill_from_unicode(Strings *strings, cnp.ndarray array) except -1:
         if not _put_units(strings, index, units, count):
             return _fill_from_list(strings, array.ravel().tolist(), index)   # raises
         units += width
+    return 0
+
+
+cdef int _fill_from_void(Strings *strings, cnp.ndarray array) except -1:
+    """Fill with all bytes of each element, trailing NULs and the fields of structs included."""
+    cdef cnp.ndarray contiguous
+    cdef const char *element
+    cdef size_t width = cnp.PyArray_ITEMSIZE(array)
+    cdef size_t index
+    if array.dtype.hasobject:
+        raise InvalidArgument(f"a tensor of strings cannot be made of the objects in {array.dtype}")
+    contiguous = cnp.PyArray_FROM_OF(array, cnp.NPY_ARRAY_C_CONTIGUOUS)
+    element = <const char *>cnp.PyArray_DATA(contiguous)
+    for index in range(<size_t>cnp.PyArray_SIZE(contiguous)):
+        _put_bytes(strings, index, element, width)
+        element += width
     return 0
 
 

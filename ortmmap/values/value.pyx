@@ -5,6 +5,8 @@ cimport cython
 from ortmmap.runtime.library cimport allocator, api, check, forks
 from ortmmap.values.element_types cimport element_type_name
 
+from ortmmap.errors import InvalidArgument
+
 
 # No reference cycle runs through a Value: its memory belongs to an array or a buffer.
 @cython.no_gc
@@ -30,15 +32,28 @@ cdef Value own(ort.OrtValue *value):
 
 cdef Value share(object cls, Value value):
     """Make a `cls`, a class of values, with the value that `value` still owns."""
-    cdef Value made = cls.__new__(cls)
+    return share_with(cls.__new__(cls), value)
+
+
+cdef Value share_with(Value made, Value value):
+    """Have `made`, which is empty, share the value that `value` still owns."""
     made.value, made.memory, made.shared = value.value, value, True
     return made
 
 
 cdef Value check_made(Value value, str name):
-    """Return `value`; raise TypeError if it holds none, as after ``OrtValue.__new__`` alone."""
+    """Return `value`, which ONNX Runtime will be given.
+
+    Raise TypeError if it holds none, as after ``OrtValue.__new__`` alone, and InvalidArgument if it
+    is an empty optional: ONNX Runtime looks for a type in it, and ends the process.
+    """
     if value.value == NULL:
         raise TypeError(f"{name}: the {type(value).__name__} holds no value")
+    if not has_value(value):
+        raise InvalidArgument(
+            f"{name}: ONNX Runtime does not accept an empty optional; leave the input out, or pass "
+            "None to run()"
+        )
     return value
 
 
@@ -61,15 +76,16 @@ cdef ort.ONNXType kind_of(Value value) except *:
 cdef list elements_of(Value value):
     """Return the elements of a sequence, or the keys and the values of a map."""
     cdef size_t count = 0
-    cdef int index
-    cdef ort.OrtValue *element
-    cdef list elements = []
+    cdef size_t index
     check(api.GetValueCount(value.value, &count))
-    for index in range(<int>count):
-        element = NULL
-        check(api.GetValue(value.value, index, allocator, &element))
-        elements.append(own(element))
-    return elements
+    return [element_of(value, <int>index) for index in range(count)]
+
+
+cdef Value element_of(Value value, int index):
+    """Return an element of a sequence, or of a map the keys, 0, or the values, 1."""
+    cdef ort.OrtValue *element = NULL
+    check(api.GetValue(value.value, index, allocator, &element))
+    return own(element)
 
 
 # --- types ---

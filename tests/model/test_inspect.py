@@ -7,10 +7,12 @@ import os
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import models
 import numpy as np
+import onnx
 import onnx_zoo
 import onnxruntime
 import pytest
@@ -204,6 +206,32 @@ def test_tables_fit_a_terminal(tmp_path: Path) -> None:
     for part in ("tensor(float)", "n x 128", "65,536", "64.0 KiB", "128 x 128", "mapped"):
         assert part in done.stdout
     assert "[bold]" in done.stdout.replace("\n", "")
+
+
+@pytest.mark.parametrize("convert", [bytes, to_ort], ids=["ONNX", "ORT"])
+def test_a_zip_map_is_noted_with_the_ways_around(tmp_path: Path, convert: Callable) -> None:
+    path = write(tmp_path / "model", convert(models.zip_map(strings=True)))
+    (note,) = inspect(path).notes
+    for part in ('output "maps"', "{'zipmap': False}", 'make the tensor "x" an output'):
+        assert part in note
+    printed = " ".join(command("info", path).stdout.split())
+    assert note in printed
+
+
+def test_the_output_that_a_zip_map_reads_is_named(tmp_path: Path) -> None:
+    proto = onnx.load_from_string(models.zip_map(strings=False))
+    proto.graph.output.append(models.tensor("x", shape=["n", 3]))
+    path = write(tmp_path / "model", proto.SerializeToString())
+    (note,) = inspect(path).notes
+    assert 'take output "x" instead' in note
+    # What the note says works, and has the values of the dicts.
+    maps, scores = ortmmap.Session(path).run(None, {"x": np.eye(3, dtype="f4")})
+    assert [list(each.values()) for each in maps] == scores[:, [1, 0, 2]].tolist()
+
+
+def test_other_models_have_no_notes(tmp_path: Path) -> None:
+    for name, content in (("large", large()), ("sequences", models.sequences())):
+        assert inspect(write(tmp_path / name, content)).notes == []
 
 
 def test_errors_of_the_command(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from models import ML, TensorProto, helper
 from support import assert_same, caught, onnxruntime_session, ortmmap_session
 
 import ortmmap
+from ortmmap.errors import InvalidArgument
 
 WORDS = np.array(["a", "zoë", ""], object)
 
@@ -134,6 +135,29 @@ def test_an_empty_optional_comes_out_as_none():
     assert nothing is None
 
 
+def test_a_value_that_is_an_empty_optional_is_refused():
+    """onnxruntime ends the process."""
+    x = ortmmap.OrtValue.ortvalue_from_numpy(np.ones(3, "f4"))
+    some, nothing, *_ = ortmmap_session(models.make_optional()).run_with_ort_values(None, {"x": x})
+    session = ortmmap_session(
+        models.build(
+            [models.node("OptionalHasElement", "x", "y")],
+            [models.optional("x")],
+            [models.tensor("y", "bool", [])],
+        )
+    )
+    assert session.run(None, {"x": some})[0]
+    binding = session.io_binding()
+    for call, *args in (
+        (session.run, None, {"x": nothing}),
+        (session.run_with_ort_values, None, {"x": nothing}),
+        (binding.bind_ortvalue_input, "x", nothing),
+        (binding.bind_ortvalue_output, "y", nothing),
+    ):
+        with pytest.raises(InvalidArgument, match="empty optional"):
+            call(*args)
+
+
 def test_the_optionals_around_others_are_fed():
     model = models.build(
         [models.node("OptionalHasElement", "a", "y"), models.node("Add", "x z", "s")],
@@ -232,6 +256,58 @@ def test_a_value_and_its_sparse_tensor_share_memory():
     assert_same(again.values(), VALUES)
 
 
+SPARSE_ARRAYS = {
+    "values, COO": lambda module, values: coo(module, [1, 5, 6], values).values(),
+    "values, CSR": lambda module, values: csr(module, values).values(),
+    "indices": lambda module, values: coo(module, [1, 5, 6], values).as_coo_view().indices(),
+    "inner": lambda module, values: csr(module, values).as_csrc_view().inner(),
+    "outer": lambda module, values: csr(module, values).as_csrc_view().outer(),
+}
+
+
+@pytest.mark.parametrize("kind", SPARSE_ARRAYS)
+@pytest.mark.parametrize("values", [VALUES, np.array(["a", "b", "c"])], ids=["numbers", "strings"])
+def test_arrays_of_a_sparse_tensor_are_read_only_where_onnxruntimes_are(kind, values):
+    ours, theirs = (SPARSE_ARRAYS[kind](module, values) for module in (ortmmap, onnxruntime))
+    assert ours.flags.writeable == theirs.flags.writeable
+    assert_same(ours, theirs)
+    if values is VALUES:
+        assert not ours.flags.writeable
+        with pytest.raises(ValueError, match="read-only"):
+            ours[0] = 7
+
+
+@pytest.mark.parametrize("view", ["SparseCooView", "SparseCsrView", "SparseBlockSparseView"])
+def test_a_view_that_no_tensor_made_harms_nothing(view):
+    from ortmmap.values import sparse
+
+    cls = getattr(sparse, view)
+    for empty in (cls(), cls.__new__(cls)):
+        for method in {"indices", "inner", "outer"} & set(dir(cls)):
+            assert isinstance(caught(getattr(empty, method)), RuntimeError)
+
+
+def test_the_inner_tensor_is_as_in_onnxruntime():
+    ours, theirs = csr(ortmmap), csr(onnxruntime)
+    for inner in (ours._tensor, ours._get_c_tensor()):
+        assert_same(inner.values(), theirs._tensor.values())
+        assert inner.device_name() == theirs._tensor.device_name() == "Cpu"
+        assert ortmmap.SparseTensor(inner).dense_shape() == [3, 3]
+    kept = ours._tensor
+    del ours
+    assert_same(ortmmap.SparseTensor(kept).values(), VALUES)
+    for module in (ortmmap, onnxruntime):
+        for bad in (None, 3, VALUES):
+            assert isinstance(caught(module.SparseTensor, bad), ValueError)
+        assert isinstance(caught(module.SparseTensor), TypeError)
+    assert isinstance(caught(kept.__init__, csr(ortmmap)), RuntimeError)
+
+
+def test_void_values_are_refused_as_by_onnxruntime():
+    for module in (ortmmap, onnxruntime):
+        assert isinstance(caught(coo, module, [1, 5], np.zeros(2, "V4")), RuntimeError)
+
+
 @pytest.mark.parametrize(
     "indices", [[0, 1], [0, 1, 9], [-1, 0, 1], [[0, 0], [1, 1], [2, 3]], [[0], [1], [2]], [[[1]]]]
 )
@@ -281,6 +357,9 @@ def test_a_value_without_a_native_one_harms_nothing(cls):
         assert isinstance(caught(ortmmap.SessionOptions().add_initializer, "w", empty), TypeError)
     with pytest.raises(ValueError, match="is made by"):
         cls(5)
+    with pytest.raises(TypeError):
+        cls(empty)
+    assert "empty" in repr(empty._tensor if cls is ortmmap.SparseTensor else empty._ortvalue)
 
 
 def test_indices_of_other_integers_are_taken_and_no_others():

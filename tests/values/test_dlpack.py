@@ -121,6 +121,18 @@ def test_what_is_no_tensor_raises(bad):
         ortmmap.OrtValue.from_dlpack(bad)
 
 
+@pytest.mark.parametrize("device", [[], (1,), (1, 0, 0), ("cpu", 0), None, 1, (2**40, 0)])
+def test_a_device_that_is_none_raises(device):
+    error = caught(ortmmap.OrtValue.from_dlpack, Producer(X, device=device))
+    assert isinstance(error, (OverflowError, TypeError, ValueError))
+
+
+@pytest.mark.parametrize("version", [[], (1,), 1, ("1", "0"), (1, 0, 0)])
+def test_a_version_that_is_none_raises(version):
+    value = ortmmap.OrtValue.ortvalue_from_numpy(X)
+    assert isinstance(caught(value.__dlpack__, max_version=version), (TypeError, ValueError))
+
+
 def test_a_run_takes_whatever_has_dlpack_where_it_lies():
     session = ortmmap_session(models.unsqueeze())
     producer = Producer(X)

@@ -11,7 +11,14 @@ import onnx
 import onnxruntime
 import pytest
 from models import TensorProto
-from support import REPOSITORY, caught, ortmmap_session, run_python
+from support import (
+    REPOSITORY,
+    assert_same,
+    caught,
+    onnxruntime_session,
+    ortmmap_session,
+    run_python,
+)
 
 import ortmmap
 from ortmmap.values.element_types import ELEMENT_TYPES, onnx_name
@@ -34,7 +41,7 @@ NUMBERED = [type_ for type_ in ELEMENT_TYPES if type_.ort_number is not None]
 FIXED = [type_ for type_ in ELEMENT_TYPES if type_.name not in ("undefined", "string")]
 UNSUPPORTED = {"complex64", "complex128"}  # by ONNX Runtime
 if not HAS_NEWER:
-    UNSUPPORTED |= {"float4e2m1", "int2", "uint2"}
+    UNSUPPORTED |= {"float4e2m1", "float8e8m0", "int2", "uint2"}
 
 
 def enumerators(header: str, prefix: str) -> dict[str, int]:
@@ -214,3 +221,31 @@ ortmmap.Session(sys.argv[1]).run(None, {"x": np.ones((1, 8), "f4")})
 assert "ml_dtypes" not in sys.modules
 """
     run_python(code, onnx_file)
+
+
+@pytest.mark.skipif(not HAS_NEWER, reason="onnxruntime 1.23 has no float8e8m0")
+@pytest.mark.parametrize("other", [TensorProto.FLOAT, TensorProto.FLOAT16])
+def test_powers_of_two_go_in_and_come_out(other):
+    """The cases of ONNX's test_cast_e8m0, which onnxruntime refuses: numpy has no such type."""
+    e8m0 = TensorProto.FLOAT8E8M0
+    given = np.array([1, 2, 0.5, 2**-14, 2**15], onnx.helper.tensor_dtype_to_np_dtype(other))
+    (there,) = ortmmap_session(cast(other, e8m0, 24)).run(None, {"x": given})
+    assert there.dtype == ml_dtypes.float8_e8m0fnu
+    np.testing.assert_array_equal(
+        there.view(np.uint8), given.astype(ml_dtypes.float8_e8m0fnu).view(np.uint8)
+    )
+    (back,) = ortmmap_session(cast(e8m0, other, 24)).run(None, {"x": there})
+    assert_same(back, given)
+    assert ortmmap_session(cast(e8m0, other, 24)).get_inputs()[0].type == "tensor(float8e8m0)"
+
+
+@pytest.mark.skipif(not HAS_NEWER, reason="onnxruntime 1.23 gives no float8")
+def test_onnxruntime_gives_float8e4m3fn_as_uint8_with_the_same_bits():
+    """The cases of ONNX's test_cast_FLOAT_to_FLOAT8E4M3FN: the dtype differs, on purpose."""
+    model = cast(TensorProto.FLOAT, TensorProto.FLOAT8E4M3FN)
+    feed = {"x": np.array([0, 1, -0.3, 448, 1e6, np.nan], "f4")}
+    (ours,), (theirs,) = (
+        make(model).run(None, feed) for make in (ortmmap_session, onnxruntime_session)
+    )
+    assert (ours.dtype, theirs.dtype) == (ml_dtypes.float8_e4m3fn, np.uint8)
+    assert_same(ours.view(np.uint8), theirs)

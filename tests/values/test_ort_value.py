@@ -1,6 +1,7 @@
 """OrtValue, against onnxruntime's."""
 
 import gc
+import inspect
 import weakref
 
 import ml_dtypes
@@ -9,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from models import TensorProto
-from support import assert_same, caught, onnxruntime_session, ortmmap_session
+from support import ask_python, assert_same, caught, onnxruntime_session, ortmmap_session
 
 import ortmmap
 
@@ -218,3 +219,121 @@ def test_any_sequence_of_integers_is_a_shape(shape):
         for module in (ortmmap, onnxruntime)
     ]
     assert shapes[0] == shapes[1]
+
+
+# --- what packages use of onnxruntime's OrtValue beside its public methods ---
+
+
+def test_the_inner_value_is_as_in_onnxruntime():
+    ours, theirs = (cls.ortvalue_from_numpy(X) for cls in BOTH)
+    for inner in (ours._ortvalue, ours._get_c_value()):
+        assert isinstance(inner, ortmmap.capi.onnxruntime_pybind11_state.OrtValue)
+        assert described(inner) == described(theirs._ortvalue)
+        assert inner.device_name() == "Cpu"
+        assert inner.data_ptr() == X.ctypes.data
+        assert ortmmap.OrtValue.from_dlpack(inner.to_dlpack()).data_ptr() == X.ctypes.data
+    assert ours._numpy_obj is theirs._numpy_obj is X
+    assert ours.device_name() == "cpu"
+
+
+def test_the_inner_value_of_a_sparse_tensor_has_the_inner_sparse_tensor():
+    made = []
+    for module in (ortmmap, onnxruntime):
+        device = module.OrtDevice.make("cpu", 0)
+        sparse = module.SparseTensor.sparse_coo_from_numpy([3], X[0, :1], np.array([1]), device)
+        made.append(module.OrtValue.ort_value_from_sparse_tensor(sparse)._ortvalue)
+    ours, theirs = (inner.as_sparse_tensor() for inner in made)
+    assert ours.device_name() == theirs.device_name() == "Cpu"
+    assert_same(ours.values(), theirs.values())
+
+
+def test_a_value_is_made_of_an_inner_one_and_keeps_it():
+    for cls in BOTH:
+        array = X.copy()
+        value = cls(cls.ortvalue_from_numpy(array)._ortvalue, array)
+        assert value._numpy_obj is array
+        assert value.data_ptr() == array.ctypes.data
+        assert cls(value._ortvalue)._numpy_obj is None
+        np.testing.assert_array_equal(value.numpy(), X)
+    again = ortmmap.OrtValue(ortmmap.OrtValue.ortvalue_from_numpy(X.copy()))
+    np.testing.assert_array_equal(again.numpy(), X)
+    for cls in BOTH:
+        for bad in (None, 3, X):
+            assert isinstance(caught(cls, bad), ValueError)
+        assert isinstance(caught(cls), TypeError)
+    assert isinstance(caught(again.__init__, again._ortvalue), RuntimeError)
+
+
+def test_a_value_keeps_only_arrays_as_what_it_was_made_of():
+    assert ortmmap.OrtValue.ortvalue_from_numpy([1.0])._numpy_obj is None
+    assert ortmmap.OrtValue.ortvalue_from_shape_and_type([1], "f4")._numpy_obj is None
+    bits = np.ones(3, "u2")
+    assert ortmmap.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, 16)._numpy_obj is bits
+
+
+# --- memory_info ---
+
+NAMES = ("ortmmap", "onnxruntime")
+HAS_MEMORY_INFO = (
+    "memory_info" in inspect.signature(onnxruntime.OrtValue.ortvalue_from_shape_and_type).parameters
+)
+
+
+def memory(module: object, name: str = "Cpu") -> object:
+    kinds, default = module.OrtAllocatorType, module.OrtMemType.DEFAULT
+    return module.OrtMemoryInfo(name, kinds.ORT_DEVICE_ALLOCATOR, 0, default)
+
+
+ALLOCATING = """
+import json
+import {module} as ort
+kinds, default = ort.OrtAllocatorType, ort.OrtMemType.DEFAULT
+arena, device = (
+    ort.OrtMemoryInfo("Cpu", kind, 0, default)
+    for kind in (kinds.ORT_ARENA_ALLOCATOR, kinds.ORT_DEVICE_ALLOCATOR)
+)
+make = ort.OrtValue.ortvalue_from_shape_and_type
+outcomes = []
+for registered in (False, True):
+    if registered:
+        ort.create_and_register_allocator(arena, None)
+    for info in (arena, device):
+        for element in ("f4", 16):
+            try:
+                value = make([2, 3], element, memory_info=info)
+                outcomes.append([value.shape(), value.data_type(), value.device_name()])
+            except RuntimeError as error:
+                outcomes.append(str(error)[:30])
+print(json.dumps(outcomes))
+"""
+
+
+@pytest.mark.skipif(not HAS_MEMORY_INFO, reason="this onnxruntime has no memory_info")
+def test_a_value_is_allocated_where_an_allocator_is_registered_as_by_onnxruntime():
+    ours, theirs = (ask_python(ALLOCATING.format(module=module)) for module in NAMES)
+    assert ours == theirs
+    assert len({str(outcome) for outcome in ours}) == 3  # refused, float, bfloat16
+
+
+def test_the_device_is_ignored_if_memory_is_described():
+    make = ortmmap.OrtValue.ortvalue_from_shape_and_type
+    with pytest.warns(UserWarning, match="ignored"):
+        value = make([2, 3], "f4", "cuda", memory_info=memory(onnxruntime))
+    assert (value.shape(), value.device_name()) == ([2, 3], "cpu")
+
+
+def test_other_memory_is_refused():
+    info = ortmmap.OrtMemoryInfo.create_v2(
+        "X",
+        ortmmap.OrtMemoryInfoDeviceType.GPU,
+        0x10DE,
+        0,
+        ortmmap.OrtDeviceMemoryType.DEFAULT,
+        0,
+        ortmmap.OrtAllocatorType.ORT_DEVICE_ALLOCATOR,
+    )
+    make = ortmmap.OrtValue.ortvalue_from_shape_and_type
+    with pytest.raises(NotImplementedError, match="No shared allocator found for: X"):
+        make([2, 3], "f4", memory_info=info)
+    for bad in (3, "cpu", X):
+        assert isinstance(caught(make, [2, 3], "f4", memory_info=bad), TypeError)
