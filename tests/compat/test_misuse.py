@@ -152,7 +152,7 @@ def test_each_call_has_a_name_of_its_own(group):
     assert [name for name, count in calls.items() if count > 1] == []
 
 
-def test_every_public_class_has_an_instance_that_is_used():
+def test_every_public_class_has_an_instance_that_is_used(tmp_path):
     """A new class is either made without arguments or listed in `misuse_objects.INSTANCES`."""
     code = "import json, misuse_calls; print(json.dumps(misuse_calls.classes_without_instance()))"
-    assert ask_python(code) == []
+    assert ask_python(code, cwd=tmp_path) == []
