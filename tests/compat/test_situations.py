@@ -4,20 +4,12 @@
 onnxruntime under `patch_onnxruntime`, and with ``import ortmmap as onnxruntime``.
 """
 
-import functools
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
-
 import onnxruntime
 import pytest
-from situations import child, situations
-from support import REPOSITORY
+from situations.comparison import WAYS, differences, outcomes, possible
 
-POSSIBLE = sorted(name for name, each in situations().items() if each.is_possible(onnxruntime))
+# What private attributes give is compared one by one, in test_private_attributes.
+POSSIBLE = tuple(name for name in possible(onnxruntime) if "private" not in name)
 
 LORA = "LoraAdapter.Load is static; under the patch onnxruntime's adapters are refused"
 INNER = "values have no _ortvalue and no _get_c_value, devices no _get_c_device"
@@ -79,63 +71,10 @@ DIFFERENT: dict[str, tuple[str, str]] = {
 }
 
 
-@functools.cache
-def outcomes(way: str) -> dict[str, object]:
-    """Run all situations in one way, in a child; in another one after each that ends the child."""
-    found: dict[str, object] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder))
-        while len(found) < len(POSSIBLE):
-            before = len(found)
-            done = run_child(way, tempfile.mkdtemp(dir=folder), POSSIBLE[before:])
-            for name, *outcome in map(json.loads, done.stdout.splitlines()):
-                found[name] = outcome[0] if outcome else {"ends": done.returncode}
-            assert len(found) > before, done.stderr
-    return found
-
-
-def prepare(folder: Path) -> None:
-    """Write what onnxruntime alone can write, in a child: it may be patched here."""
-    code = (
-        "import sys, onnxruntime; from situations import extras;"
-        "extras.write_adapter(onnxruntime, sys.argv[1])"
-    )
-    path = os.pathsep.join(map(str, [REPOSITORY, REPOSITORY / "tests"]))
-    subprocess.run(
-        [sys.executable, "-c", code, folder / "adapter.onnx_adapter"],
-        check=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-
-
-def run_child(way: str, folder: str, names: list[str]) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, child.__file__, way, folder, *names],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        check=False,
-    )
-
-
-def differences(ours: object, theirs: object, where: str = "") -> list[str]:
-    """Say where outcomes differ; an exception of ours is the same if it is caught as theirs."""
-    if isinstance(theirs, dict) and isinstance(ours, dict):
-        if "raises" in theirs and theirs["raises"][0] in ours.get("raises", []):
-            return []
-        if "raises" not in theirs and ours.keys() == theirs.keys():
-            return [d for k in theirs for d in differences(ours[k], theirs[k], f"{where}.{k}")]
-    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
-        pairs = enumerate(zip(ours, theirs, strict=True))
-        return [d for i, (our, their) in pairs for d in differences(our, their, f"{where}[{i}]")]
-    return [] if ours == theirs else [f"{where}: {ours} where onnxruntime: {theirs}"]
-
-
 def cases() -> list:
     made = []
     for name in POSSIBLE:
-        for way in ("patched", "ortmmap"):
+        for way in WAYS:
             ways, reason = DIFFERENT.get(name, ("", ""))
             is_different = way in ways.split()
             marks = [pytest.mark.xfail(strict=True, reason=reason)] if is_different else []
@@ -145,10 +84,10 @@ def cases() -> list:
 
 @pytest.mark.parametrize(("name", "way"), cases())
 def test_a_program_sees_what_it_sees_with_onnxruntime(name, way):
-    found = differences(outcomes(way)[name], outcomes("onnxruntime")[name])
+    found = differences(outcomes(way, POSSIBLE)[name], outcomes("onnxruntime", POSSIBLE)[name])
     assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("name", POSSIBLE)
 def test_onnxruntime_itself_gets_through(name):
-    assert "returns" in outcomes("onnxruntime")[name]
+    assert "returns" in outcomes("onnxruntime", POSSIBLE)[name]
