@@ -99,9 +99,10 @@ cdef class Session:
             raise RuntimeError("this session is open already")
         load()
         options = options_of(sess_options)
-        fallback = int(kwargs.pop("enable_fallback", 1)) == 1
+        state.initial_options = sess_options
+        state.fallback = int(kwargs.pop("enable_fallback", 1)) == 1
         state.configure(options, config_of(kwargs), cache, {"prefault": prefault, "lock": lock})
-        if fallback:
+        if state.fallback:
             wanted = providers_or_none(options, providers, provider_options)
             state.use(state.open_with_fallback(path_or_bytes, wanted), wanted)
         else:
@@ -115,7 +116,12 @@ cdef class Session:
 
     def _settings(self):
         """Return the settings that `_restore` opens a session like this one with."""
+        self._state.open.check_not_closed()
         return self._state.settings()
+
+    def _arguments(self):
+        """Return what the session was made of, for `PrivateAttributes`."""
+        return self._state.arguments()
 
     def __copy__(self):
         """Open another session over the same mapping."""
@@ -420,10 +426,12 @@ cdef class Session:
         self._state.set_providers(providers_of(self._state.options, providers, provider_options))
 
     def enable_fallback(self) -> None:
-        """Do nothing: a session whose provider fails raises the error, and tries no other."""
+        """Only record it: a session whose provider fails raises the error, and tries no other."""
+        self._state.fallback = True
 
     def disable_fallback(self) -> None:
-        """Do nothing: there is no fallback to disable."""
+        """Only record it: there is no fallback to disable."""
+        self._state.fallback = False
 
     def set_ep_dynamic_options(self, options) -> None:
         """Set options of execution providers that may change while the session is open.
@@ -476,11 +484,6 @@ cdef class Session:
         cdef uint64_t start = 0
         check(api.SessionGetProfilingStartTimeNs(self._here().session, &start))
         return start
-
-    @property
-    def _sess(self):
-        """The session itself: code that needs onnxruntime's C++ session reads this attribute."""
-        return self
 
     def _opened(self):
         """Return the `OpenSession`, for a binding."""

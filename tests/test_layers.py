@@ -22,6 +22,7 @@ LAYERS = (
     "cache",
     "session",
     "_core",
+    "inference_session",
     "embed",
     "__init__",  # it names what lies above it in a table, and imports that when asked for it
     "compat",

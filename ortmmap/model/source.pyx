@@ -32,6 +32,8 @@ cdef class ModelSource:
         The file as given, and without links; None for a buffer.
     mapping : Mapping or None
         The mapped file; None for a buffer, and once the bytes are released.
+    identity : tuple or None
+        `Mapping.identity` of the model file when it was opened; None for a buffer.
     files : list of (str, int, int)
         Absolute path, size in bytes and modification time in ns of the model's files.
 
@@ -56,7 +58,8 @@ cdef class ModelSource:
             self.path = os.fsdecode(source)
             self.real_path = os.path.realpath(self.path)
             self.map(self.path)
-            self.files.append(stamp(self.path, self.mapping.identity))
+            self.identity = self.mapping.identity
+            self.files.append(stamp(self.path, self.identity))
             return
         if prefault or lock:
             raise ValueError("prefault and lock go with a model file, not with a buffer")
@@ -96,6 +99,7 @@ cdef class ModelSource:
         cdef ModelSource made = ModelSource.__new__(ModelSource)
         made.prefault, made.lock = self.prefault, self.lock
         made.path, made.real_path, made.mapping = self.path, self.real_path, self.mapping
+        made.identity = self.identity
         made.files = list(self.files)
         made.hold(<object>self.bytes.obj)
         return made
@@ -173,15 +177,19 @@ cdef class ModelSource:
         self.guard.files = names
         return 0
 
-    cdef int check_unreplaced(self, tuple identity) except -1:
-        """Raise ModelChangedError if the path no longer names the file with this identity."""
-        # Not the time of change: a new hard link or mode sets that, and leaves the bytes alone.
-        if identity_of(self.path)[:4] == identity[:4]:
-            return 0
+    cdef bint is_replaced(self) except -1:
+        """Whether the path names another file than the one that was mapped.
+
+        Raise ModelChangedError if it is that file, but was written to in place. A new hard link or
+        mode counts as another file: it cannot be told from one that was put back meanwhile.
+        """
+        found = identity_of(self.path)
+        if found == self.identity:
+            return False
+        if found[:2] != self.identity[:2] or found[:4] == self.identity[:4]:
+            return True
         raise file_error(
-            ModelChangedError,
-            "was changed or replaced while a session was created of it",
-            self.path,
+            ModelChangedError, "was written to while a session was created of it", self.path
         )
 
     cdef int check_whole(self) except -1:

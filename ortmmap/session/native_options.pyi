@@ -1,18 +1,13 @@
-import os
 from typing import Never, Self, final
 
 from typing_extensions import disjoint_base
 
 from ortmmap.options import SessionOptions
+from ortmmap.session.adapter import LoraAdapter
 
 @final
 class Initializers:
     def __new__(cls, options: SessionOptions) -> Self: ...
-
-@disjoint_base
-class LoraAdapter:
-    @staticmethod
-    def Load(adapter_path: str | os.PathLike[str]) -> LoraAdapter: ...  # noqa: N802 - onnxruntime's
 
 @disjoint_base
 class NativeOptions:

@@ -5,6 +5,7 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdlib cimport free, malloc
 
+from ortmmap.session.adapter cimport LoraAdapter, Parameters
 from ortmmap.runtime.library cimport api, check, env_forks, forks, load, native_path
 from ortmmap.values.value cimport check_made
 
@@ -121,10 +122,39 @@ cdef class RunOptions:
             raise OrtError(f"RunOptions does not have configuration with key: {key}")
         return self._config[key]
 
-    def add_active_adapter(self, LoraAdapter adapter not None) -> None:
-        """Feed an adapter's parameters to the model inputs of the same names."""
-        check(api.RunOptionsAddActiveLoraAdapter(self.options, adapter.adapter))
-        self._adapters.append(adapter)
+    def add_active_adapter(self, adapter) -> None:
+        """Feed an adapter's parameters to the model inputs of the same names.
+
+        Parameters
+        ----------
+        adapter : LoraAdapter
+            Under `patch_onnxruntime`, onnxruntime's class is accepted too.
+
+        Raises
+        ------
+        ValueError
+            If nothing was loaded into the adapter.
+        RuntimeError
+            If it was loaded before a fork, in the parent process.
+        """
+        if not isinstance(adapter, LoraAdapter):
+            from ortmmap.session.foreign_options import adapter_from
+
+            adapter = adapter_from(adapter)
+        if (<LoraAdapter>adapter).parameters is None:
+            raise ValueError("the LoraAdapter is empty: call its Load(path) first")
+        self._add((<LoraAdapter>adapter).parameters)
+
+    cdef int _add(self, Parameters parameters) except -1:
+        check(api.RunOptionsAddActiveLoraAdapter(self.options, parameters.usable()))
+        self._adapters.append(parameters)
+        return 0
+
+    cdef int check_adapters(self) except -1:
+        """Raise RuntimeError if an adapter was loaded in another process."""
+        for parameters in self._adapters:
+            (<Parameters>parameters).usable()
+        return 0
 
     cdef RunOptions copy(self):
         """Make options with the same settings and a `terminate` of their own."""
@@ -135,38 +165,9 @@ cdef class RunOptions:
         made.terminate = self.terminate
         for key, value in self._config.items():
             made.add_run_config_entry(key, value)
-        for adapter in self._adapters:
-            made.add_active_adapter(adapter)
+        for parameters in self._adapters:
+            made._add(parameters)
         return made
-
-
-cdef class LoraAdapter:
-    """Parameters of a fine-tuned model (LoRA), for `RunOptions.add_active_adapter`."""
-
-    def __dealloc__(self):
-        if self.adapter != NULL:
-            api.ReleaseLoraAdapter(self.adapter)
-
-    @staticmethod
-    def Load(adapter_path):
-        """Map an adapter's file.
-
-        Parameters
-        ----------
-        adapter_path : str or os.PathLike
-
-        Raises
-        ------
-        OrtError
-            If the file cannot be read, or is not an adapter.
-        """
-        cdef LoraAdapter loaded = LoraAdapter.__new__(LoraAdapter)
-        cdef bytes path = native_path(adapter_path)
-        cdef const ort.ORTCHAR_T *name = <const ort.ORTCHAR_T *><const char *>path
-        load()
-        with nogil:
-            check(api.CreateLoraAdapter(name, NULL, &loaded.adapter))
-        return loaded
 
 
 cdef class NativeOptions:

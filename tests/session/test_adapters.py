@@ -11,8 +11,6 @@ from support import ask_python, caught, run_python
 
 import ortmmap
 
-LOADING = "LoraAdapter.Load is a static method that returns another adapter"
-EMPTY = "ONNX Runtime is given NULL for an adapter that was not loaded"
 PATCH = "under the patch neither options take the other package's adapter"
 
 PREPARE = """
@@ -63,7 +61,6 @@ print(json.dumps(run(ortmmap, options)))
     assert ask(code, adapter_file) == expected
 
 
-@pytest.mark.xfail(strict=True, reason=LOADING)
 def test_an_adapter_is_loaded_in_place(adapter_file, expected):
     code = """
 adapter = ortmmap.LoraAdapter()
@@ -75,7 +72,6 @@ print(json.dumps(run(ortmmap, options)))
     assert ask(code, adapter_file) == expected
 
 
-@pytest.mark.xfail(strict=True, reason=LOADING)
 def test_an_adapter_is_loaded_again(adapter_file, expected):
     code = """
 adapter = ortmmap.LoraAdapter()
@@ -98,7 +94,6 @@ def test_options_keep_their_adapter(adapter_file, expected):
     assert session.run(None, {"x": extras.ONES}, options)[0].tolist() == expected
 
 
-@pytest.mark.xfail(strict=True, reason=EMPTY)
 @pytest.mark.parametrize("made", ["LoraAdapter()", "LoraAdapter.__new__(ortmmap.LoraAdapter)"])
 def test_an_empty_adapter_is_refused(made, adapter_file):
     code = f"""
@@ -112,7 +107,6 @@ except (RuntimeError, ValueError) as error:
     assert ask(code, adapter_file)
 
 
-@pytest.mark.xfail(strict=True, reason="an adapter does not know the process that loaded it")
 def test_an_adapter_of_another_process_is_refused(adapter_file):
     code = """
 adapter = ortmmap.LoraAdapter.Load(path)

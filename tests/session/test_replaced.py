@@ -111,7 +111,6 @@ def test_onnxruntime_opens_one_or_the_other(folder):
     assert set(outcomes(folder, "onnxruntime")) <= set(results(folder))
 
 
-@pytest.mark.xfail(strict=True, reason="ModelChangedError where the file was replaced meanwhile")
 @pytest.mark.parametrize("kind", ["none", "cold", "warm"])
 def test_a_session_is_of_one_or_the_other(folder, kind):
     assert [o for o in outcomes(folder, kind) if o not in results(folder)] == []
