@@ -8,14 +8,13 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint64_t
 
 from ortmmap.session.call cimport new_call, run_options_of
-from ortmmap.session.metadata cimport metadata_of
 from ortmmap.session.native_options cimport RunOptions, value_of
 from ortmmap.session.open_session cimport USABLE, Binding
 from ortmmap.session.opening cimport Reopenable
 from ortmmap.runtime.library cimport api, check, default_run_options, load
 
 from ortmmap.runtime.providers import CPU
-from ortmmap.session.arguments import config_of, options_of, providers_of, providers_or_none
+from ortmmap.session import arguments
 
 
 cdef class Session:
@@ -98,15 +97,16 @@ cdef class Session:
         if state.open.session != NULL:
             raise RuntimeError("this session is open already")
         load()
-        options = options_of(sess_options)
+        options = arguments.options_of(sess_options)
         state.initial_options = sess_options
         state.fallback = int(kwargs.pop("enable_fallback", 1)) == 1
-        state.configure(options, config_of(kwargs), cache, {"prefault": prefault, "lock": lock})
+        config = arguments.config_of(kwargs)
+        state.configure(options, config, cache, {"prefault": prefault, "lock": lock})
         if state.fallback:
-            wanted = providers_or_none(options, providers, provider_options)
+            wanted = arguments.providers_or_none(options, providers, provider_options)
             state.use(state.open_with_fallback(path_or_bytes, wanted), wanted)
         else:
-            wanted = providers_of(options, providers, provider_options)
+            wanted = arguments.providers_of(options, providers, provider_options)
             state.use(state.open_with(path_or_bytes, wanted), wanted)
 
     def _restore(self, source, dict settings):
@@ -265,9 +265,7 @@ cdef class Session:
         from ortmmap.session.binding import run_with_vector
 
         options = run_options_of(run_options)
-        run_with_vector(
-            self, options, feed_names, feeds, fetch_names, fetches, fetch_devices
-        )
+        run_with_vector(self, options, feed_names, feeds, fetch_names, fetches, fetch_devices)
 
     def io_binding(self):
         """Return a new `IOBinding` of this session."""
@@ -359,7 +357,7 @@ cdef class Session:
 
         from ortmmap.session.async_run import run_for_loop
 
-        cdef object loop = get_running_loop()
+        loop = get_running_loop()
         cdef RunOptions options = run_options_of(run_options)
         cdef Call call = self._call(output_names, input_feed)
         return run_for_loop(call, RunOptions() if options is None else options.copy(), loop)
@@ -388,7 +386,7 @@ cdef class Session:
 
     def get_modelmeta(self):
         """Return the model's `ModelMetadata`."""
-        return metadata_of(self._here().session)
+        return self._here().metadata()
 
     def get_session_options(self):
         """Return the `SessionOptions` that the session was created with."""
@@ -417,13 +415,15 @@ cdef class Session:
         Raises
         ------
         RuntimeError
-            If a run is under way.
+            If a run is under way, or ONNX Runtime knows no provider of a name.
         NotImplementedError
             If the session was made from a buffer in ONNX format, which it does not keep.
         """
         self._state.open.check_idle("set the providers of")
         self._here()
-        self._state.set_providers(providers_of(self._state.options, providers, provider_options))
+        wanted = arguments.providers_of(self._state.options, providers, provider_options)
+        arguments.check_known(self._state.options, providers)
+        self._state.set_providers(wanted)
 
     def enable_fallback(self) -> None:
         """Only record it: a session whose provider fails raises the error, and tries no other."""

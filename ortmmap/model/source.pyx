@@ -12,7 +12,14 @@ from ortmmap.process.guard cimport ortmmap_count_get
 
 import os
 
-from ortmmap.errors import InvalidArgument, ModelChangedError, file_error
+from ortmmap.errors import (
+    InvalidArgument,
+    MappingError,
+    ModelChangedError,
+    NoSuchFile,
+    file_error,
+    load_error,
+)
 from ortmmap.model.mapping import check_sources
 
 
@@ -57,7 +64,7 @@ cdef class ModelSource:
         if isinstance(source, (str, os.PathLike)):
             self.path = os.fsdecode(source)
             self.real_path = os.path.realpath(self.path)
-            self.map(self.path)
+            self._map_model()
             self.identity = self.mapping.identity
             self.files.append(stamp(self.path, self.identity))
             return
@@ -68,7 +75,10 @@ cdef class ModelSource:
         except TypeError:
             raise TypeError(f"Unable to load from type '{type(source)}'") from None
         if self.bytes.len == 0:
-            raise InvalidArgument("expected a model, found a buffer of 0 bytes")
+            raise InvalidArgument(
+                "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : No graph was found in the protobuf. "
+                "(expected a model, found a buffer of 0 bytes)"
+            )
 
     def __dealloc__(self):
         self.release()
@@ -137,6 +147,14 @@ cdef class ModelSource:
         self.release()
         self.mapping = mapping
         return self.hold(mapping)
+
+    cdef int _map_model(self) except -1:
+        """Map the model file, with errors that begin as onnxruntime's."""
+        try:
+            self.map(self.path)
+        except (MappingError, NoSuchFile) as error:
+            raise load_error(error) from None
+        return 0
 
     cdef int hold(self, object exporter) except -1:
         """Hold an object's bytes, and guard them."""

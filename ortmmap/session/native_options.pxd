@@ -17,6 +17,7 @@ cdef class RunOptions:
     cdef ort.OrtRunOptions *options
     # Settings that the C API cannot read back. Guarded by the interpreter lock.
     cdef bint _terminate
+    cdef bint _only_to_fetches
     cdef dict _config
     cdef list _adapters           # the Parameters that ONNX Runtime's options point to
 

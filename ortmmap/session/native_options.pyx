@@ -9,9 +9,12 @@ from ortmmap.session.adapter cimport LoraAdapter, Parameters
 from ortmmap.runtime.library cimport api, check, env_forks, forks, load, native_path
 from ortmmap.values.value cimport check_made
 
+import warnings
+
 import numpy as np
 
 from ortmmap.errors import OrtError
+from ortmmap.options import without_effect
 from ortmmap.runtime.providers import CPU
 
 cnp.import_array()
@@ -93,15 +96,18 @@ cdef class RunOptions:
 
     @property
     def only_execute_path_to_fetches(self) -> bool:
-        """Always False: the C API cannot set it."""
-        return False
+        """Whether to run only the nodes that the outputs depend on. Setting it has no effect."""
+        return self._only_to_fetches
 
     @only_execute_path_to_fetches.setter
     def only_execute_path_to_fetches(self, bint value):
         if value:
-            raise NotImplementedError(
-                "ONNX Runtime's C API cannot set RunOptions.only_execute_path_to_fetches"
-            )
+            warnings.warn(without_effect("RunOptions.only_execute_path_to_fetches", value))
+        self._only_to_fetches = value
+
+    def _assign_only_to_fetches(self, bint value):
+        """Set `only_execute_path_to_fetches` without a warning."""
+        self._only_to_fetches = value
 
     def add_run_config_entry(self, str key not None, str value not None) -> None:
         """Set an entry of ``onnxruntime_run_options_config_keys.h``."""
@@ -138,7 +144,7 @@ cdef class RunOptions:
             If it was loaded before a fork, in the parent process.
         """
         if not isinstance(adapter, LoraAdapter):
-            from ortmmap.session.foreign_options import adapter_from
+            from ortmmap.session.foreign_adapter import adapter_from
 
             adapter = adapter_from(adapter)
         if (<LoraAdapter>adapter).parameters is None:
@@ -163,6 +169,7 @@ cdef class RunOptions:
         made.log_verbosity_level = self.log_verbosity_level
         made.logid = self.logid
         made.terminate = self.terminate
+        made._only_to_fetches = self._only_to_fetches
         for key, value in self._config.items():
             made.add_run_config_entry(key, value)
         for parameters in self._adapters:

@@ -31,6 +31,7 @@ cdef class Opening:
     cdef ort.OrtSession *_create_of_onnx(self) except NULL
     cdef bint _is_ort_format(self) except -1
     cdef int _scan(self) except -1
+    cdef object _parsing_failed(self, str reason)
     cdef int _find_cache(self) except -1
     cdef object _key(self, bint cpu_only)
     cdef Creation _new_creation(self)

@@ -17,7 +17,14 @@ import os
 import warnings
 
 from ortmmap.cache import is_used
-from ortmmap.errors import ModelChangedError, OrtError, file_error, from_status
+from ortmmap.errors import (
+    PARSING_FAILED,
+    InvalidProtobuf,
+    ModelChangedError,
+    OrtError,
+    file_error,
+    from_status,
+)
 from ortmmap.model.mapping import check_sources
 from ortmmap.model.skeleton import DEFAULT_THRESHOLD
 from ortmmap.runtime.library import get_available_providers
@@ -206,21 +213,27 @@ cdef class Opening:
     cdef int _scan(self) except -1:
         """Find the weights that can stay in an ONNX file, and its files of external data."""
         cdef ModelSource model = self.model
-        self.skeleton = scan_onnx(
-            <const unsigned char *>model.bytes.buf,
-            model.bytes.len,
-            model.path,
-            model.file_name(),
-            DEFAULT_THRESHOLD,
-        )
-        if self.skeleton.oversized:
-            raise from_status(
-                INVALID_PROTOBUF,
-                "expected at most 2 GiB, which is what protobuf holds, found "
-                f"{model.bytes.len} bytes",
+        try:
+            self.skeleton = scan_onnx(
+                <const unsigned char *>model.bytes.buf,
+                model.bytes.len,
                 model.path,
+                model.file_name(),
+                DEFAULT_THRESHOLD,
+            )
+        except InvalidProtobuf as error:
+            raise self._parsing_failed(error.message) from None
+        if self.skeleton.oversized:
+            raise self._parsing_failed(
+                f"expected at most 2 GiB, which is what protobuf holds, found {model.bytes.len} "
+                "bytes"
             )
         return model.note_files(external_files(model, self.skeleton))
+
+    cdef object _parsing_failed(self, str reason):
+        """Return the exception for a file that is no ONNX model."""
+        path = self.model.path
+        return from_status(INVALID_PROTOBUF, f"{PARSING_FAILED.format(path)} ({reason})", path)
 
     cdef int _find_cache(self) except -1:
         """Find the cache and this session's key in it, if the session uses the cache."""

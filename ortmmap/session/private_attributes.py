@@ -43,7 +43,7 @@ class PrivateAttributes:
     _provider_options = _Attribute(lambda session: session.get_provider_options())
     _providers = _Attribute(lambda session: session.get_providers())
     _read_config_from_model = _Attribute(lambda _: os.environ.get(CONFIG_VARIABLE) == "1")
-    _sess = _Attribute(lambda session: InnerSession(session))
+    _sess = _Attribute(lambda session: InnerSession(session))  # noqa: PLW0108 - defined below
     _sess_options = _Attribute(lambda session: session.get_session_options())
     _sess_options_initial = _Attribute(lambda session: session._arguments()["sess_options"])
 
@@ -95,5 +95,5 @@ class InnerSession:
         return getattr(self._session, name)
 
     def run_with_ort_values(self, feeds: Any, output_names: Any, run_options: Any = None) -> list:
-        """Compute the outputs, each as an `OrtValue`: `Session.run_with_ort_values` in C++'s order."""
+        """Compute the outputs, each as an `OrtValue`; the arguments are in C++'s order."""
         return self._session.run_with_ort_values(output_names, feeds, run_options)
