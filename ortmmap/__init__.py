@@ -9,7 +9,7 @@ import os as _os
 from importlib import import_module as _import_module
 
 try:
-    from ortmmap._core import Session
+    from ortmmap.inference_session import InferenceSession
 except ModuleNotFoundError as _error:
     if _error.name != "ortmmap._core":
         raise
@@ -19,7 +19,7 @@ except ModuleNotFoundError as _error:
         "another folder, where it finds the installed package."
     ) from None
 
-InferenceSession = Session
+Session = InferenceSession
 
 __version__ = "0.1.0"
 
@@ -62,6 +62,7 @@ _PUBLIC = {
         "set_global_thread_pool_sizes",
     ),
     "runtime.providers": ("get_all_providers", "get_device", "has_collective_ops"),
+    "session.adapter": ("LoraAdapter",),
     "session.allocators": (
         "OrtMemoryInfo",
         "create_and_register_allocator",
@@ -70,7 +71,7 @@ _PUBLIC = {
     "session.binding": ("IOBinding",),
     "session.convert": ("convert",),
     "session.metadata": ("ModelMetadata", "NodeArg"),
-    "session.native_options": ("LoraAdapter", "RunOptions"),
+    "session.native_options": ("RunOptions",),
     "values.copying": ("copy_tensors",),
     "values.devices": ("OrtDevice", "OrtDeviceVendorId"),
     "values.memory": (

@@ -2,7 +2,6 @@
 
 from ortmmap import capi as capi
 from ortmmap import errors as errors
-from ortmmap._core import Session as Session
 from ortmmap.cache.folder import CacheWarning as CacheWarning
 from ortmmap.compat.parity import SessionIOBinding as SessionIOBinding
 from ortmmap.compat.parity import cuda_version as cuda_version
@@ -16,6 +15,7 @@ from ortmmap.compat.parity import version as version
 from ortmmap.compat.patch import patch_onnxruntime as patch_onnxruntime
 from ortmmap.embed.table import _C_API as _C_API
 from ortmmap.embed.table import get_capi as get_capi
+from ortmmap.inference_session import InferenceSession as InferenceSession
 from ortmmap.model.inspect import ModelInfo as ModelInfo
 from ortmmap.model.inspect import inspect as inspect
 from ortmmap.model.mapping import Mapping as Mapping
@@ -41,6 +41,7 @@ from ortmmap.runtime.library import set_global_thread_pool_sizes as set_global_t
 from ortmmap.runtime.providers import get_all_providers as get_all_providers
 from ortmmap.runtime.providers import get_device as get_device
 from ortmmap.runtime.providers import has_collective_ops as has_collective_ops
+from ortmmap.session.adapter import LoraAdapter as LoraAdapter
 from ortmmap.session.allocators import OrtMemoryInfo as OrtMemoryInfo
 from ortmmap.session.allocators import create_and_register_allocator as create_and_register_allocator
 from ortmmap.session.allocators import create_and_register_allocator_v2 as create_and_register_allocator_v2
@@ -48,7 +49,6 @@ from ortmmap.session.binding import IOBinding as IOBinding
 from ortmmap.session.convert import convert as convert
 from ortmmap.session.metadata import ModelMetadata as ModelMetadata
 from ortmmap.session.metadata import NodeArg as NodeArg
-from ortmmap.session.native_options import LoraAdapter as LoraAdapter
 from ortmmap.session.native_options import RunOptions as RunOptions
 from ortmmap.values.copying import copy_tensors as copy_tensors
 from ortmmap.values.devices import OrtDevice as OrtDevice
@@ -63,7 +63,7 @@ from ortmmap.values.ort_value_vector import OrtValueVector as OrtValueVector
 from ortmmap.values.sparse import OrtSparseFormat as OrtSparseFormat
 from ortmmap.values.sparse import SparseTensor as SparseTensor
 
-InferenceSession = Session
+Session = InferenceSession
 
 __version__: str
 

@@ -8,14 +8,13 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint64_t
 
 from ortmmap.session.call cimport new_call, run_options_of
-from ortmmap.session.metadata cimport metadata_of
 from ortmmap.session.native_options cimport RunOptions, value_of
 from ortmmap.session.open_session cimport USABLE, Binding
 from ortmmap.session.opening cimport Reopenable
 from ortmmap.runtime.library cimport api, check, default_run_options, load
 
 from ortmmap.runtime.providers import CPU
-from ortmmap.session.arguments import config_of, options_of, providers_of, providers_or_none
+from ortmmap.session import arguments
 
 
 cdef class Session:
@@ -98,14 +97,16 @@ cdef class Session:
         if state.open.session != NULL:
             raise RuntimeError("this session is open already")
         load()
-        options = options_of(sess_options)
-        fallback = int(kwargs.pop("enable_fallback", 1)) == 1
-        state.configure(options, config_of(kwargs), cache, {"prefault": prefault, "lock": lock})
-        if fallback:
-            wanted = providers_or_none(options, providers, provider_options)
+        options = arguments.options_of(sess_options)
+        state.initial_options = sess_options
+        state.fallback = int(kwargs.pop("enable_fallback", 1)) == 1
+        config = arguments.config_of(kwargs)
+        state.configure(options, config, cache, {"prefault": prefault, "lock": lock})
+        if state.fallback:
+            wanted = arguments.providers_or_none(options, providers, provider_options)
             state.use(state.open_with_fallback(path_or_bytes, wanted), wanted)
         else:
-            wanted = providers_of(options, providers, provider_options)
+            wanted = arguments.providers_of(options, providers, provider_options)
             state.use(state.open_with(path_or_bytes, wanted), wanted)
 
     def _restore(self, source, dict settings):
@@ -115,7 +116,12 @@ cdef class Session:
 
     def _settings(self):
         """Return the settings that `_restore` opens a session like this one with."""
+        self._state.open.check_not_closed()
         return self._state.settings()
+
+    def _arguments(self):
+        """Return what the session was made of, for `PrivateAttributes`."""
+        return self._state.arguments()
 
     def __copy__(self):
         """Open another session over the same mapping."""
@@ -259,9 +265,7 @@ cdef class Session:
         from ortmmap.session.binding import run_with_vector
 
         options = run_options_of(run_options)
-        run_with_vector(
-            self, options, feed_names, feeds, fetch_names, fetches, fetch_devices
-        )
+        run_with_vector(self, options, feed_names, feeds, fetch_names, fetches, fetch_devices)
 
     def io_binding(self):
         """Return a new `IOBinding` of this session."""
@@ -353,7 +357,7 @@ cdef class Session:
 
         from ortmmap.session.async_run import run_for_loop
 
-        cdef object loop = get_running_loop()
+        loop = get_running_loop()
         cdef RunOptions options = run_options_of(run_options)
         cdef Call call = self._call(output_names, input_feed)
         return run_for_loop(call, RunOptions() if options is None else options.copy(), loop)
@@ -382,7 +386,7 @@ cdef class Session:
 
     def get_modelmeta(self):
         """Return the model's `ModelMetadata`."""
-        return metadata_of(self._here().session)
+        return self._here().metadata()
 
     def get_session_options(self):
         """Return the `SessionOptions` that the session was created with."""
@@ -411,19 +415,23 @@ cdef class Session:
         Raises
         ------
         RuntimeError
-            If a run is under way.
+            If a run is under way, or ONNX Runtime knows no provider of a name.
         NotImplementedError
             If the session was made from a buffer in ONNX format, which it does not keep.
         """
         self._state.open.check_idle("set the providers of")
         self._here()
-        self._state.set_providers(providers_of(self._state.options, providers, provider_options))
+        wanted = arguments.providers_of(self._state.options, providers, provider_options)
+        arguments.check_known(self._state.options, providers)
+        self._state.set_providers(wanted)
 
     def enable_fallback(self) -> None:
-        """Do nothing: a session whose provider fails raises the error, and tries no other."""
+        """Only record it: a session whose provider fails raises the error, and tries no other."""
+        self._state.fallback = True
 
     def disable_fallback(self) -> None:
-        """Do nothing: there is no fallback to disable."""
+        """Only record it: there is no fallback to disable."""
+        self._state.fallback = False
 
     def set_ep_dynamic_options(self, options) -> None:
         """Set options of execution providers that may change while the session is open.
@@ -476,11 +484,6 @@ cdef class Session:
         cdef uint64_t start = 0
         check(api.SessionGetProfilingStartTimeNs(self._here().session, &start))
         return start
-
-    @property
-    def _sess(self):
-        """The session itself: code that needs onnxruntime's C++ session reads this attribute."""
-        return self
 
     def _opened(self):
         """Return the `OpenSession`, for a binding."""

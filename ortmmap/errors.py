@@ -11,8 +11,11 @@ from _thread import RLock  # threading would be imported for this alone
 
 __all__ = [
     "EPFail",
+    "EmptyFileError",
+    "EmptyPathError",
     "EngineError",
     "Fail",
+    "FolderError",
     "InvalidArgument",
     "InvalidGraph",
     "InvalidProtobuf",
@@ -99,7 +102,8 @@ class OrtError(RuntimeError):
     @property
     def message(self) -> str:
         """The text without the prefix that names the code."""
-        return str(self).removeprefix(f"[ONNXRuntimeError] : {self.code} : {self.code_name} : ")
+        text = str(self)
+        return text.split(" : ", 3)[-1] if text.startswith("[ONNXRuntimeError] : ") else text
 
 
 class Fail(OrtError):
@@ -198,6 +202,18 @@ class ModelChangedError(MappingError):
     """A file of the model was changed, truncated or replaced after it was opened."""
 
 
+class FolderError(MappingError, InvalidProtobuf):
+    """A path names a folder where a model file is expected."""
+
+
+class EmptyFileError(MappingError, InvalidArgument):
+    """A model file has no bytes."""
+
+
+class EmptyPathError(NoSuchFile, TypeError):
+    """The path of a model is the empty text, which onnxruntime takes for no path at all."""
+
+
 class LibraryError(OrtError, ImportError):
     """ONNX Runtime's shared library is missing, too old, or not ONNX Runtime's."""
 
@@ -221,6 +237,8 @@ BY_CODE = {
         NotFound,
     )
 }
+
+PARSING_FAILED = "Load model from {} failed:Protobuf parsing failed."
 
 BY_ERRNO: dict[int, type[NoSuchFile] | type[MappingError]] = {
     errno.ENOENT: NoSuchFile,
@@ -250,6 +268,35 @@ def file_error(
     error.strerror = reason
     error.filename = error.path = path
     return error
+
+
+def load_error(error: NoSuchFile | MappingError) -> NoSuchFile | MappingError:
+    """Reword the error for a model file: first onnxruntime's text, then what `error` says."""
+    path, number, cls = error.path, error.errno, type(error)
+    if path == "":
+        cls = EmptyPathError
+        said = (
+            "__init__(): incompatible constructor arguments. The following argument types are "
+            "supported: a path or bytes"
+        )
+    elif cls is NoSuchFile:
+        failed = f"Load model from {path} failed:Load model {path} failed. File doesn't exist"
+        said = f"[ONNXRuntimeError] : 3 : NO_SUCHFILE : {failed}"
+    elif number == errno.EISDIR:
+        cls = FolderError
+        said = f"[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : {PARSING_FAILED.format(path)}"
+    elif str(error.strerror).startswith("is empty"):
+        cls = EmptyFileError
+        said = (
+            f"[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Load model from {path} failed:"
+            "No graph was found in the protobuf."
+        )
+    else:
+        return error
+    made = cls(f"{said} ({error})")
+    made.errno, made.strerror = number, error.strerror
+    made.filename = made.path = path
+    return made
 
 
 def system_error(reason: str, path: str, number: int) -> NoSuchFile | MappingError:

@@ -9,6 +9,7 @@ setting concerns the cache; a setting without such a mark is part of the cache's
 
 import operator
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
@@ -26,6 +27,8 @@ _Got = TypeVar("_Got")  # the type of an attribute's value
 _Set = TypeVar("_Set")  # the types that may be assigned to it
 _Made = TypeVar("_Made")  # list or dict
 _Enum = TypeVar("_Enum", bound=IntEnum)
+
+_index = operator.index
 
 # ONNX Runtime's own bounds for configuration entries (onnxruntime 1.32), in bytes.
 LONGEST_KEY = 1024
@@ -113,9 +116,6 @@ def _ort_value(value: Any) -> Any:
     return value
 
 
-_index = operator.index
-
-
 def _member(enum: type[_Enum]) -> Callable[[_Enum | int], _Enum]:
     """Accept a member of `enum`, of onnxruntime's enum of that name, or its number."""
     return lambda value: enum(operator.index(getattr(value, "value", value)))
@@ -123,21 +123,6 @@ def _member(enum: type[_Enum]) -> Callable[[_Enum | int], _Enum]:
 
 def _unchecked(value: Any) -> Any:
     return value
-
-
-def _only(allowed: _Got, convert: Callable[[_Set], _Got]) -> Callable[[_Set], _Got]:
-    """Refuse values that onnxruntime's Python module can set and the C API cannot."""
-
-    def check(value: _Set) -> _Got:
-        converted = convert(value)
-        if converted != allowed:
-            raise NotImplementedError(
-                f"ONNX Runtime's C API cannot set this option: only {allowed!r} is possible, "
-                f"not {converted!r}"
-            )
-        return converted
-
-    return check
 
 
 class _Setting:
@@ -157,10 +142,16 @@ class _Option(_Setting, Generic[_Set, _Got]):
     """An attribute: its default, and the function that checks and converts a value."""
 
     def __init__(
-        self, default: _Got, convert: Callable[[_Set], _Got], doc: str, in_cache: str = KEY
+        self,
+        default: _Got,
+        convert: Callable[[_Set], _Got],
+        doc: str,
+        in_cache: str = KEY,
+        is_settable: bool = True,
     ) -> None:
         super().__init__(default, in_cache)
         self.convert = convert
+        self.is_settable = is_settable
         self.__doc__ = doc
 
     @overload
@@ -171,10 +162,16 @@ class _Option(_Setting, Generic[_Set, _Got]):
         return self if options is None else options._values.get(self.name, self.default)
 
     def __set__(self, options: "SessionOptions", value: _Set) -> None:
+        if not self.assign(options, value):
+            warnings.warn(without_effect(f"SessionOptions.{self.name}", value), stacklevel=2)
+
+    def assign(self, options: "SessionOptions", value: _Set) -> bool:
+        """Keep a value; return whether it has an effect, without a warning if it has none."""
         try:
-            options._values[self.name] = self.convert(value)
-        except (NotImplementedError, TypeError, ValueError) as error:
+            converted = options._values[self.name] = self.convert(value)
+        except (TypeError, ValueError) as error:
             raise type(error)(f"SessionOptions.{self.name}: {error}") from None
+        return self.is_settable or converted == self.default
 
 
 class _Record(_Setting, Generic[_Made]):
@@ -217,7 +214,7 @@ class SessionOptions:
         True, _flag, "Allocate a run's memory as an earlier run of its shapes did.", NO_EFFECT
     )
     enable_mem_reuse = _Option(
-        True, _only(True, _flag), "Reuse the memory of values no longer needed. Always True."
+        True, _flag, "Always True in effect: the C API cannot set it.", NO_EFFECT, False
     )
     enable_profiling = _Option(False, _flag, "Write a profile. Default False.", NO_EFFECT)
     execution_mode = _Option(
@@ -225,8 +222,10 @@ class SessionOptions:
     )
     execution_order = _Option(
         ExecutionOrder.DEFAULT,
-        _only(ExecutionOrder.DEFAULT, _member(ExecutionOrder)),
-        "An `ExecutionOrder`. Always the default.",
+        _member(ExecutionOrder),
+        "An `ExecutionOrder`. Always the default in effect: the C API cannot set it.",
+        NO_EFFECT,
+        False,
     )
     graph_optimization_level = _Option(
         GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -489,6 +488,11 @@ class SessionOptions:
         values = sorted(self._values.items())
         changed = ", ".join(f"{name}={value!r}" for name, value in values if name[0] != "_")
         return f"<ortmmap.SessionOptions {changed} {self._config}>"
+
+
+def without_effect(name: str, value: object) -> str:
+    """Return the warning of a value that onnxruntime's module can set, and the C API cannot."""
+    return f"{name} = {value!r} has no effect: ONNX Runtime's C API cannot set this option"
 
 
 def has_identity(library: str) -> bool:

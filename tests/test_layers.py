@@ -22,8 +22,10 @@ LAYERS = (
     "cache",
     "session",
     "_core",
+    "inference_session",
     "embed",
     "__init__",  # it names what lies above it in a table, and imports that when asked for it
+    "onnxruntime",
     "compat",
     "cli",
     "capi",

@@ -19,7 +19,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import ortmmap
-from ortmmap._core import Session
+from ortmmap import Session
 from ortmmap.session import foreign_options
 
 __all__ = ["Patch", "patch_onnxruntime"]

@@ -7,6 +7,7 @@ cdef class ModelSource:
     cdef readonly str path           # None for a buffer
     cdef readonly str real_path      # the path without links, when the file was opened
     cdef readonly Mapping mapping    # None unless a file is mapped
+    cdef readonly tuple identity     # of the file, as in `Mapping.identity`; None for a buffer
     # An exported buffer of `mapping`, or of the object given: it can neither be unmapped nor
     # resized. `buf` is NULL once it is released.
     cdef Py_buffer bytes
@@ -25,10 +26,11 @@ cdef class ModelSource:
     cdef bint holds_model(self) noexcept
     cdef bint has_identifier(self, const char *identifier) noexcept
     cdef int map(self, str path) except -1
+    cdef int _map_model(self) except -1
     cdef int hold(self, object exporter) except -1
     cdef int release(self) except -1
     cdef int note_files(self, list paths) except -1
     cdef int guard_files(self, list paths) except -1
-    cdef int check_unreplaced(self, tuple identity) except -1
+    cdef bint is_replaced(self) except -1
     cdef int check_whole(self) except -1
     cdef object gone(self)

@@ -12,7 +12,14 @@ from ortmmap.process.guard cimport ortmmap_count_get
 
 import os
 
-from ortmmap.errors import InvalidArgument, ModelChangedError, file_error
+from ortmmap.errors import (
+    InvalidArgument,
+    MappingError,
+    ModelChangedError,
+    NoSuchFile,
+    file_error,
+    load_error,
+)
 from ortmmap.model.mapping import check_sources
 
 
@@ -32,6 +39,8 @@ cdef class ModelSource:
         The file as given, and without links; None for a buffer.
     mapping : Mapping or None
         The mapped file; None for a buffer, and once the bytes are released.
+    identity : tuple or None
+        `Mapping.identity` of the model file when it was opened; None for a buffer.
     files : list of (str, int, int)
         Absolute path, size in bytes and modification time in ns of the model's files.
 
@@ -55,8 +64,9 @@ cdef class ModelSource:
         if isinstance(source, (str, os.PathLike)):
             self.path = os.fsdecode(source)
             self.real_path = os.path.realpath(self.path)
-            self.map(self.path)
-            self.files.append(stamp(self.path, self.mapping.identity))
+            self._map_model()
+            self.identity = self.mapping.identity
+            self.files.append(stamp(self.path, self.identity))
             return
         if prefault or lock:
             raise ValueError("prefault and lock go with a model file, not with a buffer")
@@ -65,7 +75,10 @@ cdef class ModelSource:
         except TypeError:
             raise TypeError(f"Unable to load from type '{type(source)}'") from None
         if self.bytes.len == 0:
-            raise InvalidArgument("expected a model, found a buffer of 0 bytes")
+            raise InvalidArgument(
+                "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : No graph was found in the protobuf. "
+                "(expected a model, found a buffer of 0 bytes)"
+            )
 
     def __dealloc__(self):
         self.release()
@@ -96,6 +109,7 @@ cdef class ModelSource:
         cdef ModelSource made = ModelSource.__new__(ModelSource)
         made.prefault, made.lock = self.prefault, self.lock
         made.path, made.real_path, made.mapping = self.path, self.real_path, self.mapping
+        made.identity = self.identity
         made.files = list(self.files)
         made.hold(<object>self.bytes.obj)
         return made
@@ -133,6 +147,14 @@ cdef class ModelSource:
         self.release()
         self.mapping = mapping
         return self.hold(mapping)
+
+    cdef int _map_model(self) except -1:
+        """Map the model file, with errors that begin as onnxruntime's."""
+        try:
+            self.map(self.path)
+        except (MappingError, NoSuchFile) as error:
+            raise load_error(error) from None
+        return 0
 
     cdef int hold(self, object exporter) except -1:
         """Hold an object's bytes, and guard them."""
@@ -173,15 +195,19 @@ cdef class ModelSource:
         self.guard.files = names
         return 0
 
-    cdef int check_unreplaced(self, tuple identity) except -1:
-        """Raise ModelChangedError if the path no longer names the file with this identity."""
-        # Not the time of change: a new hard link or mode sets that, and leaves the bytes alone.
-        if identity_of(self.path)[:4] == identity[:4]:
-            return 0
+    cdef bint is_replaced(self) except -1:
+        """Whether the path names another file than the one that was mapped.
+
+        Raise ModelChangedError if it is that file, but was written to in place. A new hard link or
+        mode counts as another file: it cannot be told from one that was put back meanwhile.
+        """
+        found = identity_of(self.path)
+        if found == self.identity:
+            return False
+        if found[:2] != self.identity[:2] or found[:4] == self.identity[:4]:
+            return True
         raise file_error(
-            ModelChangedError,
-            "was changed or replaced while a session was created of it",
-            self.path,
+            ModelChangedError, "was written to while a session was created of it", self.path
         )
 
     cdef int check_whole(self) except -1:

@@ -4,11 +4,12 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from ortmmap.errors import OrtError
 from ortmmap.options import SessionOptions
 from ortmmap.runtime.library import get_available_providers
-from ortmmap.runtime.providers import normalize
+from ortmmap.runtime.providers import get_all_providers, normalize
 
-__all__ = ["config_of", "options_of", "providers_of", "providers_or_none"]
+__all__ = ["check_known", "config_of", "options_of", "providers_of", "providers_or_none"]
 
 # A key of onnxruntime_session_options_config_keys.h.
 DISABLED_OPTIMIZERS = "optimization.disable_specified_optimizers"
@@ -75,6 +76,22 @@ def providers_of(
         providers = options._providers or None
         available += options._provider_devices  # plugins, which are known by their devices only
     return normalize(providers, provider_options, available)
+
+
+def check_known(options: SessionOptions, providers: Sequence | None) -> None:
+    """Raise if no build of ONNX Runtime, and no plugin of the options, has a provider.
+
+    Raises
+    ------
+    OrtError
+        With the text of onnxruntime's ``set_providers``.
+    """
+    available = get_available_providers()
+    known = {*get_all_providers(), *available, *options._provider_devices}
+    for provider in providers or ():
+        name = provider if isinstance(provider, str) else provider[0]
+        if name not in known:
+            raise OrtError(f"Unknown Provider Type: {name} (available: {', '.join(available)})")
 
 
 def providers_or_none(

@@ -186,7 +186,11 @@ cdef class Call:
 
 cdef RunOptions run_options_of(object options):
     """Return a RunOptions itself, None for None, or onnxruntime's as ours."""
-    if options is None or isinstance(options, RunOptions):
+    if options is None:
+        return None
+    if isinstance(options, RunOptions):
+        if (<RunOptions>options)._adapters:
+            (<RunOptions>options).check_adapters()
         return options
     from ortmmap.session.foreign_options import run_options_from
 

@@ -21,6 +21,7 @@ cdef class Creation:
     cdef ort.OrtSession *try_each(self, list attempts) except NULL
     cdef tuple signature(self, list attempts)
     cdef list in_place(self, object options)
+    cdef list in_memory(self, object options)
     cdef bint is_in_one_folder(self) except -1
     cdef Py_ssize_t nbytes(self) except -1
     cdef int use_entry(self, object entry) except -1

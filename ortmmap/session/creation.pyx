@@ -92,6 +92,18 @@ cdef class Creation:
             attempts.insert(0, Attempt(options, config, data=self.skeleton.model))
         return attempts
 
+    cdef list in_memory(self, object options):
+        """Return the attempts for a session of the ONNX bytes held, which ONNX Runtime copies.
+
+        External data is still read by its path.
+        """
+        config = {**ONNX, **self.config}
+        if not self.is_in_one_folder():
+            return [Attempt(options, config, file=self.model.path)]
+        if self.skeleton.external_locations:
+            config.setdefault(EXTERNAL_FOLDER, self.model.folder())
+        return [Attempt(options, config)]
+
     cdef bint is_in_one_folder(self) except -1:
         """Whether the model and its external data lie in the one folder that ONNX Runtime is given.
 

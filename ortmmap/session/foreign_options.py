@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from ortmmap.abi.config_keys import RUN_CONFIG_KEYS, SESSION_CONFIG_KEYS
-from ortmmap.options import SessionOptions
+from ortmmap.options import SessionOptions, without_effect
 from ortmmap.session.native_options import RunOptions
 
 __all__ = ["run_options_from", "session_options_from"]
@@ -132,16 +132,25 @@ def _is_theirs(options: object, name: str) -> bool:
     return any(cls.__name__ == name and cls.__module__ == MODULE for cls in type(options).__mro__)
 
 
-def _copy_attributes(theirs: object, ours: object, names: tuple[str, ...]) -> None:
+def _copy_attributes(theirs: object, ours: Any, names: tuple[str, ...]) -> None:
     for name in names:
         value = getattr(theirs, name)
         value = getattr(value, "value", value)  # an enum's number
         if value == getattr(ours, name):
             continue
-        try:
-            setattr(ours, name, value)
-        except NotImplementedError as error:
-            _warn(f"{type(ours).__name__}.{name} = {value!r} has no effect: {error}")
+        if not _assign(ours, name, value):
+            _warn(without_effect(f"{type(ours).__name__}.{name}", value))
+
+
+def _assign(ours: Any, name: str, value: object) -> bool:
+    """Set an attribute of ortmmap's options; return whether it has an effect."""
+    if isinstance(ours, SessionOptions):
+        return ours._table[name].assign(ours, value)
+    if name == "only_execute_path_to_fetches":
+        ours._assign_only_to_fetches(value)
+        return not value
+    setattr(ours, name, value)
+    return True
 
 
 def _read_entries(keys: Iterable[str], get: Callable[[str], str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """ONNX Runtime's own options: a session's, made from a SessionOptions, and a run's."""
 
 cimport ortmmap.abi.ort as ort
+from ortmmap.session.adapter cimport Parameters
 from ortmmap.values.value cimport Value
 
 cdef class NativeOptions:
@@ -10,20 +11,19 @@ cdef class NativeOptions:
 
     cdef int release(self) except -1
 
-cdef class LoraAdapter:
-    cdef object __weakref__
-    cdef ort.OrtLoraAdapter *adapter   # set once, released with the object
-
 cdef class RunOptions:
     cdef object __weakref__
     # Set once, released with the object; ONNX Runtime reads it during runs.
     cdef ort.OrtRunOptions *options
     # Settings that the C API cannot read back. Guarded by the interpreter lock.
     cdef bint _terminate
+    cdef bint _only_to_fetches
     cdef dict _config
-    cdef list _adapters
+    cdef list _adapters           # the Parameters that ONNX Runtime's options point to
 
     cdef RunOptions copy(self)
+    cdef int _add(self, Parameters parameters) except -1
+    cdef int check_adapters(self) except -1
 
 cdef class Initializers:
     # By name; constant. The session keeps the object, since ONNX Runtime points to the values.

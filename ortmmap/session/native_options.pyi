@@ -1,18 +1,13 @@
-import os
 from typing import Never, Self, final
 
 from typing_extensions import disjoint_base
 
 from ortmmap.options import SessionOptions
+from ortmmap.session.adapter import LoraAdapter
 
 @final
 class Initializers:
     def __new__(cls, options: SessionOptions) -> Self: ...
-
-@disjoint_base
-class LoraAdapter:
-    @staticmethod
-    def Load(adapter_path: str | os.PathLike[str]) -> LoraAdapter: ...  # noqa: N802 - onnxruntime's
 
 @disjoint_base
 class NativeOptions:
@@ -26,6 +21,7 @@ class RunOptions:
     terminate: bool
     only_execute_path_to_fetches: bool
     def __init__(self, *args: Never) -> None: ...  # takes none; Cython's signature has *args
+    def _assign_only_to_fetches(self, value: bool) -> None: ...
     def add_run_config_entry(self, key: str, value: str) -> None: ...
     def get_run_config_entry(self, key: str) -> str: ...
     def add_active_adapter(self, adapter: LoraAdapter) -> None: ...

@@ -5,12 +5,16 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdlib cimport free, malloc
 
+from ortmmap.session.adapter cimport LoraAdapter, Parameters
 from ortmmap.runtime.library cimport api, check, env_forks, forks, load, native_path
 from ortmmap.values.value cimport check_made
+
+import warnings
 
 import numpy as np
 
 from ortmmap.errors import OrtError
+from ortmmap.options import without_effect
 from ortmmap.runtime.providers import CPU
 
 cnp.import_array()
@@ -92,15 +96,18 @@ cdef class RunOptions:
 
     @property
     def only_execute_path_to_fetches(self) -> bool:
-        """Always False: the C API cannot set it."""
-        return False
+        """Whether to run only the nodes that the outputs depend on. Setting it has no effect."""
+        return self._only_to_fetches
 
     @only_execute_path_to_fetches.setter
     def only_execute_path_to_fetches(self, bint value):
         if value:
-            raise NotImplementedError(
-                "ONNX Runtime's C API cannot set RunOptions.only_execute_path_to_fetches"
-            )
+            warnings.warn(without_effect("RunOptions.only_execute_path_to_fetches", value))
+        self._only_to_fetches = value
+
+    def _assign_only_to_fetches(self, bint value):
+        """Set `only_execute_path_to_fetches` without a warning."""
+        self._only_to_fetches = value
 
     def add_run_config_entry(self, str key not None, str value not None) -> None:
         """Set an entry of ``onnxruntime_run_options_config_keys.h``."""
@@ -121,10 +128,39 @@ cdef class RunOptions:
             raise OrtError(f"RunOptions does not have configuration with key: {key}")
         return self._config[key]
 
-    def add_active_adapter(self, LoraAdapter adapter not None) -> None:
-        """Feed an adapter's parameters to the model inputs of the same names."""
-        check(api.RunOptionsAddActiveLoraAdapter(self.options, adapter.adapter))
-        self._adapters.append(adapter)
+    def add_active_adapter(self, adapter) -> None:
+        """Feed an adapter's parameters to the model inputs of the same names.
+
+        Parameters
+        ----------
+        adapter : LoraAdapter
+            Under `patch_onnxruntime`, onnxruntime's class is accepted too.
+
+        Raises
+        ------
+        ValueError
+            If nothing was loaded into the adapter.
+        RuntimeError
+            If it was loaded before a fork, in the parent process.
+        """
+        if not isinstance(adapter, LoraAdapter):
+            from ortmmap.session.foreign_adapter import adapter_from
+
+            adapter = adapter_from(adapter)
+        if (<LoraAdapter>adapter).parameters is None:
+            raise ValueError("the LoraAdapter is empty: call its Load(path) first")
+        self._add((<LoraAdapter>adapter).parameters)
+
+    cdef int _add(self, Parameters parameters) except -1:
+        check(api.RunOptionsAddActiveLoraAdapter(self.options, parameters.usable()))
+        self._adapters.append(parameters)
+        return 0
+
+    cdef int check_adapters(self) except -1:
+        """Raise RuntimeError if an adapter was loaded in another process."""
+        for parameters in self._adapters:
+            (<Parameters>parameters).usable()
+        return 0
 
     cdef RunOptions copy(self):
         """Make options with the same settings and a `terminate` of their own."""
@@ -133,40 +169,12 @@ cdef class RunOptions:
         made.log_verbosity_level = self.log_verbosity_level
         made.logid = self.logid
         made.terminate = self.terminate
+        made._only_to_fetches = self._only_to_fetches
         for key, value in self._config.items():
             made.add_run_config_entry(key, value)
-        for adapter in self._adapters:
-            made.add_active_adapter(adapter)
+        for parameters in self._adapters:
+            made._add(parameters)
         return made
-
-
-cdef class LoraAdapter:
-    """Parameters of a fine-tuned model (LoRA), for `RunOptions.add_active_adapter`."""
-
-    def __dealloc__(self):
-        if self.adapter != NULL:
-            api.ReleaseLoraAdapter(self.adapter)
-
-    @staticmethod
-    def Load(adapter_path):
-        """Map an adapter's file.
-
-        Parameters
-        ----------
-        adapter_path : str or os.PathLike
-
-        Raises
-        ------
-        OrtError
-            If the file cannot be read, or is not an adapter.
-        """
-        cdef LoraAdapter loaded = LoraAdapter.__new__(LoraAdapter)
-        cdef bytes path = native_path(adapter_path)
-        cdef const ort.ORTCHAR_T *name = <const ort.ORTCHAR_T *><const char *>path
-        load()
-        with nogil:
-            check(api.CreateLoraAdapter(name, NULL, &loaded.adapter))
-        return loaded
 
 
 cdef class NativeOptions:

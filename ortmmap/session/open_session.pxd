@@ -2,6 +2,7 @@
 
 cimport ortmmap.abi.ort as ort
 from ortmmap.model.source cimport ModelSource
+from ortmmap.session.metadata cimport ModelMetadata
 from ortmmap.process.guard cimport ortmmap_guard
 
 # Whether a session may be used, and if not, why.
@@ -36,6 +37,7 @@ cdef class OpenSession:
     cdef Py_ssize_t handles      # of the C API; while there are any, close() refuses
     cdef set _calling_back       # threads of the session's own that are in a callback; or None
 
+    cdef ModelMetadata metadata(self)
     cdef Use use(self) noexcept nogil
     cdef Use enter(self) noexcept nogil
     cdef Use leave(self) noexcept nogil

@@ -7,8 +7,10 @@ cimport cython
 from cpython.ref cimport Py_INCREF
 
 from ortmmap.session.metadata cimport (
+    ModelMetadata,
     NodeArg,
     inputs_of,
+    metadata_of,
     outputs_of,
     overridable_initializers_of,
     take_string,
@@ -57,6 +59,15 @@ cdef class OpenSession:
         if recording is not None:
             shared, private = recording.shared_blocks(), recording.private_blocks()
         return Memory(mapped, resident, shared[1], private[1], shared[0], private[0])
+
+    cdef ModelMetadata metadata(self):
+        """Return the model's metadata, with its entries in the order of ONNX Runtime's."""
+        cdef ModelMetadata found = metadata_of(self.session)
+        if found.custom_metadata_map and self.entries:
+            from ortmmap.session.optimizing import saved_order
+
+            found.custom_metadata_map = saved_order(found.custom_metadata_map, self.entries)
+        return found
 
     cdef Use use(self) noexcept nogil:
         """Return whether the session may be used."""

@@ -19,14 +19,19 @@ cdef class Opening:
     cdef object store                # the cache; None without
     cdef object key
     cdef Creation creation
+    cdef bint in_memory              # the file is replaced so often that its path is of no use
 
     cpdef OpenSession open(self)
+    cdef bint _is_replaced(self, object error) except -1
+    cdef OpenSession _open(self)
+    cdef list _attempts(self)
     cdef int _use_again(self, OpenSession first) except -1
     cdef ort.OrtSession *_create(self) except NULL
     cdef ort.OrtSession *_create_in_place(self, bint ort_format) except NULL
     cdef ort.OrtSession *_create_of_onnx(self) except NULL
     cdef bint _is_ort_format(self) except -1
     cdef int _scan(self) except -1
+    cdef object _parsing_failed(self, str reason)
     cdef int _find_cache(self) except -1
     cdef object _key(self, bint cpu_only)
     cdef Creation _new_creation(self)
@@ -41,6 +46,9 @@ cdef class Reopenable:
     cdef dict config
     cdef object cache
     cdef dict mapped                 # prefault and lock
+    # Arguments that nothing is done with but to report them; see PrivateAttributes.
+    cdef object initial_options      # a SessionOptions, onnxruntime's or ours, or None
+    cdef bint fallback
 
     cdef int configure(self, object options, dict config, object cache, dict mapped) except -1
     cdef OpenSession here(self)
@@ -48,6 +56,7 @@ cdef class Reopenable:
     cdef OpenSession open_with_fallback(self, object source, list providers)
     cdef int use(self, OpenSession open_, list providers) except -1
     cdef int set_providers(self, list providers) except -1
+    cdef dict arguments(self)
     cdef dict settings(self)
     cdef int restore(self, object source, dict settings) except -1
     cdef int close(self) except -1

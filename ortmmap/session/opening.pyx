@@ -17,7 +17,14 @@ import os
 import warnings
 
 from ortmmap.cache import is_used
-from ortmmap.errors import OrtError, from_status
+from ortmmap.errors import (
+    PARSING_FAILED,
+    InvalidProtobuf,
+    ModelChangedError,
+    OrtError,
+    file_error,
+    from_status,
+)
 from ortmmap.model.mapping import check_sources
 from ortmmap.model.skeleton import DEFAULT_THRESHOLD
 from ortmmap.runtime.library import get_available_providers
@@ -33,8 +40,13 @@ MAPPED_ORT = {
 
 ORT_IDENTIFIER = b"ORTM"   # of the flatbuffer
 INVALID_PROTOBUF = 7
+MOST_STARTS = 3   # with the file that the path names then
 
 cdef ProcessLock _reopening = ProcessLock()   # held while a session is opened again after a fork
+
+
+class Replaced(ModelChangedError):
+    """Another file has replaced the model's while a session was created of it."""
 
 
 cdef class Opening:
@@ -74,7 +86,34 @@ cdef class Opening:
             self.model = ModelSource(source, prefault=prefault, lock=lock)
 
     cpdef OpenSession open(self):
-        """Create ONNX Runtime's session, and return it with all that it needs."""
+        """Create ONNX Runtime's session, and return it with all that it needs.
+
+        ONNX Runtime opens an ONNX file once more, by its path. If another file has replaced it by
+        then, start again with that one. If that happens again and again, give ONNX Runtime the
+        mapped bytes, which it copies.
+        """
+        for _ in range(MOST_STARTS):
+            try:
+                return self._open()
+            except OrtError as error:
+                if not self._is_replaced(error):
+                    raise
+            self.model = ModelSource(
+                self.model.path, prefault=self.model.prefault, lock=self.model.lock
+            )
+            self.skeleton = self.store = self.key = None
+        self.in_memory = True
+        return self._open()
+
+    cdef bint _is_replaced(self, object error) except -1:
+        """Whether a session could not be created because another file has replaced the model's."""
+        if self.first is not None or self.model.path is None:
+            return False
+        return isinstance(error, Replaced) or (
+            self.skeleton is not None and self.model.is_replaced()
+        )
+
+    cdef OpenSession _open(self):
         cdef ort.OrtSession *session = NULL
         ortmmap_count_add(&self.model.guard.users, 1)
         try:
@@ -119,7 +158,7 @@ cdef class Opening:
             if self.first is not None:
                 check_sources(self.model.files)   # ONNX Runtime maps them anew, by their names
             self._scan()
-        if self.first is None:
+        if self.first is None and not self.in_memory:
             self._find_cache()
         self.creation = self._new_creation()
         if self.skeleton is None:
@@ -139,21 +178,32 @@ cdef class Opening:
         """Create a session of an ONNX file, from the cache's optimized graph if there is one."""
         cdef ort.OrtSession *session
         cdef ModelSource model = self.model
-        cdef tuple identity = model.mapping.identity
-        attempts = self.creation.in_place(self.options)
-        if self.store is not None:
-            from ortmmap.session.optimizing import optimized
-
-            attempts = optimized(self.creation, self.store, self.key) + attempts
-        session = self.creation.create(attempts)
+        session = self.creation.create(self._attempts())
         try:
-            model.check_unreplaced(identity)
+            if model.is_replaced() and not self.in_memory:
+                raise file_error(
+                    Replaced if self.first is None else ModelChangedError,
+                    "was replaced while a session was created of it",
+                    model.path,
+                )
         except BaseException:
             api.ReleaseSession(session)
             raise
-        if self.skeleton.model is None and model.holds_model() and not model.lock:
-            model.release()   # ONNX Runtime has parsed them, and keeps no pointer into them
+        if self.in_memory or self.skeleton.model is None:
+            if model.holds_model() and not model.lock:
+                model.release()   # ONNX Runtime has parsed them, and keeps no pointer into them
         return session
+
+    cdef list _attempts(self):
+        """Return the attempts for a session of an ONNX file."""
+        if self.in_memory:
+            return self.creation.in_memory(self.options)
+        attempts = self.creation.in_place(self.options)
+        if self.store is None:
+            return attempts
+        from ortmmap.session.optimizing import optimized
+
+        return optimized(self.creation, self.store, self.key) + attempts
 
     cdef bint _is_ort_format(self) except -1:
         """Whether the bytes are in ORT format: by the options, else by their identifier."""
@@ -163,21 +213,27 @@ cdef class Opening:
     cdef int _scan(self) except -1:
         """Find the weights that can stay in an ONNX file, and its files of external data."""
         cdef ModelSource model = self.model
-        self.skeleton = scan_onnx(
-            <const unsigned char *>model.bytes.buf,
-            model.bytes.len,
-            model.path,
-            model.file_name(),
-            DEFAULT_THRESHOLD,
-        )
-        if self.skeleton.oversized:
-            raise from_status(
-                INVALID_PROTOBUF,
-                "expected at most 2 GiB, which is what protobuf holds, found "
-                f"{model.bytes.len} bytes",
+        try:
+            self.skeleton = scan_onnx(
+                <const unsigned char *>model.bytes.buf,
+                model.bytes.len,
                 model.path,
+                model.file_name(),
+                DEFAULT_THRESHOLD,
+            )
+        except InvalidProtobuf as error:
+            raise self._parsing_failed(error.message) from None
+        if self.skeleton.oversized:
+            raise self._parsing_failed(
+                f"expected at most 2 GiB, which is what protobuf holds, found {model.bytes.len} "
+                "bytes"
             )
         return model.note_files(external_files(model, self.skeleton))
+
+    cdef object _parsing_failed(self, str reason):
+        """Return the exception for a file that is no ONNX model."""
+        path = self.model.path
+        return from_status(INVALID_PROTOBUF, f"{PARSING_FAILED.format(path)} ({reason})", path)
 
     cdef int _find_cache(self) except -1:
         """Find the cache and this session's key in it, if the session uses the cache."""
@@ -236,6 +292,7 @@ cdef class Reopenable:
 
     def __cinit__(self):
         self.open = OpenSession.__new__(OpenSession)
+        self.fallback = True
 
     cdef int configure(self, object options, dict config, object cache, dict mapped) except -1:
         """Set the arguments of every `Opening`; `mapped` are its `prefault` and `lock`."""
@@ -288,6 +345,15 @@ cdef class Reopenable:
                 "another one with these providers"
             )
         return self.use(self.open_with(self.source, providers), providers)
+
+    cdef dict arguments(self):
+        """Return the path or the buffer if it is still held, and the arguments as they were given.
+        """
+        return {
+            "source": self.source,
+            "sess_options": self.initial_options,
+            "enable_fallback": self.fallback,
+        }
 
     cdef dict settings(self):
         """Return the settings for restore(), which can be pickled."""

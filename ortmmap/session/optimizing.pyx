@@ -24,6 +24,9 @@ NO_PREPACKING = "session.disable_prepacking"
 COPY_FILE, DATA_FILE = "model.onnx", "model.data"
 MOST_REWRITTEN = 4 << 20      # bytes of weights that a saved graph may hold itself
 LOG_ERRORS = 3
+# Field numbers of onnx.proto.
+METADATA_FIELD = 14           # of ModelProto: StringStringEntryProto
+METADATA_NAME_FIELD = 1       # of StringStringEntryProto
 
 
 class Refused(Exception):  # noqa: N818 - a result, not an error
@@ -100,6 +103,45 @@ def save_optimized(Creation creation not None, draft) -> None:
     creation.model.check_whole()   # zeros stand for lost bytes: nothing made of them is kept
     if not usable:
         empty(draft.folder)
+
+
+def saved_order(dict metadata not None, list entries not None) -> dict:
+    """Sort a model's own metadata into the order that ONNX Runtime has them in without a cache.
+
+    It keeps them in a hash map. The map of the session that the graph was saved from had the order
+    of the saved file; the map of a session of that file has another one.
+
+    Parameters
+    ----------
+    metadata : dict of str to str
+    entries : list of Entry
+        Of the cache, that the session was opened from.
+    """
+    for entry in entries:
+        graphs = [file.name for file in entry.files if file.name.endswith(".onnx")]
+        if entry.kind == "model" and graphs:
+            try:
+                names = metadata_names(entry.path(graphs[0]))
+            except (OSError, OrtError):   # the cache was cleared in between
+                return metadata
+            return {name: metadata[name] for name in (*names, *metadata) if name in metadata}
+    return metadata
+
+
+cdef list metadata_names(str path):
+    """Read the names of a model's own metadata from its file, in their order."""
+    from mmap import ACCESS_READ, mmap
+
+    from ortmmap.model.wire import fields
+
+    with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        entries = [each for each in fields(data) if each.number == METADATA_FIELD]
+        found = []
+        for entry in entries:
+            for each in fields(data, entry.start, entry.stop):
+                if each.number == METADATA_NAME_FIELD:
+                    found.append(data[each.start : each.stop].decode("utf-8", "replace"))
+        return found
 
 
 cdef list saved(Creation creation, object options, str folder):

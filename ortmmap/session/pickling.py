@@ -49,7 +49,7 @@ def reduce_session(session: object, source: Any, settings: dict, protocol: int) 
     cls = type(session)
     stands_in = cls.__module__ == "onnxruntime"
     if stands_in:  # made by patch_onnxruntime: the receiving process may not be patched
-        cls = next(base for base in cls.__mro__ if base.__module__.startswith("ortmmap."))
+        cls = next(base for base in cls.__mro__ if base.__module__.partition(".")[0] == "ortmmap")
     attributes = getattr(session, "__dict__", None)
     return restore_session, (cls, stands_in, source, settings, attributes)
 
