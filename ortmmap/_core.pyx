@@ -7,6 +7,7 @@ The class delegates: a `Reopenable` opens the model and holds it, and a `Call`, 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint64_t
 
+from ortmmap.session.arguments cimport config_of, options_of, providers_of, providers_or_none
 from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.metadata cimport metadata_of
 from ortmmap.session.native_options cimport RunOptions, value_of
@@ -15,7 +16,6 @@ from ortmmap.session.opening cimport Reopenable
 from ortmmap.runtime.library cimport api, check, default_run_options, load
 
 from ortmmap.runtime.providers import CPU
-from ortmmap.session.arguments import config_of, options_of, providers_of, providers_or_none
 
 
 cdef class Session:
