@@ -7,6 +7,13 @@ The class delegates: a `Reopenable` opens the model and holds it, and a `Call`, 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint64_t
 
+from ortmmap.session.arguments cimport (
+    check_known,
+    config_of,
+    options_of,
+    providers_of,
+    providers_or_none,
+)
 from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.native_options cimport RunOptions, value_of
 from ortmmap.session.open_session cimport USABLE, Binding
@@ -14,7 +21,6 @@ from ortmmap.session.opening cimport Reopenable
 from ortmmap.runtime.library cimport api, check, default_run_options, load
 
 from ortmmap.runtime.providers import CPU
-from ortmmap.session import arguments
 
 
 cdef class Session:
@@ -97,16 +103,16 @@ cdef class Session:
         if state.open.session != NULL:
             raise RuntimeError("this session is open already")
         load()
-        options = arguments.options_of(sess_options)
+        options = options_of(sess_options)
         state.initial_options = sess_options
         state.fallback = int(kwargs.pop("enable_fallback", 1)) == 1
-        config = arguments.config_of(kwargs)
+        config = config_of(kwargs)
         state.configure(options, config, cache, {"prefault": prefault, "lock": lock})
         if state.fallback:
-            wanted = arguments.providers_or_none(options, providers, provider_options)
+            wanted = providers_or_none(options, providers, provider_options)
             state.use(state.open_with_fallback(path_or_bytes, wanted), wanted)
         else:
-            wanted = arguments.providers_of(options, providers, provider_options)
+            wanted = providers_of(options, providers, provider_options)
             state.use(state.open_with(path_or_bytes, wanted), wanted)
 
     def _restore(self, source, dict settings):
@@ -421,8 +427,8 @@ cdef class Session:
         """
         self._state.open.check_idle("set the providers of")
         self._here()
-        wanted = arguments.providers_of(self._state.options, providers, provider_options)
-        arguments.check_known(self._state.options, providers)
+        wanted = providers_of(self._state.options, providers, provider_options)
+        check_known(self._state.options, providers)
         self._state.set_providers(wanted)
 
     def enable_fallback(self) -> None:

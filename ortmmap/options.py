@@ -134,8 +134,10 @@ class _Setting:
 
     def __set_name__(self, owner: type["SessionOptions"], name: str) -> None:
         self.name = name
-        owner._table = {**owner._table, name: self} if hasattr(owner, "_table") else {name: self}
-        owner._defaults = {name: setting.default for name, setting in owner._table.items()}
+        if "_table" not in vars(owner):
+            owner._table = dict(getattr(owner, "_table", {}))
+            owner._defaults = dict(getattr(owner, "_defaults", {}))
+        owner._table[name], owner._defaults[name] = self, self.default
 
 
 class _Option(_Setting, Generic[_Set, _Got]):

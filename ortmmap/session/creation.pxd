@@ -5,6 +5,13 @@ from ortmmap.model.source cimport ModelSource
 from ortmmap.model.skeleton cimport Skeleton
 from ortmmap.session.native_options cimport Initializers, NativeOptions
 
+cdef class Attempt:
+    # Constant.
+    cdef object options
+    cdef dict config
+    cdef bytes data
+    cdef str file
+
 cdef class Creation:
     # Set once, when it is made.
     cdef ModelSource model
@@ -26,9 +33,9 @@ cdef class Creation:
     cdef Py_ssize_t nbytes(self) except -1
     cdef int use_entry(self, object entry) except -1
     cdef int _prepare(self, NativeOptions native) except -1
-    cdef ort.OrtSession *_create_of(self, object attempt) except NULL
+    cdef ort.OrtSession *_create_of(self, Attempt attempt) except NULL
     cdef ort.OrtSession *_create_native(
-        self, object options, dict config, const void *data, size_t size, bytes path
+        self, Attempt attempt, const void *data, size_t size, bytes path
     ) except NULL
     cdef bint _is_skeleton_usable(self, object options) except -1
 

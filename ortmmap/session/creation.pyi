@@ -1,4 +1,4 @@
-from typing import Any, NamedTuple, Self
+from typing import Any, Self, final
 
 from typing_extensions import disjoint_base
 
@@ -6,11 +6,15 @@ from ortmmap.model.skeleton import Skeleton
 from ortmmap.model.source import ModelSource
 from ortmmap.options import SessionOptions
 
-class Attempt(NamedTuple):
-    options: SessionOptions
-    config: dict[str, str]
-    data: bytes | None = None
-    file: str | None = None
+@final
+class Attempt:
+    def __init__(
+        self,
+        options: SessionOptions,
+        config: dict[str, str],
+        data: bytes | None = None,
+        file: str | None = None,
+    ) -> None: ...
 
 @disjoint_base
 class Creation:

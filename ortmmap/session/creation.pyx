@@ -5,12 +5,13 @@ whose weights stay in the file. Each form is an `Attempt`; the session is create
 that ONNX Runtime accepts.
 """
 
+cimport cython
+
 from ortmmap.session.metadata cimport inputs_of, outputs_of, overridable_initializers_of
 from ortmmap.session.native_options cimport make_session_options
 from ortmmap.runtime.library cimport api, env, hold_forks, let_forks, native_path, raise_status
 
 import os
-from collections import namedtuple
 
 from ortmmap.errors import OrtError
 
@@ -20,17 +21,23 @@ EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 ONNX = {LOAD_FORMAT: "ONNX"}
 
-Attempt = namedtuple("Attempt", "options config data file", defaults=(None, None))
-Attempt.__doc__ = """A form of a model: `data`, else `file`, else the bytes held.
 
-Attributes
-----------
-options : SessionOptions
-config : dict of str to str
-    Configuration entries that `options` does not have.
-data : bytes or None
-file : str or None
-"""
+@cython.final
+cdef class Attempt:
+    """A form of a model: `data`, else `file`, else the bytes held.
+
+    Parameters
+    ----------
+    options : SessionOptions
+    config : dict of str to str
+        Configuration entries that `options` does not have.
+    data : bytes, optional
+    file : str, optional
+    """
+
+    def __init__(self, options, dict config, bytes data=None, str file=None):
+        self.options, self.config = options, config
+        self.data, self.file = data, file
 
 
 cdef class Creation:
@@ -141,26 +148,25 @@ cdef class Creation:
             and self.is_in_one_folder()
         )
 
-    cdef ort.OrtSession *_create_of(self, object attempt) except NULL:
+    cdef ort.OrtSession *_create_of(self, Attempt attempt) except NULL:
         cdef bytes data = attempt.data
-        options, config = attempt.options, attempt.config
         if data is not None:
-            return self._create_native(options, config, <char *>data, len(data), b"")
+            return self._create_native(attempt, <char *>data, len(data), b"")
         if attempt.file is not None:
-            return self._create_native(options, config, NULL, 0, native_path(attempt.file))
-        return self._create_native(
-            options, config, self.model.bytes.buf, self.model.bytes.len, b""
-        )
+            return self._create_native(attempt, NULL, 0, native_path(attempt.file))
+        return self._create_native(attempt, self.model.bytes.buf, self.model.bytes.len, b"")
 
     cdef ort.OrtSession *_create_native(
-        self, object options, dict config, const void *data, size_t size, bytes path
+        self, Attempt attempt, const void *data, size_t size, bytes path
     ) except NULL:
         """Call ONNX Runtime, with the bytes at `data` or, if that is NULL, a file."""
         cdef NativeOptions native
         cdef ort.OrtSession *session = NULL
         cdef ort.OrtStatus *status
         cdef const ort.ORTCHAR_T *file = <const ort.ORTCHAR_T *><const char *>path
-        native = make_session_options(options, config, self.providers, self.initializers)
+        native = make_session_options(
+            attempt.options, attempt.config, self.providers, self.initializers
+        )
         try:
             self._prepare(native)
             with nogil:

@@ -8,7 +8,7 @@ its prepacked weights become pages that processes share.
 from cpython.bytes cimport PyBytes_CheckExact
 
 from ortmmap.model.skeleton cimport scan_onnx
-from ortmmap.session.creation cimport external_files
+from ortmmap.session.creation cimport Attempt, external_files
 from ortmmap.session.open_session cimport open_session
 from ortmmap.runtime.library cimport ProcessLock, api, forks
 from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
@@ -29,7 +29,7 @@ from ortmmap.model.mapping import check_sources
 from ortmmap.model.skeleton import DEFAULT_THRESHOLD
 from ortmmap.runtime.library import get_available_providers
 from ortmmap.runtime.providers import CPU, normalize
-from ortmmap.session.creation import LOAD_FORMAT, ONNX, Attempt
+from ortmmap.session.creation import LOAD_FORMAT, ONNX
 
 # Keys of onnxruntime_session_options_config_keys.h.
 MAPPED_ORT = {

@@ -6,7 +6,7 @@ stay in the model's file. If the optimizer makes too many others, the entry hold
 
 from ortmmap.model.skeleton cimport Skeleton, scan_onnx
 from ortmmap.model.source cimport ModelSource
-from ortmmap.session.creation cimport Creation
+from ortmmap.session.creation cimport Attempt, Creation
 
 import os
 from functools import partial
@@ -14,7 +14,7 @@ from functools import partial
 from ortmmap.errors import OrtError
 from ortmmap.model.skeleton import DEFAULT_THRESHOLD
 from ortmmap.options import GraphOptimizationLevel
-from ortmmap.session.creation import EXTERNAL_FOLDER, ONNX, Attempt
+from ortmmap.session.creation import EXTERNAL_FOLDER, ONNX
 
 # Keys of onnxruntime_session_options_config_keys.h.
 SAVE_FORMAT = "session.save_model_format"

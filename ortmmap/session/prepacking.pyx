@@ -3,7 +3,7 @@
 cimport ortmmap.abi.ort as ort
 from ortmmap.cache.prepack cimport Pages, Recording, creating, start
 from ortmmap.model.source cimport ModelSource
-from ortmmap.session.creation cimport Creation
+from ortmmap.session.creation cimport Attempt, Creation
 from ortmmap.session.native_options cimport NativeOptions
 from ortmmap.runtime.library cimport api
 
@@ -36,7 +36,7 @@ cdef class PrepackedCreation(Creation):
 
     cdef ort.OrtSession *create(self, list attempts) except NULL:
         cdef ort.OrtSession *session
-        if not is_prepacked(attempts[0].options) or not start():
+        if not is_prepacked((<Attempt>attempts[0]).options) or not start():
             return self.try_each(attempts)
         pages = self._find()
         if pages is not None:
@@ -66,10 +66,7 @@ cdef class PrepackedCreation(Creation):
         Nothing is recorded if another allocator has replaced ours meanwhile.
         """
         cdef Recording recording = Recording()
-        recorded = [
-            attempt._replace(config={ENVIRONMENT_ALLOCATORS: "1", **attempt.config})
-            for attempt in attempts
-        ]
+        recorded = [allocating(attempt) for attempt in attempts]
         with creating.here():
             if not start():
                 return self.try_each(attempts)
@@ -136,6 +133,12 @@ cdef class PrepackedCreation(Creation):
             (<Recording>self.recording).share(pages)
             self._drop_weights()
         return 0
+
+
+cdef Attempt allocating(Attempt attempt):
+    """Return an attempt whose session uses the allocator that records."""
+    config = {ENVIRONMENT_ALLOCATORS: "1", **attempt.config}
+    return Attempt(attempt.options, config, attempt.data, attempt.file)
 
 
 cdef bint is_prepacked(object options) except -1:

@@ -314,3 +314,17 @@ def test_the_state_module_has_classes_and_exceptions():
     assert state.InvalidArgument is ortmmap.errors.InvalidArgument
     with pytest.raises(AttributeError):
         state.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"no_such_argument": 1}, "ignores"),
+        ({"providers": "CPUExecutionProvider"}, "created on the CPU"),
+    ],
+    ids=["unknown", "malformed"],
+)
+def test_a_warning_about_an_argument_points_at_the_caller(arguments, text):
+    with pytest.warns(UserWarning, match=text) as caught_:
+        ortmmap.Session(models.affine(), **arguments)
+    assert caught_[0].filename == __file__

@@ -1,23 +1,21 @@
-"""The arguments of `Session`, as onnxruntime's ``InferenceSession`` takes them."""
+"""The arguments of `Session`, as onnxruntime's ``InferenceSession`` takes them.
+
+Cython's frames do not count as stack levels of a warning: each points at the caller of `Session`.
+"""
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 from ortmmap.errors import OrtError
 from ortmmap.options import SessionOptions
 from ortmmap.runtime.library import get_available_providers
 from ortmmap.runtime.providers import get_all_providers, normalize
 
-__all__ = ["check_known", "config_of", "options_of", "providers_of", "providers_or_none"]
-
 # A key of onnxruntime_session_options_config_keys.h.
 DISABLED_OPTIMIZERS = "optimization.disable_specified_optimizers"
 
-Providers = list[tuple[str, dict[str, str]]]
 
-
-def options_of(options: Any) -> SessionOptions:
+cpdef object options_of(object options):
     """Return `options` itself, new ones for None, or onnxruntime's as ours.
 
     Raises
@@ -34,7 +32,7 @@ def options_of(options: Any) -> SessionOptions:
     return session_options_from(options)
 
 
-def config_of(kwargs: dict[str, Any]) -> dict[str, str]:
+cpdef dict config_of(dict kwargs):
     """Return the configuration entries for the keyword arguments of onnxruntime.
 
     Warns
@@ -45,16 +43,17 @@ def config_of(kwargs: dict[str, Any]) -> dict[str, str]:
     optimizers = kwargs.pop("disabled_optimizers", None)
     kwargs.pop("read_config_from_model", None)
     if kwargs:
-        warnings.warn(f"Session ignores the arguments {sorted(kwargs)}", stacklevel=2)
+        warnings.warn(f"Session ignores the arguments {sorted(kwargs)}", stacklevel=1)
     return {DISABLED_OPTIMIZERS: ";".join(sorted(optimizers))} if optimizers else {}
 
 
-def providers_of(
-    options: SessionOptions,
-    providers: Sequence | None = None,
-    provider_options: Sequence | None = None,
-) -> Providers:
+cpdef list providers_of(object options, object providers=None, object provider_options=None):
     """Return the providers that were asked for, by arguments or else by `options`.
+
+    Returns
+    -------
+    list of (str, dict of str to str)
+        Names and options, first choice first.
 
     Raises
     ------
@@ -69,16 +68,16 @@ def providers_of(
     if providers and options._providers:
         warnings.warn(
             "The providers that are given to the session are used, not those of its options",
-            stacklevel=2,
+            stacklevel=1,
         )
     available = get_available_providers()
-    if providers is None or (isinstance(providers, Sequence) and not providers):
+    if providers is None or isinstance(providers, Sequence) and not providers:
         providers = options._providers or None
-        available += options._provider_devices  # plugins, which are known by their devices only
+        available += options._provider_devices   # plugins, which are known by their devices only
     return normalize(providers, provider_options, available)
 
 
-def check_known(options: SessionOptions, providers: Sequence | None) -> None:
+cpdef check_known(object options, object providers):
     """Raise if no build of ONNX Runtime, and no plugin of the options, has a provider.
 
     Raises
@@ -94,14 +93,12 @@ def check_known(options: SessionOptions, providers: Sequence | None) -> None:
             raise OrtError(f"Unknown Provider Type: {name} (available: {', '.join(available)})")
 
 
-def providers_or_none(
-    options: SessionOptions, providers: Sequence | None, provider_options: Sequence | None
-) -> Providers:
+cpdef list providers_or_none(object options, object providers, object provider_options):
     """Return the providers that were asked for; none, with a warning, if they are malformed."""
     try:
         return providers_of(options, providers, provider_options)
     except ValueError as error:
         if isinstance(error, TypeError):
             raise
-        warnings.warn(f"{error} The session is created on the CPU.", stacklevel=2)
+        warnings.warn(f"{error} The session is created on the CPU.", stacklevel=1)
         return []
