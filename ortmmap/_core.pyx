@@ -290,6 +290,8 @@ cdef class Session:
             If the run fails: a subclass by ONNX Runtime's error code.
         """
         cdef RunOptions options = run_options_of(run_options)
+        if iobinding.open is None:
+            raise ValueError("the binding was not made")
         if iobinding.open is not self._here():
             iobinding.open.check_open()
             raise ValueError("IOBinding must be used with the session that created it.")
@@ -444,7 +446,7 @@ cdef class Session:
         from ortmmap.runtime.provider_append import set_dynamic_options
 
         set_dynamic_options(
-            PyCapsule_New(self._here().session, "OrtSession", NULL), dict(options.items())
+            PyCapsule_New(self._here().session, "OrtSession", NULL), arguments.texts_of(options)
         )
 
     def get_tuning_results(self):

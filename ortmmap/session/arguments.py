@@ -1,7 +1,7 @@
 """The arguments of `Session`, as onnxruntime's ``InferenceSession`` takes them."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ortmmap.errors import OrtError
@@ -9,7 +9,14 @@ from ortmmap.options import SessionOptions
 from ortmmap.runtime.library import get_available_providers
 from ortmmap.runtime.providers import get_all_providers, normalize
 
-__all__ = ["check_known", "config_of", "options_of", "providers_of", "providers_or_none"]
+__all__ = [
+    "check_known",
+    "config_of",
+    "options_of",
+    "providers_of",
+    "providers_or_none",
+    "texts_of",
+]
 
 # A key of onnxruntime_session_options_config_keys.h.
 DISABLED_OPTIMIZERS = "optimization.disable_specified_optimizers"
@@ -47,6 +54,15 @@ def config_of(kwargs: dict[str, Any]) -> dict[str, str]:
     if kwargs:
         warnings.warn(f"Session ignores the arguments {sorted(kwargs)}", stacklevel=2)
     return {DISABLED_OPTIMIZERS: ";".join(sorted(optimizers))} if optimizers else {}
+
+
+def texts_of(options: Mapping[str, str]) -> dict[str, str]:
+    """Return a copy of `options`; raise TypeError if a key or a value is not a str."""
+    texts = dict(options.items())
+    for text in (*texts, *texts.values()):
+        if not isinstance(text, str):
+            raise TypeError(f"options should map str to str; found {text!r}")
+    return texts
 
 
 def providers_of(
