@@ -13,6 +13,7 @@ from ortmmap.session.arguments cimport (
     options_of,
     providers_of,
     providers_or_none,
+    texts_of,
 )
 from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.native_options cimport RunOptions, value_of
@@ -296,6 +297,8 @@ cdef class Session:
             If the run fails: a subclass by ONNX Runtime's error code.
         """
         cdef RunOptions options = run_options_of(run_options)
+        if iobinding.open is None:
+            raise ValueError("the binding was not made")
         if iobinding.open is not self._here():
             iobinding.open.check_open()
             raise ValueError("IOBinding must be used with the session that created it.")
@@ -450,7 +453,7 @@ cdef class Session:
         from ortmmap.runtime.provider_append import set_dynamic_options
 
         set_dynamic_options(
-            PyCapsule_New(self._here().session, "OrtSession", NULL), dict(options.items())
+            PyCapsule_New(self._here().session, "OrtSession", NULL), texts_of(options)
         )
 
     def get_tuning_results(self):

@@ -121,8 +121,10 @@ def _member(enum: type[_Enum]) -> Callable[[_Enum | int], _Enum]:
     return lambda value: enum(operator.index(getattr(value, "value", value)))
 
 
-def _unchecked(value: Any) -> Any:
-    return value
+def _policy(value: Any) -> Any:
+    from ortmmap.runtime.ep_devices import OrtExecutionProviderDevicePolicy
+
+    return _member(OrtExecutionProviderDevicePolicy)(value)
 
 
 class _Setting:
@@ -267,8 +269,8 @@ class SessionOptions:
     _provider_devices = _Record(dict)  # name to the OrtEpDevices that the provider was added for
     _providers = _Record(list, NO_EFFECT)  # the key has those of the session, wherever named
     # Providers that are selected may be others on another machine.
-    _selection_delegate = _Option(None, _unchecked, "", REFUSED)
-    _selection_policy = _Option(None, _unchecked, "", REFUSED)
+    _selection_delegate = _Option(None, lambda value: value, "", REFUSED)
+    _selection_policy = _Option(None, _policy, "", REFUSED)
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}  # by name; without those never set, or read
@@ -440,9 +442,7 @@ class SessionOptions:
 
     def set_provider_selection_policy(self, policy: "OrtExecutionProviderDevicePolicy") -> None:
         """Let ONNX Runtime select execution providers for sessions that name none."""
-        from ortmmap.runtime.ep_devices import OrtExecutionProviderDevicePolicy
-
-        self._selection_policy = _member(OrtExecutionProviderDevicePolicy)(policy)
+        self._selection_policy = policy
         self._selection_delegate = None
 
     def set_provider_selection_policy_delegate(self, delegate: Callable) -> None:

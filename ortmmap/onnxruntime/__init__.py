@@ -1,8 +1,8 @@
 """ortmmap under the name of onnxruntime, with the version of its library.
 
 ``import ortmmap.onnxruntime as onnxruntime`` serves programs that parse
-``onnxruntime.__version__``: here that is the version of the ONNX Runtime in use. All other names are
-those of `ortmmap`, whose own ``__version__`` is ortmmap's.
+``onnxruntime.__version__``: here that is the version of the ONNX Runtime in use. The other names
+are those of `ortmmap`, whose own ``__version__`` is ortmmap's.
 """
 
 import ortmmap as _ortmmap

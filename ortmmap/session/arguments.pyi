@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ortmmap.options import SessionOptions
@@ -16,3 +16,4 @@ def providers_or_none(
     provider_options: Sequence[dict[Any, Any]] | None,
 ) -> list[tuple[str, dict[str, str]]]: ...
 def check_known(options: SessionOptions, providers: Sequence[Any] | None) -> None: ...
+def texts_of(options: Mapping[str, str]) -> dict[str, str]: ...

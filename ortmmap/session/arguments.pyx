@@ -47,6 +47,15 @@ cpdef dict config_of(dict kwargs):
     return {DISABLED_OPTIMIZERS: ";".join(sorted(optimizers))} if optimizers else {}
 
 
+cpdef dict texts_of(object options):
+    """Return a copy of `options`; raise TypeError if a key or a value is not a str."""
+    texts = dict(options.items())
+    for text in (*texts, *texts.values()):
+        if not isinstance(text, str):
+            raise TypeError(f"options should map str to str; found {text!r}")
+    return texts
+
+
 cpdef list providers_of(object options, object providers=None, object provider_options=None):
     """Return the providers that were asked for, by arguments or else by `options`.
 

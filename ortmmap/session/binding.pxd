@@ -1,6 +1,7 @@
 """IOBinding: inputs and outputs bound once, for many runs."""
 
 cimport ortmmap.abi.ort as ort
+from ortmmap.values.value cimport Value
 from ortmmap.session.open_session cimport Binding
 
 cdef class IOBinding(Binding):
@@ -15,6 +16,6 @@ cdef class IOBinding(Binding):
 
     cdef int _check_idle(self) except -1
     cdef int _check_mine(self) except -1
-    cdef int _bind_input(self, str name, object owner, ort.OrtValue *value) except -1
-    cdef int _bind_output(self, str name, object owner, ort.OrtValue *value) except -1
+    cdef int _bind_input(self, str name, Value owner, ort.OrtValue *value) except -1
+    cdef int _bind_output(self, str name, Value owner, ort.OrtValue *value) except -1
     cdef list _values(self)

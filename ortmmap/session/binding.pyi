@@ -8,6 +8,7 @@ from ortmmap._core import Session
 from ortmmap.session.call import _Output
 from ortmmap.session.native_options import RunOptions
 from ortmmap.session.open_session import Binding
+from ortmmap.session.private_attributes import InnerBinding
 from ortmmap.values.devices import OrtDevice
 from ortmmap.values.ort_value import OrtValue
 from ortmmap.values.ort_value_vector import OrtValueVector
@@ -15,6 +16,8 @@ from ortmmap.values.ort_value_vector import OrtValueVector
 @disjoint_base
 class IOBinding(Binding):
     def __init__(self, session: Session) -> None: ...
+    @property
+    def _iobinding(self) -> InnerBinding: ...
     def bind_cpu_input(self, name: str, arr_on_cpu: Any) -> None: ...
     def bind_input(
         self,

@@ -8,6 +8,7 @@ cimport cython
 cimport numpy as cnp
 
 from ortmmap.values.containers cimport from_python, to_python
+from ortmmap.session.call cimport check_holds
 from ortmmap.session.metadata cimport NodeArg
 from ortmmap.session.native_options cimport RunOptions
 from ortmmap.session.open_session cimport OpenSession
@@ -63,6 +64,13 @@ cdef class IOBinding(Binding):
         if self.binding != NULL and self.open.forks == forks:
             api.ReleaseIoBinding(self.binding)
 
+    @property
+    def _iobinding(self):
+        """The binding with the methods of onnxruntime's C++ class, which packages read."""
+        from ortmmap.session.private_attributes import InnerBinding
+
+        return InnerBinding(self)
+
     def bind_cpu_input(self, str name, arr_on_cpu) -> None:
         """Bind a value to an input.
 
@@ -80,8 +88,11 @@ cdef class IOBinding(Binding):
         InvalidArgument
             If the model has no such input, or the value has another type.
         """
-        cdef NodeArg arg = find(self.open.feeds, name, "input")
-        cdef Value value = from_python(arr_on_cpu, arg.type, name)
+        cdef NodeArg arg
+        cdef Value value
+        self._check_idle()
+        arg = find(self.open.feeds, name, "input")
+        value = from_python(arr_on_cpu, arg.type, name)
         self._bind_input(name, value, value.value)
 
     def bind_input(
@@ -226,17 +237,19 @@ cdef class IOBinding(Binding):
             raise RuntimeError("the binding is in use by another thread; threads need one each")
         return 0
 
-    cdef int _bind_input(self, str name, object owner, ort.OrtValue *value) except -1:
+    cdef int _bind_input(self, str name, Value owner, ort.OrtValue *value) except -1:
         self._check_idle()
         encoded = (<NodeArg>find(self.open.feeds, name, "input")).encoded_name
+        check_holds(owner, name)
         check(api.BindInput(self.binding, <bytes>encoded, value))
         self._bound_inputs[name] = owner
         self._memory = None
         return 0
 
-    cdef int _bind_output(self, str name, object owner, ort.OrtValue *value) except -1:
+    cdef int _bind_output(self, str name, Value owner, ort.OrtValue *value) except -1:
         self._check_idle()
         encoded = (<NodeArg>find(self.open.fetches, name, "output")).encoded_name
+        check_holds(owner, name)
         check(api.BindOutput(self.binding, <bytes>encoded, value))
         self._bound_outputs[name] = owner
         self._memory = None

@@ -15,7 +15,7 @@ from ortmmap.values.ort_value cimport own_ort_value
 from ortmmap.runtime.library cimport api, forks
 from ortmmap.session.string_feed cimport string_feed
 from ortmmap.values.tensors cimport array_from_tensor, as_tensor_array, tensor_from_array
-from ortmmap.values.value cimport own
+from ortmmap.values.value cimport has_value, own
 
 from ortmmap.errors import InvalidArgument
 
@@ -67,7 +67,7 @@ cdef class Call:
         cdef NodeArg arg
         for name, data in feed.items():
             arg = self.find_input(name, feed)
-            if data is None and arg.kind == ort.ONNX_TYPE_OPTIONAL:
+            if arg.kind == ort.ONNX_TYPE_OPTIONAL and is_empty(data):
                 continue   # an optional input that is not fed is empty
             if index == self.feeds:
                 raise RuntimeError("input_feed was changed while its values were converted")
@@ -93,7 +93,9 @@ cdef class Call:
     cdef int feed(self, size_t index, NodeArg arg, object data) except -1:
         cdef cnp.ndarray array
         if arg.kind != ort.ONNX_TYPE_TENSOR or isinstance(data, Value):
-            return self.feed_value(index, arg, from_python(data, arg.type, arg.name))
+            return self.feed_value(
+                index, arg, check_holds(from_python(data, arg.type, arg.name), arg.name)
+            )
         array = as_tensor_array(data, arg.element_type, arg.name)
         if arg.element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
             return self.feed_value(index, arg, string_feed(arg, array))
@@ -182,6 +184,18 @@ cdef class Call:
             elif lies_in_value(<Value>owner, data):
                 return True
         return False
+
+
+cdef bint is_empty(object data) except -1:
+    """Whether what is fed to an optional input is an empty optional."""
+    return data is None or (isinstance(data, Value) and not has_value(<Value>data))
+
+
+cdef Value check_holds(Value value, str name):
+    """Return `value`; raise InvalidArgument if it is empty: ONNX Runtime would read its type."""
+    if not has_value(value):
+        raise InvalidArgument(f"{name}: the value is an empty optional, and the input is not")
+    return value
 
 
 cdef RunOptions run_options_of(object options):

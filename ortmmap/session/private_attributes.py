@@ -11,7 +11,7 @@ from typing import Any
 
 from ortmmap.runtime.providers import CPU
 
-__all__ = ["InnerSession", "PrivateAttributes"]
+__all__ = ["InnerBinding", "InnerSession", "PrivateAttributes"]
 
 CONFIG_VARIABLE = "ORT_LOAD_CONFIG_FROM_MODEL"
 
@@ -97,3 +97,47 @@ class InnerSession:
     def run_with_ort_values(self, feeds: Any, output_names: Any, run_options: Any = None) -> list:
         """Compute the outputs, each as an `OrtValue`; the arguments are in C++'s order."""
         return self._session.run_with_ort_values(output_names, feeds, run_options)
+
+    def run_with_iobinding(self, iobinding: Any, run_options: Any = None) -> None:
+        """Run with a binding, or with the `InnerBinding` of one."""
+        binding = iobinding._binding if isinstance(iobinding, InnerBinding) else iobinding
+        self._session.run_with_iobinding(binding, run_options)
+
+
+class InnerBinding:
+    """The methods of onnxruntime's C++ binding, for a binding of ortmmap's.
+
+    Parameters
+    ----------
+    binding : IOBinding
+    """
+
+    __slots__ = ("_binding",)
+
+    def __init__(self, binding: Any) -> None:
+        self._binding = binding
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_binding":  # not set yet
+            raise AttributeError(name)
+        return getattr(self._binding, name)
+
+    def bind_input(self, name: str, *value: Any) -> None:
+        """Bind an input to an array; or to a device, a type, a shape and an address."""
+        if len(value) == 1:
+            self._binding.bind_cpu_input(name, value[0])
+            return
+        device, element_type, shape, address = value
+        self._binding.bind_input(name, device, 0, element_type, shape, address)
+
+    def bind_output(self, name: str, device: Any, *memory: Any) -> None:
+        """Bind an output to memory that the first run allocates; or to a type, shape, address."""
+        if not memory:
+            self._binding.bind_output(name, device)
+            return
+        element_type, shape, address = memory
+        self._binding.bind_output(name, device, 0, element_type, shape, address)
+
+    def get_outputs(self) -> Any:
+        """Return the outputs of the last run, an `OrtValueVector`."""
+        return self._binding.get_outputs_as_ortvaluevector()

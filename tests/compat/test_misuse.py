@@ -28,38 +28,13 @@ ENDING = {
         r".*\.__dlpack__\(max_version=empty list\)",
         "the first item of an empty list is read unchecked",
     ),
-    "empty optional": (
-        r".*=(holding )?OrtValue, an empty optional\)|Session with threads\.run_async\(.*",
-        "ONNX Runtime asks the value that is fed or bound for its type, and it has none",
-    ),
-    "empty binding": (
-        r"empty (Session)?IOBinding\.bind_(cpu_)?input\(.*"
-        r"|.*\.run_with_iobinding\(iobinding=empty IOBinding\)",
-        "the session of a binding that was not made is None, and is used unchecked",
-    ),
-    "closed session": (
-        r"(closed|empty) Session\._settings\((none)?\)",
-        "the model of a closed session is None, and is used unchecked",
-    ),
-    "empty adapter": (
-        r".*RunOptions\.add_active_adapter\(adapter=empty LoraAdapter\)",
-        "ONNX Runtime is given NULL for an adapter that was not loaded",
-    ),
     "empty view": (
         r"empty Sparse\w+View\.\w+\(.*",
         "the tensor of a view that was not made is None, and is used unchecked",
     ),
-    "dynamic option": (
-        r".*\.set_ep_dynamic_options\(options=holding mock\)",
-        "what encode() returns is taken for bytes unchecked",
-    ),
     "private initializers": (
         r"SessionOptions\._external_initializers\(=dict\)",
         "what a private attribute holds is taken for values unchecked",
-    ),
-    "private policy": (
-        r"SessionOptions\._selection_policy\(=-1\)",
-        "ONNX Runtime is given a policy that there is none of, from a private attribute",
     ),
 }
 

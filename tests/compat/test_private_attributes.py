@@ -11,9 +11,34 @@ AFTER_SETTING = ("_inputs_meta", "_outputs_meta", "_providers", "_provider_optio
 
 # What is as in onnxruntime already.
 IN_BOTH = {"_sess.end_profiling", "_sess.get_provider_options", "_sess.get_providers", "_sess.run"}
+OF_SESSION = {
+    "IOBinding._iobinding",
+    "_enable_fallback",
+    "_fallback_providers",
+    "_inputs_meta",
+    "_model_bytes",
+    "_model_meta",
+    "_model_path",
+    "_outputs_meta",
+    "_overridable_initializers",
+    "_profiling_start_time_ns",
+    "_provider_options",
+    "_providers",
+    "_read_config_from_model",
+    "_sess.get_profiling_start_time_ns",
+    "_sess.inputs_meta",
+    "_sess.model_meta",
+    "_sess.outputs_meta",
+    "_sess.overridable_initializers",
+    "_sess.run_with_iobinding",
+    "_sess.session_options",
+    "_sess_options",
+    "_sess_options_initial",
+    "_validate_input",
+}
 THERE = {
     "patched": IN_BOTH | {"_model_path", "OrtDevice._get_c_device"},
-    "ortmmap": IN_BOTH,
+    "ortmmap": IN_BOTH | OF_SESSION,
 }
 
 

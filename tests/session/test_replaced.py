@@ -127,3 +127,28 @@ def test_a_cached_session_is_of_the_file_that_is_there(folder):
         (folder / "new").rename(folder / "model.onnx")
         session = ortmmap.Session(folder / "model.onnx", options, cache=cache)
         assert float(session.run(None, feed)[0].sum()) == results(folder)[number]
+
+
+def test_a_file_that_is_written_in_place_meanwhile_is_refused(folder):
+    """Its mapped bytes are no longer those of one model."""
+    code = """
+import os, sys, threading, ortmmap
+path, ended = sys.argv[1], threading.Event()
+def write():
+    with open(path, "r+b") as file:
+        content = file.read()
+        while not ended.is_set():
+            file.seek(0)
+            file.write(content)
+            file.flush()
+threading.Thread(target=write).start()
+refused = 0
+for _ in range(30):
+    try:
+        ortmmap.Session(path, cache=False)
+    except ortmmap.errors.ModelChangedError:
+        refused += 1
+ended.set()
+print(refused)
+"""
+    assert ask_python(code, folder / "model.onnx") > 0
