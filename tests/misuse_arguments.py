@@ -107,6 +107,8 @@ PLAIN: dict[str, Callable[[], object]] = {
     "bytes": lambda: b"nothing",
     "bytearray": lambda: bytearray(b"nothing"),
     "memoryview": lambda: memoryview(b"nothing")[::2],
+    "empty tuple": tuple,
+    "tuple of None": lambda: (None,),
     "empty list": list,
     "list of None": lambda: [None],
     "list of int": lambda: [5],

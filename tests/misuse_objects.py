@@ -189,12 +189,16 @@ def empty(cls: type) -> object:
     return cls.__new__(cls)
 
 
-# Sessions that differ in what a run is fed with: their other methods are not called.
-FED: dict[str, Callable[[World], object]] = {
-    "Session of strings": lambda _: opened(models.identity(object)),
-    "Session of a sequence": lambda _: opened(identity_of(models.sequence)),
-    "Session of an optional": lambda _: opened(identity_of(models.optional)),
-    "Session of bfloat16": lambda _: opened(models.identity(TensorProto.BFLOAT16)),
+# Sessions that differ from others in some methods only, and what the names of these begin with.
+OF_SOURCE = ("_restore", "__copy__", "__deepcopy__", "__reduce", "changed", "memory", "set_prov")
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "Session of a file": OF_SOURCE,
+    "Session of ONNX bytes": OF_SOURCE,
+    "Session with threads": ("close", "run"),
+    "Session of strings": ("run",),
+    "Session of a sequence": ("run",),
+    "Session of an optional": ("run",),
+    "Session of bfloat16": ("run",),
 }
 
 # Instances by a name that says the state they are in. Classes that can be made without arguments
@@ -204,7 +208,10 @@ INSTANCES: dict[str, Callable[[World], object]] = {
     "Session of a file": lambda world: ortmmap.Session(str(world.onnx), session_options()),
     "Session of ONNX bytes": lambda _: ortmmap.Session(MODEL, session_options()),
     "Session with threads": lambda world: session(world, intra_op_num_threads=2),
-    **FED,
+    "Session of strings": lambda _: opened(models.identity(object)),
+    "Session of a sequence": lambda _: opened(identity_of(models.sequence)),
+    "Session of an optional": lambda _: opened(identity_of(models.optional)),
+    "Session of bfloat16": lambda _: opened(models.identity(TensorProto.BFLOAT16)),
     "closed Session": closed_session,
     "IOBinding": binding,
     "IOBinding that ran": binding_that_ran,

@@ -25,16 +25,23 @@ ENDING = {
         "__dlpack_device__() may return an empty list, whose first item is read unchecked",
     ),
     "version of DLPack": (
-        r".*\.__dlpack__\(max_version=empty list\)",
+        r".*\.__dlpack__\(max_version=empty (list|tuple)\)",
         "the first item of an empty list is read unchecked",
     ),
     "empty view": (
-        r"empty Sparse\w+View\.\w+\(.*",
+        r"empty Sparse\w+View\.(indices|inner|outer)\(.*",
         "the tensor of a view that was not made is None, and is used unchecked",
     ),
     "private initializers": (
         r"SessionOptions\._external_initializers\(=dict\)",
         "what a private attribute holds is taken for values unchecked",
+    "pickled state": (
+        r".*\.__setstate(_cython)?__\(\w+=(empty tuple|tuple of None)\)",
+        "Cython's own functions read the items of a pickled state unchecked",
+    ),
+    "private policy": (
+        r"SessionOptions\._selection_policy\(=-1\)",
+        "ONNX Runtime is given a policy that there is none of, from a private attribute",
     ),
 }
 

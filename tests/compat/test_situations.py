@@ -8,18 +8,18 @@ import onnxruntime
 import pytest
 from situations.comparison import WAYS, differences, outcomes, possible
 
-# What private attributes give is compared one by one, in test_private_attributes.
+# Private attributes are compared one by one, in test_private_attributes.
 POSSIBLE = tuple(name for name in possible(onnxruntime) if "private" not in name)
 
 LORA = "under the patch onnxruntime's adapters are refused"
 INNER = "values have no _ortvalue and no _get_c_value, devices no _get_c_device"
 READ_ONLY = "arrays over a sparse tensor may be written to"
 LOGGER = "ortmmap's library logs to standard error only"
-UNTOLD = "raises NotImplementedError"
+NOT_REPORTED = "raises NotImplementedError"
 
 # Where ortmmap gives something else as yet: the ways, and why.
 DIFFERENT: dict[str, tuple[str, str]] = {
-    "a_capsule_tells_whether_it_holds_bytes": ("patched ortmmap", INNER),
+    "a_capsule_of_bytes_is_recognized": ("patched ortmmap", INNER),
     "a_function_that_logging_calls_may_raise": ("ortmmap", LOGGER),
     "a_run_is_adapted": ("patched", LORA),
     "a_run_writes_into_values_of_a_vector": ("patched ortmmap", INNER),
@@ -34,11 +34,11 @@ DIFFERENT: dict[str, tuple[str, str]] = {
     "an_adapter_serves_many_runs": ("patched", LORA),
     "default_options_open_a_session": ("ortmmap", "there are no default options by that name"),
     "logged_texts_reach_a_function": ("patched ortmmap", LOGGER),
-    "nodes_tell_their_provider": ("patched ortmmap", UNTOLD),
-    "nodes_tell_their_provider_only_if_recorded": ("patched ortmmap", UNTOLD),
+    "providers_of_nodes_are_reported": ("patched ortmmap", NOT_REPORTED),
+    "providers_of_nodes_are_reported_only_if_recorded": ("patched ortmmap", NOT_REPORTED),
     "options_are_read_from_the_model_if_asked_for": (
         "patched ortmmap",
-        "ORT_LOAD_CONFIG_FROM_MODEL is not looked at: the session's options do not tell of it",
+        "ORT_LOAD_CONFIG_FROM_MODEL is ignored, and the session reports other options",
     ),
     "programs_find_the_native_module_by_either_name": ("ortmmap", "capi has no _pybind_state"),
     "providers_are_paired_with_their_options": (
@@ -51,10 +51,10 @@ DIFFERENT: dict[str, tuple[str, str]] = {
     ),
     "tensors_of_no_elements_travel_by_dlpack": ("patched ortmmap", INNER),
     "the_inner_session_runs_values": ("patched ortmmap", INNER),
-    "tuning_results_are_told_and_set": ("patched ortmmap", UNTOLD),
+    "tuning_results_are_read_and_set": ("patched ortmmap", NOT_REPORTED),
     "what_logging_cannot_call_is_refused": ("ortmmap", LOGGER),
-    "where_inputs_and_outputs_lie_is_told": ("patched ortmmap", UNTOLD),
-    "which_devices_take_inputs_is_told": ("patched ortmmap", UNTOLD),
+    "memory_of_inputs_and_outputs_is_reported": ("patched ortmmap", NOT_REPORTED),
+    "devices_of_inputs_are_reported": ("patched ortmmap", NOT_REPORTED),
 }
 
 

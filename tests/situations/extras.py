@@ -116,7 +116,7 @@ def three_nodes() -> bytes:
 
 
 @situation(needs="InferenceSession.get_provider_graph_assignment_info")
-def nodes_tell_their_provider(ort):
+def providers_of_nodes_are_reported(ort):
     options = ort.SessionOptions()
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     session = ort.InferenceSession(three_nodes(), sess_options=options)
@@ -127,14 +127,14 @@ def nodes_tell_their_provider(ort):
 
 
 @situation(needs="InferenceSession.get_provider_graph_assignment_info")
-def nodes_tell_their_provider_only_if_recorded(ort):
+def providers_of_nodes_are_reported_only_if_recorded(ort):
     session = ort.InferenceSession(three_nodes())
     outcome = attempt(session.get_provider_graph_assignment_info)
     return outcome, "session.record_ep_graph_assignment_info" in outcome.get("text", "")
 
 
 @situation()
-def tuning_results_are_told_and_set(ort):
+def tuning_results_are_read_and_set(ort):
     session = ort.InferenceSession(scaled(), providers=CPU)
     found = attempt(session.get_tuning_results)
     results = copy.deepcopy(session.get_tuning_results())

@@ -178,7 +178,7 @@ def the_providers_of_a_session_are_set_again(ort):
 
 
 @situation()
-def options_of_a_provider_are_set_and_told(ort):
+def options_of_a_provider_are_set_and_read_back(ort):
     session = ort.InferenceSession(scaled(), providers=[("CPUExecutionProvider", {"a": 1})])
     first = session.get_provider_options()
     session.set_providers(CPU, [{"b": 2}])
@@ -232,6 +232,6 @@ def a_provider_that_is_named_twice_is_warned_of(ort):
 
 
 @situation()
-def a_session_on_the_cpu_only_tells_so(ort):
+def a_session_on_the_cpu_reports_the_cpu_only(ort):
     session = ort.InferenceSession(scaled(), providers=CPU)
     return session.get_providers(), ort.get_device(), natives(ort).get_available_providers()[-1]

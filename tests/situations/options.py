@@ -1,4 +1,4 @@
-"""Options of sessions and runs: what is set, told, and found in a model."""
+"""Options of sessions and runs: what is set, read back, and found in a model."""
 
 import json
 import os
@@ -44,17 +44,17 @@ def free_dimensions() -> bytes:
     return model.SerializeToString()
 
 
-def told(options: object) -> dict[str, object]:
+def settings_of(options: object) -> dict[str, object]:
     return {name: getattr(options, name) for name in (*FLAGS, *OTHERS)}
 
 
 @situation()
 def session_options_have_defaults(ort):
-    return told(ort.SessionOptions())
+    return settings_of(ort.SessionOptions())
 
 
 @situation()
-def session_options_are_set_and_told_by_the_session(ort):
+def session_options_are_set_and_read_back(ort):
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
@@ -62,7 +62,11 @@ def session_options_are_set_and_told_by_the_session(ort):
     options.inter_op_num_threads, options.intra_op_num_threads = 2, 3
     options.logid, options.log_severity_level = "mine", 3
     session = ort.InferenceSession(scaled(), options, providers=CPU)
-    return told(options), told(session.get_session_options()), session.run(None, {"X": X})
+    return (
+        settings_of(options),
+        settings_of(session.get_session_options()),
+        session.run(None, {"X": X}),
+    )
 
 
 @situation()
@@ -99,7 +103,7 @@ def options_that_few_set_let_a_service_start(ort):
 
 
 @situation()
-def configuration_entries_are_set_and_told(ort):
+def configuration_entries_are_set_and_read_back(ort):
     options = ort.SessionOptions()
     options.add_session_config_entry("a.key", "a value")
     options.add_session_config_entry("a.key", "another value")
@@ -294,11 +298,11 @@ def options_outlive_the_session_that_used_them(ort):
     for _ in range(3):
         session = ort.InferenceSession(scaled(), options, providers=CPU)
         del session
-    return told(options)
+    return settings_of(options)
 
 
 @situation()
-def a_model_tells_of_itself(ort):
+def metadata_of_a_model_are_read(ort):
     model = models.affine()
     session = ort.InferenceSession(model, providers=CPU)
     meta = session.get_modelmeta()

@@ -7,7 +7,7 @@ from situations.opening import CPU, X, scaled
 
 
 @situation()
-def the_library_tells_its_version_and_build(ort):
+def version_and_build_are_reported(ort):
     return ort.get_version_string(), "Build Info" in ort.get_build_info(), ort.get_device()
 
 
@@ -74,7 +74,7 @@ def levels_of_logging_are_bounded(ort):
 
 
 @situation(needs="OrtDeviceVendorId")
-def devices_tell_their_vendor(ort):
+def devices_have_vendors(ort):
     devices = [ort.OrtDevice.make(name, 0) for name in ("cpu", "cuda", "dml", "webgpu")]
     return [
         [d.device_id(), d.device_type(), d.device_mem_type(), int(d.device_vendor_id())]
@@ -88,7 +88,7 @@ def devices_are_made_by_name(ort):
     return [attempt(lambda n=name: ort.OrtDevice.make(n, 1).device_type()) for name in names]
 
 
-def told(info: object) -> list:
+def fields_of(info: object) -> list:
     names = ["name", "device_id", "mem_type", "allocator_type", "device_mem_type"]
     return [getattr(info, name) for name in names] + [int(info.device_vendor_id)]
 
@@ -97,12 +97,12 @@ def told(info: object) -> list:
 def a_kind_of_memory_is_described(ort):
     arena, default = ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, ort.OrtMemType.DEFAULT
     info = ort.OrtMemoryInfo("Cpu", arena, 0, default)
-    return told(info), info.allocator_type == arena, info.mem_type == default
+    return fields_of(info), info.allocator_type == arena, info.mem_type == default
 
 
 @situation(needs="OrtMemoryInfo.create_v2")
 def a_kind_of_memory_is_described_by_vendor_and_alignment(ort):
-    return told(
+    return fields_of(
         ort.OrtMemoryInfo.create_v2(
             "Mine",
             ort.OrtMemoryInfoDeviceType.CPU,

@@ -47,14 +47,14 @@ def inputs_and_outputs_are_described_and_run(ort):
 
 
 @situation(needs="InferenceSession.get_input_memory_infos")
-def where_inputs_and_outputs_lie_is_told(ort):
+def memory_of_inputs_and_outputs_is_reported(ort):
     session = opened(ort, scaled())
     infos = [*session.get_input_memory_infos(), *session.get_output_memory_infos()]
     return [[info.name, info.device_id, info.mem_type] for info in infos]
 
 
 @situation(needs="InferenceSession.get_input_epdevices")
-def which_devices_take_inputs_is_told(ort):
+def devices_of_inputs_are_reported(ort):
     return len(opened(ort, scaled()).get_input_epdevices())
 
 
@@ -126,11 +126,11 @@ def strings_are_fed_as_an_array_of_void(ort):
 
 
 @situation()
-def a_missing_input_is_told_by_name(ort):
+def a_missing_input_is_named_in_the_error(ort):
     session = opened(ort, sum_of("And", "bool"))
     outcome = attempt(session.run, [], {"first:0": np.ones((2, 2), bool)})
-    told = "Required inputs (['second:0']) are missing from input feed (['first:0'])"
-    return outcome, told in outcome.get("text", "")
+    expected = "Required inputs (['second:0']) are missing from input feed (['first:0'])"
+    return outcome, expected in outcome.get("text", "")
 
 
 @situation()
@@ -234,14 +234,14 @@ def a_run_calls_back_with_the_users_data(ort):
     options = ort.SessionOptions()
     options.intra_op_num_threads = 2
     session = ort.InferenceSession(scaled(), options, providers=CPU)
-    called, told = threading.Event(), []
+    called, received = threading.Event(), []
 
     def callback(results: list, data: object, error: str) -> None:
-        told.extend([results, data, error])
+        received.extend([results, data, error])
         called.set()
 
     session.run_async(["Y"], {"X": X}, callback, {"number": 7})
-    return called.wait(30), told
+    return called.wait(30), received
 
 
 @situation()

@@ -111,7 +111,7 @@ def a_tensor_travels_by_dlpack_and_keeps_its_address(ort):
 
 
 @situation(needs="capi.onnxruntime_pybind11_state.is_dlpack_uint8_tensor")
-def a_capsule_tells_whether_it_holds_bytes(ort):
+def a_capsule_of_bytes_is_recognized(ort):
     state = natives(ort)
     arrays = [X, np.ones(3, "u1"), np.ones(3, bool)]
     values = [ort.OrtValue.ortvalue_from_numpy(array)._ortvalue for array in arrays]
