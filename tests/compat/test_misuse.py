@@ -35,6 +35,7 @@ ENDING = {
     "private initializers": (
         r"SessionOptions\._external_initializers\(=dict\)",
         "what a private attribute holds is taken for values unchecked",
+    ),
     "pickled state": (
         r".*\.__setstate(_cython)?__\(\w+=(empty tuple|tuple of None)\)",
         "Cython's own functions read the items of a pickled state unchecked",
