@@ -10,7 +10,12 @@ READ, FOLLOWED = SITUATIONS
 AFTER_SETTING = ("_inputs_meta", "_outputs_meta", "_providers", "_provider_options", "_model_meta")
 
 # What is as in onnxruntime already.
-IN_BOTH = {"_sess.end_profiling", "_sess.get_provider_options", "_sess.get_providers", "_sess.run"}
+AS_IN_ONNXRUNTIME = {
+    "_sess.end_profiling",
+    "_sess.get_provider_options",
+    "_sess.get_providers",
+    "_sess.run",
+}
 OF_SESSION = {
     "IOBinding._iobinding",
     "_enable_fallback",
@@ -36,9 +41,10 @@ OF_SESSION = {
     "_sess_options_initial",
     "_validate_input",
 }
+OF_PATCH = {"IOBinding._iobinding.bind_output", "OrtDevice._get_c_device"}
 THERE = {
-    "patched": IN_BOTH | {"_model_path", "OrtDevice._get_c_device"},
-    "ortmmap": IN_BOTH | OF_SESSION,
+    "patched": AS_IN_ONNXRUNTIME | OF_SESSION | OF_PATCH,
+    "ortmmap": AS_IN_ONNXRUNTIME | OF_SESSION,
 }
 
 
