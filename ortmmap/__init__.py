@@ -31,7 +31,6 @@ _PUBLIC = {
         "SessionIOBinding",
         "preload_dlls",
         "print_debug_info",
-        "set_default_logger_callback",
         "set_default_logger_verbosity",
         "set_seed",
     ),
@@ -61,6 +60,7 @@ _PUBLIC = {
         "get_version_string",
         "set_global_thread_pool_sizes",
     ),
+    "runtime.logger": ("set_default_logger_callback",),
     "runtime.providers": ("get_all_providers", "get_device", "has_collective_ops"),
     "session.adapter": ("LoraAdapter",),
     "session.allocators": (
