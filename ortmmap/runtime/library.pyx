@@ -18,6 +18,7 @@ from ortmmap.process.fork cimport (
 )
 
 from ortmmap.errors import LibraryError, from_status
+from ortmmap.runtime.deferred import opened
 
 cdef extern from "runtime/log_line.h" nogil:
     void ortmmap_log_set_sink(log_sink sink)
@@ -95,6 +96,7 @@ cdef int load() except -1:
     with _loading.here():
         if api == NULL:
             _open(find_library())
+    opened()
     return 0
 
 

@@ -1,11 +1,11 @@
 """The arguments of `Session`, as onnxruntime's ``InferenceSession`` takes them."""
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from ortmmap.errors import OrtError
 from ortmmap.options import SessionOptions
+from ortmmap.process.warning import warn_caller
 from ortmmap.runtime.library import get_available_providers
 from ortmmap.runtime.providers import get_all_providers, normalize
 
@@ -45,7 +45,7 @@ def config_of(kwargs: dict[str, Any]) -> dict[str, str]:
     optimizers = kwargs.pop("disabled_optimizers", None)
     kwargs.pop("read_config_from_model", None)
     if kwargs:
-        warnings.warn(f"Session ignores the arguments {sorted(kwargs)}", stacklevel=2)
+        warn_caller(f"Session ignores the arguments {sorted(kwargs)}")
     return {DISABLED_OPTIMIZERS: ";".join(sorted(optimizers))} if optimizers else {}
 
 
@@ -67,9 +67,8 @@ def providers_of(
         If both name providers, or a provider is not available.
     """
     if providers and options._providers:
-        warnings.warn(
-            "The providers that are given to the session are used, not those of its options",
-            stacklevel=2,
+        warn_caller(
+            "The providers that are given to the session are used, not those of its options"
         )
     available = get_available_providers()
     if providers is None or (isinstance(providers, Sequence) and not providers):
@@ -103,5 +102,5 @@ def providers_or_none(
     except ValueError as error:
         if isinstance(error, TypeError):
             raise
-        warnings.warn(f"{error} The session is created on the CPU.", stacklevel=2)
+        warn_caller(f"{error} The session is created on the CPU.")
         return []

@@ -13,6 +13,8 @@ AFTER_SETTING = ("_inputs_meta", "_outputs_meta", "_providers", "_provider_optio
 IN_BOTH = {"_sess.end_profiling", "_sess.get_provider_options", "_sess.get_providers", "_sess.run"}
 THERE = {
     "patched": IN_BOTH | {"_model_path", "OrtDevice._get_c_device"},
+    "mixed": IN_BOTH | {"_model_path", "OrtDevice._get_c_device"},
+    "small": {*READS, *AFTER_SETTING},
     "ortmmap": IN_BOTH,
 }
 

@@ -1,7 +1,8 @@
 """What programs do with onnxruntime gives the same with ortmmap: patched, and in its place.
 
-`situations` holds what is done. Each is run in three ways, in children: by onnxruntime, by
-onnxruntime under `patch_onnxruntime`, and with ``import ortmmap as onnxruntime``.
+`situations` holds what is done. Each is run in five ways, in children: by onnxruntime, by
+onnxruntime under `patch_onnxruntime` with three thresholds, and with ``import ortmmap as
+onnxruntime``.
 """
 
 import onnxruntime
@@ -11,42 +12,36 @@ from situations.comparison import WAYS, differences, outcomes, possible
 # What private attributes give is compared one by one, in test_private_attributes.
 POSSIBLE = tuple(name for name in possible(onnxruntime) if "private" not in name)
 
-LORA = "LoraAdapter.Load is static; under the patch onnxruntime's adapters are refused"
 INNER = "values have no _ortvalue and no _get_c_value, devices no _get_c_device"
 READ_ONLY = "arrays over a sparse tensor may be written to"
-LOGGER = "ortmmap's library logs to standard error only"
 UNTOLD = "raises NotImplementedError"
 
 # Where ortmmap gives something else as yet: the ways, and why.
 DIFFERENT: dict[str, tuple[str, str]] = {
     "a_capsule_tells_whether_it_holds_bytes": ("patched ortmmap", INNER),
-    "a_function_that_logging_calls_may_raise": ("ortmmap", LOGGER),
     "a_path_to_an_empty_file_or_a_folder_is_refused": (
         "patched ortmmap",
         "MappingError, where onnxruntime raises InvalidArgument and InvalidProtobuf",
     ),
     "a_path_without_characters_is_refused": ("patched ortmmap", "NoSuchFile is no TypeError"),
-    "a_run_is_adapted": ("patched ortmmap", LORA),
     "a_run_writes_into_values_of_a_vector": ("patched ortmmap", INNER),
     "a_sparse_tensor_in_coo_format_is_read_only": ("patched ortmmap", READ_ONLY),
     "a_sparse_tensor_in_csr_format_is_read_only": ("patched ortmmap", READ_ONLY),
     "a_sparse_tensor_of_strings_is_read_back": ("patched ortmmap", READ_ONLY),
     "a_tensor_travels_by_dlpack_and_keeps_its_address": ("patched ortmmap", INNER),
     "an_adapter_is_written_and_read": (
-        "patched ortmmap",
-        "AdapterFormat takes no OrtValue of ortmmap's, and ortmmap has no such class",
+        "ortmmap",
+        "ortmmap has no such class",
     ),
-    "an_adapter_serves_many_runs": ("patched ortmmap", LORA),
     "an_unknown_provider_cannot_be_set": (
-        "patched ortmmap",
+        "patched mixed ortmmap",
         "set_providers warns of a provider that there is none of, and leaves it out",
     ),
     "default_options_open_a_session": ("ortmmap", "there are no default options by that name"),
-    "logged_texts_reach_a_function": ("patched ortmmap", LOGGER),
-    "nodes_tell_their_provider": ("patched ortmmap", UNTOLD),
-    "nodes_tell_their_provider_only_if_recorded": ("patched ortmmap", UNTOLD),
+    "nodes_tell_their_provider": ("patched mixed ortmmap", UNTOLD),
+    "nodes_tell_their_provider_only_if_recorded": ("patched mixed ortmmap", UNTOLD),
     "options_are_read_from_the_model_if_asked_for": (
-        "patched ortmmap",
+        "patched mixed ortmmap",
         "ORT_LOAD_CONFIG_FROM_MODEL is not looked at: the session's options do not tell of it",
     ),
     "options_that_few_set_let_a_service_start": (
@@ -59,15 +54,14 @@ DIFFERENT: dict[str, tuple[str, str]] = {
         "capi has no onnxruntime_inference_collection",
     ),
     "strings_are_fed_as_an_array_of_void": (
-        "patched ortmmap",
+        "patched mixed ortmmap",
         "numpy's void is no type of a tensor's elements",
     ),
     "tensors_of_no_elements_travel_by_dlpack": ("patched ortmmap", INNER),
     "the_inner_session_runs_values": ("patched ortmmap", INNER),
-    "tuning_results_are_told_and_set": ("patched ortmmap", UNTOLD),
-    "what_logging_cannot_call_is_refused": ("ortmmap", LOGGER),
-    "where_inputs_and_outputs_lie_is_told": ("patched ortmmap", UNTOLD),
-    "which_devices_take_inputs_is_told": ("patched ortmmap", UNTOLD),
+    "tuning_results_are_told_and_set": ("patched mixed ortmmap", UNTOLD),
+    "where_inputs_and_outputs_lie_is_told": ("patched mixed ortmmap", UNTOLD),
+    "which_devices_take_inputs_is_told": ("patched mixed ortmmap", UNTOLD),
 }
 
 

@@ -14,12 +14,11 @@ import ortmmap
 
 MODEL = models.affine()
 X = np.ones((2, 8), "f4")
-EXTRA_FRAME = "the session that the patch makes warns one frame too low"
 
 
 @pytest.fixture
 def patched() -> Iterator[None]:
-    with ortmmap.patch_onnxruntime():
+    with ortmmap.patch_onnxruntime(threshold=0):
         yield
 
 
@@ -65,7 +64,6 @@ def test_opening_warns_of_the_callers_line(kind):
     assert places(call) == [line_of(call)]
 
 
-@pytest.mark.xfail(strict=True, reason=EXTRA_FRAME)
 @pytest.mark.usefixtures("patched")
 @pytest.mark.parametrize("kind", OPENINGS)
 def test_opening_warns_of_the_callers_line_under_the_patch(kind):
@@ -73,7 +71,6 @@ def test_opening_warns_of_the_callers_line_under_the_patch(kind):
     assert places(call) == [line_of(call)]
 
 
-@pytest.mark.xfail(strict=True, reason=EXTRA_FRAME)
 @pytest.mark.usefixtures("patched")
 def test_a_subclass_warns_of_the_line_that_opens_its_session():
     class Mine(onnxruntime.InferenceSession):
@@ -92,7 +89,6 @@ def test_setting_providers_warns_of_the_callers_line(ort):
     assert places(call) == [line_of(call)]
 
 
-@pytest.mark.xfail(strict=True, reason=EXTRA_FRAME)
 @pytest.mark.usefixtures("patched")
 def test_options_of_onnxruntimes_warn_of_the_callers_line():
     options = onnxruntime.SessionOptions()
