@@ -97,7 +97,7 @@ def __getattr__(name: str) -> object:
         return _import_module(f"ortmmap.{name}")
     name_there = _ALIASES.get(name, name)
     if name_there not in _MODULE_OF:
-        raise AttributeError(f"module 'ortmmap' has no attribute {name!r}")
+        raise AttributeError(_import_module("ortmmap.compat.absent").explained("ortmmap", name))
     try:
         module = _import_module(f"ortmmap.{_MODULE_OF[name_there]}")
     except ModuleNotFoundError as error:

@@ -19,6 +19,9 @@ __all__ = [
     "vector_to_theirs",
 ]
 
+# TensorProto's numbers of the types of whole bytes that numpy lacks: bfloat16, float8.
+WHOLE_BYTES = {16, 17, 18, 19, 20, 24}
+
 CLASSES = "onnxruntime.capi.onnxruntime_inference_collection"  # the module that defines them
 
 
@@ -31,12 +34,14 @@ def to_theirs(value: Any) -> Any:
     """Return onnxruntime's OrtValue over the memory of ortmmap's.
 
     What onnxruntime has no function for is returned as it is: sequences, maps, sparse tensors,
-    empty optionals, and tensors of less than 8 bits an element.
+    empty optionals, and tensors of strings or of less than 8 bits an element.
     """
     if not value.is_tensor():
         return value
-    array = value.numpy()
-    inner = _tensor(array, value.element_type())
+    inner, array = _owning(value), None
+    if inner is None:
+        array = value.numpy()
+        inner = _over_array(array, value.element_type())
     return value if inner is None else import_module(CLASSES).OrtValue(inner, array)
 
 
@@ -46,15 +51,15 @@ def inner_to_theirs(value: Any) -> Any:
     Raises
     ------
     NotImplementedError
-        If the value is none of the tensors that `to_theirs` converts.
+        If the value is not a tensor, or onnxruntime takes no such tensor by DLPack.
     """
-    theirs = to_theirs(value)
-    if theirs is value:
+    inner = _owning(value) if value.is_tensor() else None
+    if inner is None:
         raise NotImplementedError(
-            f"onnxruntime has no function that makes a {value.data_type()} of Python's objects: "
-            "its sessions cannot take this value of an ortmmap session"
+            f"onnxruntime has no function that makes a {value.data_type()} for a vector: use a "
+            "method that returns OrtValue objects or arrays"
         )
-    return theirs._ortvalue
+    return inner
 
 
 def vector_to_theirs(values: Any) -> Any:
@@ -65,20 +70,30 @@ def vector_to_theirs(values: Any) -> Any:
     return vector
 
 
-def _tensor(array: Any, element_type: int) -> Any:
+def _owning(value: Any) -> Any:
+    """Return an inner value that keeps the tensor's memory; None if onnxruntime cannot make one."""
+    from_dlpack = import_module(MODULE).OrtValue.from_dlpack
+    kind = value.numpy().dtype.kind
+    try:
+        if kind == "O":  # strings, of which onnxruntime makes no OrtValue
+            return None
+        if kind == "b" and "is_bool_tensor" in from_dlpack.__doc__:  # onnxruntime 1.23
+            return from_dlpack(value.numpy().view("u1").__dlpack__(), True)
+        return from_dlpack(value.__dlpack__())
+    except (BufferError, RuntimeError, TypeError):
+        return None
+
+
+def _over_array(array: Any, element_type: int) -> Any:
+    """Return an inner value over an array, which the caller keeps; None if there is no way."""
     natives = import_module(MODULE)
-    if array.dtype.kind in "biufO":
+    if array.dtype.kind in "biuf":
         cpu = natives.OrtDevice(natives.OrtDevice.cpu(), natives.OrtDevice.default_memory(), 0)
         return natives.OrtValue.ortvalue_from_numpy(array, cpu)
-    if array.dtype.itemsize * array.size != _bytes_of(element_type) * array.size:
+    if element_type not in WHOLE_BYTES:
         return None
     numbers = array.view(f"u{array.dtype.itemsize}")
     return natives.OrtValue.ortvalue_from_numpy_with_onnx_type(numbers, element_type)
-
-
-def _bytes_of(element_type: int) -> int:
-    """Return the size of an element that numpy has no type for; 0 if it is no whole byte."""
-    return {16: 2, 17: 1, 18: 1, 19: 1, 20: 1, 24: 1}.get(element_type, 0)  # bfloat16, float8…
 
 
 def feed_to_ours(feed: dict[str, Any]) -> dict[str, Any]:

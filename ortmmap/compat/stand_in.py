@@ -85,6 +85,7 @@ def _set_path(session: Any, path_or_bytes: Any) -> None:
 def converting_class() -> Any:
     """Make a class of ortmmap's sessions that take and return onnxruntime's values."""
     from ortmmap.inference_session import InferenceSession as Ours
+    from ortmmap.session.private_attributes import InnerSession
     from ortmmap.values.ort_value import OrtValueVector
 
     def run(self: Any, output_names: Any, input_feed: Any, run_options: Any = None) -> list:
@@ -107,11 +108,21 @@ def converting_class() -> Any:
     def io_binding(self: Any) -> Any:
         return binding_class()(self)
 
+    class ConvertingInner(InnerSession):
+        __slots__ = ()
+
+        def run_with_ort_values(
+            self, feeds: Any, output_names: Any, run_options: Any = None
+        ) -> Any:
+            values = Ours.run_with_ort_values(self._session, output_names, feeds, run_options)
+            return between.vector_to_theirs(values)
+
     methods = (run, run_with_ort_values, run_with_ortvaluevector, io_binding)
     for method in methods:
         method.__doc__ = getattr(Ours, method.__name__).__doc__
-    namespace = {method.__name__: method for method in methods}
-    return type("InferenceSession", (Ours,), {"__module__": "onnxruntime", **namespace})
+    namespace: dict[str, Any] = {method.__name__: method for method in methods}
+    namespace |= {"__module__": "onnxruntime", "_sess": property(ConvertingInner)}
+    return type("InferenceSession", (Ours,), namespace)
 
 
 @functools.cache

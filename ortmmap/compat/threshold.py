@@ -13,7 +13,8 @@ __all__ = ["DEFAULT", "VARIABLE", "model_size", "threshold_of"]
 VARIABLE = "ORTMMAP_PATCH_THRESHOLD"
 DEFAULT = 16 << 20  # bytes; the cache is used from the same size on
 
-BLOCK = 1 << 20
+# malloc keeps more memory for itself once it has freed a block that was mapped, of 128 KiB or more.
+BLOCK = 1 << 16
 # The key of the entry of TensorProto.external_data that names the file, in the wire format.
 LOCATION = b"\n\x08location\x12"
 LONGEST_PATH = 4096
@@ -115,6 +116,6 @@ def _folder_of(options: Any) -> str:
 
 def _size_of(path: str) -> int:
     try:
-        return os.path.getsize(path)
+        return os.path.getsize(path) if os.path.isfile(path) else 0
     except (OSError, ValueError):
         return 0
