@@ -24,6 +24,7 @@ from ortmmap.compat import between, recording
 from ortmmap.compat.stand_in import StandIn, binding_of, choosing_class, mapped_class
 from ortmmap.compat.threshold import threshold_of
 from ortmmap.runtime.deferred import call_when_open
+from ortmmap.session import recorded
 
 __all__ = ["Patch", "patch_onnxruntime"]
 
@@ -206,6 +207,8 @@ def _patch_values(onnxruntime: Any, classes: Any, our_values: bool) -> None:
                 if isinstance(value, (classmethod, staticmethod)) and hasattr(ours, factory):
                     _change(theirs, factory, staticmethod(getattr(ours, factory)))
         _install_stand_in(onnxruntime, theirs, module)
+    if our_values:
+        _patch_inner_values(onnxruntime, classes)
     if hasattr(onnxruntime, "copy_tensors"):
         _change(onnxruntime, "copy_tensors", _copy_tensors(onnxruntime.copy_tensors))
     if our_values and hasattr(classes, "AdapterFormat"):
@@ -215,6 +218,19 @@ def _patch_values(onnxruntime: Any, classes: Any, our_values: bool) -> None:
             write(self, {name: _value_of_theirs(value) for name, value in params.items()})
 
         _change(classes.AdapterFormat, "set_parameters", set_parameters)
+
+
+def _patch_inner_values(onnxruntime: Any, classes: Any) -> None:
+    """Have ``OrtValue(inner)`` take ortmmap's inner values, and make vectors of ortmmap's."""
+    ours = import_module("ortmmap.values.ort_value").OrtValue
+
+    def factory(ortvalue: object, *args: object, **kwargs: object) -> object:
+        return ours(ortvalue, *args, **kwargs) if isinstance(ortvalue, ours) else None
+
+    for cls in (classes.OrtValue, onnxruntime.OrtValue):
+        _redirect(cls, factory)
+    vector = import_module("ortmmap.values.ort_value_vector").OrtValueVector
+    _change(import_module(recorded.MODULE), "OrtValueVector", vector)
 
 
 def _value_of_theirs(value: Any) -> Any:

@@ -86,7 +86,7 @@ def converting_class() -> Any:
     """Make a class of ortmmap's sessions that take and return onnxruntime's values."""
     from ortmmap.inference_session import InferenceSession as Ours
     from ortmmap.session.private_attributes import InnerSession
-    from ortmmap.values.ort_value import OrtValueVector
+    from ortmmap.values.ort_value_vector import OrtValueVector
 
     def run(self: Any, output_names: Any, input_feed: Any, run_options: Any = None) -> list:
         return Ours.run(self, output_names, between.feed_to_ours(input_feed), run_options)

@@ -1,6 +1,6 @@
 """onnxruntime's own ``LoraAdapter`` objects, converted to ortmmap's.
 
-onnxruntime's adapter does not say which file it was loaded from. `patch_onnxruntime` notes the path.
+onnxruntime's adapter does not say which file it was loaded from. `patch_onnxruntime` records it.
 """
 
 from typing import Any

@@ -12,7 +12,6 @@ onnxruntime is never imported here: its classes are recognized by their names.
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from ortmmap.abi.config_keys import RUN_CONFIG_KEYS, SESSION_CONFIG_KEYS
 from ortmmap.options import SessionOptions, without_effect

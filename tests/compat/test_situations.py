@@ -13,29 +13,14 @@ from situations.comparison import WAYS, differences, outcomes, possible
 POSSIBLE = tuple(name for name in possible(onnxruntime) if "private" not in name)
 
 INNER = "values have no _ortvalue and no _get_c_value, devices no _get_c_device"
-READ_ONLY = "arrays over a sparse tensor may be written to"
 UNTOLD = "raises NotImplementedError"
 
 # Where ortmmap gives something else as yet: the ways, and why.
 DIFFERENT: dict[str, tuple[str, str]] = {
     "a_capsule_tells_whether_it_holds_bytes": ("patched ortmmap", INNER),
-    "a_path_to_an_empty_file_or_a_folder_is_refused": (
-        "patched ortmmap",
-        "MappingError, where onnxruntime raises InvalidArgument and InvalidProtobuf",
-    ),
-    "a_path_without_characters_is_refused": ("patched ortmmap", "NoSuchFile is no TypeError"),
-    "a_run_writes_into_values_of_a_vector": ("patched ortmmap", INNER),
-    "a_sparse_tensor_in_coo_format_is_read_only": ("patched ortmmap", READ_ONLY),
-    "a_sparse_tensor_in_csr_format_is_read_only": ("patched ortmmap", READ_ONLY),
-    "a_sparse_tensor_of_strings_is_read_back": ("patched ortmmap", READ_ONLY),
-    "a_tensor_travels_by_dlpack_and_keeps_its_address": ("patched ortmmap", INNER),
     "an_adapter_is_written_and_read": (
         "ortmmap",
         "ortmmap has no such class",
-    ),
-    "an_unknown_provider_cannot_be_set": (
-        "patched mixed ortmmap",
-        "set_providers warns of a provider that there is none of, and leaves it out",
     ),
     "default_options_open_a_session": ("ortmmap", "there are no default options by that name"),
     "nodes_tell_their_provider": ("patched mixed ortmmap", UNTOLD),
@@ -44,20 +29,11 @@ DIFFERENT: dict[str, tuple[str, str]] = {
         "patched mixed ortmmap",
         "ORT_LOAD_CONFIG_FROM_MODEL is not looked at: the session's options do not tell of it",
     ),
-    "options_that_few_set_let_a_service_start": (
-        "ortmmap",
-        "what the C API cannot set raises NotImplementedError",
-    ),
     "programs_find_the_native_module_by_either_name": ("ortmmap", "capi has no _pybind_state"),
     "providers_are_paired_with_their_options": (
         "ortmmap",
         "capi has no onnxruntime_inference_collection",
     ),
-    "strings_are_fed_as_an_array_of_void": (
-        "patched mixed ortmmap",
-        "numpy's void is no type of a tensor's elements",
-    ),
-    "tensors_of_no_elements_travel_by_dlpack": ("patched ortmmap", INNER),
     "the_inner_session_runs_values": ("patched ortmmap", INNER),
     "tuning_results_are_told_and_set": ("patched mixed ortmmap", UNTOLD),
     "where_inputs_and_outputs_lie_is_told": ("patched mixed ortmmap", UNTOLD),

@@ -2,7 +2,6 @@
 
 import copy
 import gc
-import os
 import pickle
 import re
 from collections.abc import Iterator
@@ -108,8 +107,6 @@ def test_errors_of_files_that_cannot_be_read_are_onnxruntimes(tmp_path):
 @pytest.fixture
 def subclass(patched) -> type:  # noqa: ARG001
     class Counting(onnxruntime.InferenceSession):
-        made: list = []
-
         def __init__(self, path: str, **kwargs: object) -> None:
             self.runs = 0
             super().__init__(path, **kwargs)
@@ -364,7 +361,7 @@ print(json.dumps([private, "libonnxruntime.so" in maps, "ortmmap/_core" in maps]
 """
 
 
-@pytest.mark.skipif(not os.path.exists("/proc/self/smaps_rollup"), reason="needs /proc")
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs /proc")
 @pytest.mark.parametrize("layers", [1, 5])  # of 1 MiB
 def test_a_process_of_small_models_takes_no_more_memory(tmp_path, layers):
     (tmp_path / "model.onnx").write_bytes(models.weights(layers, 512))

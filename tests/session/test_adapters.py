@@ -11,7 +11,6 @@ from support import ask_python, caught, run_python
 
 import ortmmap
 
-
 PREPARE = """
 import json, os, sys, numpy, onnxruntime, ortmmap
 from situations import extras
