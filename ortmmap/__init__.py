@@ -1,25 +1,11 @@
 """ONNX Runtime sessions that map the model file instead of reading it.
 
 The names are those of ``onnxruntime``, and a few of this package's own: `Mapping`, `convert`,
-`inspect`, `patch_onnxruntime`, `get_include`. Each is imported when it is first asked for, but for
-`Session` and what a session needs anyway.
+`inspect`, `patch_onnxruntime`, `get_include`. Each is imported when it is first asked for.
 """
 
 import os as _os
 from importlib import import_module as _import_module
-
-try:
-    from ortmmap.inference_session import InferenceSession
-except ModuleNotFoundError as _error:
-    if _error.name != "ortmmap._core":
-        raise
-    raise ImportError(
-        f"ortmmap is imported from {_os.path.dirname(_os.path.abspath(__file__))}, a source tree "
-        "that is not built. Build it in place with `pip install --editable .`, or run Python in "
-        "another folder, where it finds the installed package."
-    ) from None
-
-Session = InferenceSession
 
 __version__ = "0.1.0"
 
@@ -31,12 +17,12 @@ _PUBLIC = {
         "SessionIOBinding",
         "preload_dlls",
         "print_debug_info",
-        "set_default_logger_callback",
         "set_default_logger_verbosity",
         "set_seed",
     ),
     "compat.patch": ("patch_onnxruntime",),
     "embed.table": ("get_capi",),
+    "inference_session": ("InferenceSession",),
     "model.inspect": ("ModelInfo", "inspect"),
     "model.mapping": ("Mapping",),
     "options": ("ExecutionMode", "ExecutionOrder", "GraphOptimizationLevel", "SessionOptions"),
@@ -61,6 +47,7 @@ _PUBLIC = {
         "get_version_string",
         "set_global_thread_pool_sizes",
     ),
+    "runtime.logger": ("set_default_logger_callback",),
     "runtime.providers": ("get_all_providers", "get_device", "has_collective_ops"),
     "session.adapter": ("LoraAdapter",),
     "session.allocators": (
@@ -91,20 +78,33 @@ _UNLISTED = {
     "embed.table": ("_C_API",),
 }
 _MODULES = ("capi", "errors")
+_ALIASES = {"Session": "InferenceSession"}
+_NOT_BUILT = (
+    f"ortmmap is imported from {_os.path.dirname(_os.path.abspath(__file__))}, a source tree that "
+    "is not built. Build it in place with `pip install --editable .`, or run Python in another "
+    "folder, where it finds the installed package."
+)
 _MODULE_OF = {
     name: module for table in (_PUBLIC, _UNLISTED) for module in table for name in table[module]
 }
 
-__all__ = ["InferenceSession", "Session", "capi", "errors", "get_include"]
+__all__ = ["Session", "capi", "errors", "get_include"]
 __all__ += [name for names in _PUBLIC.values() for name in names]
 
 
 def __getattr__(name: str) -> object:
     if name in _MODULES:
         return _import_module(f"ortmmap.{name}")
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'ortmmap' has no attribute {name!r}")
-    value = getattr(_import_module(f"ortmmap.{_MODULE_OF[name]}"), name)
+    name_there = _ALIASES.get(name, name)
+    if name_there not in _MODULE_OF:
+        raise AttributeError(_import_module("ortmmap.compat.absent").explained("ortmmap", name))
+    try:
+        module = _import_module(f"ortmmap.{_MODULE_OF[name_there]}")
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("ortmmap."):
+            raise
+        raise ImportError(_NOT_BUILT) from error
+    value = getattr(module, name_there)
     globals()[name] = value
     return value
 

@@ -8,7 +8,6 @@ from ortmmap.compat.parity import cuda_version as cuda_version
 from ortmmap.compat.parity import package_name as package_name
 from ortmmap.compat.parity import preload_dlls as preload_dlls
 from ortmmap.compat.parity import print_debug_info as print_debug_info
-from ortmmap.compat.parity import set_default_logger_callback as set_default_logger_callback
 from ortmmap.compat.parity import set_default_logger_verbosity as set_default_logger_verbosity
 from ortmmap.compat.parity import set_seed as set_seed
 from ortmmap.compat.parity import version as version
@@ -38,6 +37,7 @@ from ortmmap.runtime.library import get_build_info as get_build_info
 from ortmmap.runtime.library import get_library_path as get_library_path
 from ortmmap.runtime.library import get_version_string as get_version_string
 from ortmmap.runtime.library import set_global_thread_pool_sizes as set_global_thread_pool_sizes
+from ortmmap.runtime.logger import set_default_logger_callback as set_default_logger_callback
 from ortmmap.runtime.providers import get_all_providers as get_all_providers
 from ortmmap.runtime.providers import get_device as get_device
 from ortmmap.runtime.providers import has_collective_ops as has_collective_ops

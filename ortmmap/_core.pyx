@@ -7,14 +7,8 @@ The class delegates: a `Reopenable` opens the model and holds it, and a `Call`, 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint64_t
 
-from ortmmap.session.arguments cimport (
-    check_known,
-    config_of,
-    options_of,
-    providers_of,
-    providers_or_none,
-    texts_of,
-)
+from ortmmap.session.arguments cimport check_known, config_of, options_of
+from ortmmap.session.arguments cimport providers_of, providers_or_none, texts_of
 from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.native_options cimport RunOptions, value_of
 from ortmmap.session.open_session cimport USABLE, Binding
@@ -452,9 +446,8 @@ cdef class Session:
         """
         from ortmmap.runtime.provider_append import set_dynamic_options
 
-        set_dynamic_options(
-            PyCapsule_New(self._here().session, "OrtSession", NULL), texts_of(options)
-        )
+        session = PyCapsule_New(self._here().session, "OrtSession", NULL)
+        set_dynamic_options(session, texts_of(options))
 
     def get_tuning_results(self):
         """Raise NotImplementedError: the C API has no such function."""

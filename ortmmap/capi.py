@@ -8,6 +8,7 @@ from typing import Any
 
 import ortmmap
 from ortmmap import errors
+from ortmmap.compat.absent import explained
 
 __all__ = ["onnxruntime_pybind11_state"]
 
@@ -18,7 +19,10 @@ class _State(ModuleType):
     def __getattr__(self, name: str) -> Any:  # an object would be of no use in an except clause
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(errors if hasattr(errors, name) else ortmmap, name)
+        for module in (errors, ortmmap):
+            if hasattr(module, name):
+                return getattr(module, name)
+        raise AttributeError(explained(self.__name__, name))
 
 
 onnxruntime_pybind11_state = _State("ortmmap.capi.onnxruntime_pybind11_state", __doc__)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from ortmmap.abi.named_number import NamedNumber
 from ortmmap.errors import InvalidArgument, OrtError
+from ortmmap.runtime.compiled_data import CompiledData
+from ortmmap.runtime.custom_ops import has_identity
 from ortmmap.runtime.providers import check_available
 
 if TYPE_CHECKING:
@@ -193,7 +195,7 @@ class _Record(_Setting, Generic[_Made]):
         return self if options is None else options._values.setdefault(self.name, self.make())
 
 
-class SessionOptions:
+class SessionOptions(CompiledData):
     """Options of a session: the names and defaults of ``onnxruntime.SessionOptions``.
 
     One object serves any number of sessions. It can be copied and pickled, and every setting can
@@ -495,8 +497,3 @@ class SessionOptions:
 def without_effect(name: str, value: object) -> str:
     """Return the warning of a value that onnxruntime's module can set, and the C API cannot."""
     return f"{name} = {value!r} has no effect: ONNX Runtime's C API cannot set this option"
-
-
-def has_identity(library: str) -> bool:
-    """Whether a path names the file that the loader will open; a bare name is searched for."""
-    return bool(os.path.dirname(library)) and os.path.exists(library)

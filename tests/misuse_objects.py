@@ -168,7 +168,7 @@ def closed_mapping(world: World) -> ortmmap.Mapping:
 
 
 def undone_patch(_: World) -> object:
-    patch = ortmmap.patch_onnxruntime()
+    patch = ortmmap.patch_onnxruntime(threshold=0)
     patch.undo()
     return patch
 
@@ -238,7 +238,7 @@ INSTANCES: dict[str, Callable[[World], object]] = {
     "ModelMetadata": lambda world: session(world).get_modelmeta(),
     "Memory": lambda world: session(world).memory(),
     "ModelInfo": lambda world: ortmmap.inspect(world.onnx),
-    "Patch": lambda _: ortmmap.patch_onnxruntime(),
+    "Patch": lambda _: ortmmap.patch_onnxruntime(threshold=0),
     "undone Patch": undone_patch,
     "LoraAdapter": lambda world: ortmmap.LoraAdapter.Load(str(world.adapter)),
     "OrtEpDevice": lambda _: ortmmap.get_ep_devices()[0],

@@ -41,12 +41,12 @@ def reexports(module: str, names: tuple[str, ...]) -> str:
 def stub() -> str:
     """Return the text of the stub."""
     found = tables()
-    modules = {"inference_session": ("InferenceSession",), **found["_PUBLIC"]}
+    modules = dict(found["_PUBLIC"])
     for module, names in found["_UNLISTED"].items():
         modules[module] = (*modules.get(module, ()), *names)
     imports = [reexports("ortmmap", found["_MODULES"])]
     imports += [reexports(f"ortmmap.{module}", names) for module, names in sorted(modules.items())]
-    public = {"InferenceSession", "Session", "get_include", *found["_MODULES"]}
+    public = {"Session", "get_include", *found["_MODULES"]}
     public.update(name for names in found["_PUBLIC"].values() for name in names)
     listed = "".join(f'    "{name}",\n' for name in sorted(public))
     return f"{HEAD}{''.join(imports)}{TAIL}\n__all__ = [\n{listed}]\n"

@@ -26,8 +26,8 @@ struct OrtApi {
   OrtStatus *(ORT_API_CALL *CreateStatus)(OrtErrorCode code, const char *message);
   OrtErrorCode (ORT_API_CALL *GetErrorCode)(const OrtStatus *status);
   const char *(ORT_API_CALL *GetErrorMessage)(const OrtStatus *status);
-  OrtStatus *(ORT_API_CALL *CreateEnv)(OrtLoggingLevel severity, const char *log_id, OrtEnv **env);
-  void *unused_4[1];
+  void *unused_3[1];
+  OrtStatus *(ORT_API_CALL *CreateEnvWithCustomLogger)(OrtLoggingFunction log, void *param, OrtLoggingLevel severity, const char *log_id, OrtEnv **env);
   OrtStatus *(ORT_API_CALL *EnableTelemetryEvents)(const OrtEnv *env);
   OrtStatus *(ORT_API_CALL *DisableTelemetryEvents)(const OrtEnv *env);
   OrtStatus *(ORT_API_CALL *CreateSession)(const OrtEnv *env, const ORTCHAR_T *path, const OrtSessionOptions *options, OrtSession **session);
@@ -125,7 +125,7 @@ struct OrtApi {
   OrtStatus *(ORT_API_CALL *ModelMetadataLookupCustomMetadataMap)(const OrtModelMetadata *metadata, OrtAllocator *allocator, const char *key, char **value);
   OrtStatus *(ORT_API_CALL *ModelMetadataGetVersion)(const OrtModelMetadata *metadata, int64_t *version);
   void (ORT_API_CALL *ReleaseModelMetadata)(OrtModelMetadata *metadata);
-  OrtStatus *(ORT_API_CALL *CreateEnvWithGlobalThreadPools)(OrtLoggingLevel severity, const char *log_id, const OrtThreadingOptions *threading, OrtEnv **env);
+  void *unused_119[1];
   OrtStatus *(ORT_API_CALL *DisablePerSessionThreads)(OrtSessionOptions *options);
   OrtStatus *(ORT_API_CALL *CreateThreadingOptions)(OrtThreadingOptions **threading);
   void (ORT_API_CALL *ReleaseThreadingOptions)(OrtThreadingOptions *threading);
@@ -155,7 +155,8 @@ struct OrtApi {
   OrtStatus *(ORT_API_CALL *SetGlobalInterOpNumThreads)(OrtThreadingOptions *threading, int count);
   void *unused_149[1];
   OrtStatus *(ORT_API_CALL *AddInitializer)(OrtSessionOptions *options, const char *name, const OrtValue *value);
-  void *unused_151[2];
+  OrtStatus *(ORT_API_CALL *CreateEnvWithCustomLoggerAndGlobalThreadPools)(OrtLoggingFunction log, void *param, OrtLoggingLevel severity, const char *log_id, const OrtThreadingOptions *threading, OrtEnv **env);
+  void *unused_152[1];
   OrtStatus *(ORT_API_CALL *SessionOptionsAppendExecutionProvider_ROCM)(OrtSessionOptions *options, const OrtROCMProviderOptions *provider_options);
   void *unused_154[3];
   void (ORT_API_CALL *ReleaseArenaCfg)(OrtArenaCfg *arena);

@@ -194,6 +194,10 @@ typedef struct OrtAllocator {
 } OrtAllocator;
 
 /* Called on a thread of ONNX Runtime's pool; the callee owns `status`. */
+typedef void (*OrtLoggingFunction)(void *param, OrtLoggingLevel severity, const char *category,
+                                   const char *log_id, const char *code_location,
+                                   const char *message);
+
 typedef void (*RunAsyncCallbackFn)(void *user_data, OrtValue **outputs, size_t output_count,
                                    OrtStatus *status);
 

@@ -185,6 +185,9 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
 
     ctypedef const OrtCustomHandleType *OrtCustomThreadHandle
 
+    ctypedef void (*OrtLoggingFunction)(
+        void *, OrtLoggingLevel, const char *, const char *, const char *, const char *
+    ) noexcept nogil
     ctypedef void (*RunAsyncCallbackFn)(void *, OrtValue **, size_t, OrtStatus *) noexcept nogil
     ctypedef OrtStatus *(*EpSelectionDelegate)(
         const OrtEpDevice **, size_t, const OrtKeyValuePairs *, const OrtKeyValuePairs *,
@@ -213,7 +216,9 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         OrtStatus *(*CreateStatus)(OrtErrorCode, const char *) noexcept nogil
         OrtErrorCode (*GetErrorCode)(const OrtStatus *) noexcept nogil
         const char *(*GetErrorMessage)(const OrtStatus *) noexcept nogil
-        OrtStatus *(*CreateEnv)(OrtLoggingLevel, const char *, OrtEnv **) noexcept nogil
+        OrtStatus *(*CreateEnvWithCustomLogger)(
+            OrtLoggingFunction, void *, OrtLoggingLevel, const char *, OrtEnv **
+        ) noexcept nogil
         OrtStatus *(*EnableTelemetryEvents)(const OrtEnv *) noexcept nogil
         OrtStatus *(*DisableTelemetryEvents)(const OrtEnv *) noexcept nogil
         OrtStatus *(*CreateSession)(
@@ -367,9 +372,6 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         ) noexcept nogil
         OrtStatus *(*ModelMetadataGetVersion)(const OrtModelMetadata *, int64_t *) noexcept nogil
         void (*ReleaseModelMetadata)(OrtModelMetadata *) noexcept nogil
-        OrtStatus *(*CreateEnvWithGlobalThreadPools)(
-            OrtLoggingLevel, const char *, const OrtThreadingOptions *, OrtEnv **
-        ) noexcept nogil
         OrtStatus *(*DisablePerSessionThreads)(OrtSessionOptions *) noexcept nogil
         OrtStatus *(*CreateThreadingOptions)(OrtThreadingOptions **) noexcept nogil
         void (*ReleaseThreadingOptions)(OrtThreadingOptions *) noexcept nogil
@@ -410,6 +412,10 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         OrtStatus *(*SetGlobalInterOpNumThreads)(OrtThreadingOptions *, int) noexcept nogil
         OrtStatus *(*AddInitializer)(
             OrtSessionOptions *, const char *, const OrtValue *
+        ) noexcept nogil
+        OrtStatus *(*CreateEnvWithCustomLoggerAndGlobalThreadPools)(
+            OrtLoggingFunction, void *, OrtLoggingLevel, const char *, const OrtThreadingOptions *,
+            OrtEnv **
         ) noexcept nogil
         OrtStatus *(*SessionOptionsAppendExecutionProvider_ROCM)(
             OrtSessionOptions *, const OrtROCMProviderOptions *

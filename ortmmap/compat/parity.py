@@ -6,7 +6,7 @@
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import Any
@@ -21,7 +21,6 @@ __all__ = [
     "package_name",
     "preload_dlls",
     "print_debug_info",
-    "set_default_logger_callback",
     "set_default_logger_verbosity",
     "set_seed",
     "version",
@@ -129,21 +128,6 @@ def set_default_logger_verbosity(level: int) -> None:
         raise NotImplementedError(
             "ONNX Runtime's C API cannot set the default logger's verbosity: "
             "set SessionOptions.log_verbosity_level"
-        )
-
-
-def set_default_logger_callback(callback: Callable[..., object] | None, severity: int = 2) -> None:
-    """Do nothing if `callback` is None: messages are written to standard error.
-
-    Raises
-    ------
-    NotImplementedError
-        If `callback` is a function.
-    """
-    if callback is not None:
-        raise NotImplementedError(
-            f"ONNX Runtime's C API cannot change where texts of severity {severity} are logged to: "
-            "they go to standard error"
         )
 
 

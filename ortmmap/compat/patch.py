@@ -1,71 +1,51 @@
 """patch_onnxruntime: ortmmap's sessions in code that imports onnxruntime.
 
-``onnxruntime.InferenceSession`` becomes a class that derives from `ortmmap.Session` and from
-onnxruntime's class, so that ``isinstance`` and ``except`` keep their meaning, wherever and whenever
-the name was imported. A subclass defined before the patch has a fixed base and keeps onnxruntime's
-sessions; a subclass defined afterwards gets ortmmap's.
+``onnxruntime.InferenceSession`` becomes a class whose sessions are ortmmap's, or ortmmap's for
+large models and onnxruntime's for small ones (`stand_in`), so that ``isinstance`` and ``except``
+keep their meaning, wherever and whenever the name was imported. A subclass defined before the patch
+has a fixed base and keeps onnxruntime's sessions; one defined afterwards has the new class as its
+base.
 
-onnxruntime's options objects stay as they are. Calls that set something on them are recorded, for
-`ortmmap.session.foreign_options` to repeat on ortmmap's.
+onnxruntime's options objects stay as they are. Calls that set something on them are recorded
+(`recording`), for `ortmmap.session.foreign_options` to repeat on ortmmap's.
+
+The native layer is imported when the first model is ortmmap's.
 """
 
-import functools
-import os
+import sys
 import warnings
 from _thread import RLock
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any
-from weakref import WeakKeyDictionary
 
-import ortmmap
-from ortmmap import Session
-from ortmmap.session import foreign_options
+from ortmmap.compat import between, recording
+from ortmmap.compat.stand_in import StandIn, binding_of, choosing_class, mapped_class
+from ortmmap.compat.threshold import threshold_of
+from ortmmap.runtime.deferred import call_when_open
+from ortmmap.session import recorded
 
 __all__ = ["Patch", "patch_onnxruntime"]
-
-CLASSES = "onnxruntime.capi.onnxruntime_inference_collection"  # the module that defines them
-
-# Methods whose effect cannot be read back from onnxruntime's options objects.
-RECORDED = {
-    "SessionOptions": (
-        "add_external_initializers",
-        "add_external_initializers_from_files_in_memory",
-        "add_free_dimension_override_by_denotation",
-        "add_free_dimension_override_by_name",
-        "add_initializer",
-        "add_provider",
-        "add_provider_for_devices",
-        "add_session_config_entry",
-        "register_custom_ops_library",
-        "set_ep_context_data_read_func",
-        "set_load_cancellation_flag",
-        "set_provider_selection_policy",
-        "set_provider_selection_policy_delegate",
-    ),
-    "RunOptions": ("add_active_adapter", "add_run_config_entry"),
-}
 
 # Functions that change state of the whole process, which each of the two libraries has.
 PROCESS_WIDE = (
     "disable_telemetry_events",
     "enable_telemetry_events",
     "register_execution_provider_library",
+    "set_default_logger_callback",
     "set_default_logger_severity",
     "set_default_logger_verbosity",
-    "set_global_thread_pool_sizes",
     "set_seed",
     "unregister_execution_provider_library",
 )
 
 _lock = RLock()
 _patches = 0  # patches in effect; guarded by the lock
+_threshold = 0  # theirs
 _changes: list[tuple[object, str, object]] = []  # (object, attribute, original value)
 _factories: dict[type, Callable[..., object]] = {}  # make the instances of a class while patched
 _redirected: set[type] = set()
-
-# onnxruntime's options point into the values that they were given: these live as long as they do.
-_lent: "WeakKeyDictionary[object, list[tuple[object, ...]]]" = WeakKeyDictionary()
 
 
 class Patch:
@@ -92,12 +72,21 @@ class Patch:
                 _restore()
 
 
-def patch_onnxruntime() -> Patch:
-    """Replace ``onnxruntime.InferenceSession`` by `ortmmap.Session`, in other people's code too.
+def patch_onnxruntime(threshold: int | None = None) -> Patch:
+    """Replace ``onnxruntime.InferenceSession`` by ortmmap's, in other people's code too.
 
-    Sessions created from now on are ortmmap's, by whatever name the class was imported before or
-    after, and so are those of subclasses defined from now on. ``OrtValue``, ``IOBinding`` and
-    ``SparseTensor`` are replaced alike. Existing sessions do not change. Patches may be nested.
+    Sessions created from now on are ortmmap's if the model is large enough, by whatever name the
+    class was imported before or after, and so are those of subclasses defined from now on. Existing
+    sessions do not change. Patches may be nested.
+
+    Parameters
+    ----------
+    threshold : int, optional
+        Sessions of models of fewer bytes, weights in other files included, stay onnxruntime's own:
+        for them a second ONNX Runtime would take more memory than it saves. If no model is
+        larger, ortmmap's library is never loaded. None stands for the variable
+        ``ORTMMAP_PATCH_THRESHOLD``, or else 16 MiB; 0 for no such sessions. In a nested patch, None
+        stands for the threshold in effect.
 
     Returns
     -------
@@ -108,39 +97,60 @@ def patch_onnxruntime() -> Patch:
     ------
     ImportError
         If onnxruntime is not installed.
+    RuntimeError
+        If a patch with another threshold is in effect.
+    ValueError
+        If the threshold is negative, or the variable's value is no integer.
 
     Notes
     -----
-    Values made while the patch is in effect work with ortmmap's sessions only. A session of
-    onnxruntime's that was created earlier takes numpy arrays, but not these values.
+    Programs see onnxruntime's ``OrtValue`` and ``SparseTensor``, which both kinds of sessions take.
+    With a threshold of 0 they see ortmmap's, which a session of onnxruntime's from before the patch
+    does not take.
     """
-    global _patches
+    global _patches, _threshold
     with _lock:
         if _patches == 0:
+            wanted = threshold_of(threshold)
             try:
-                _apply()
+                _apply(wanted)
             except BaseException:
                 _restore()
                 raise
+            _threshold = wanted
+        elif threshold is not None and threshold != _threshold:
+            raise RuntimeError(
+                f"onnxruntime is patched with a threshold of {_threshold} bytes; undo that patch "
+                f"before one with a threshold of {threshold}"
+            )
         _patches += 1
     return Patch()
 
 
-def _apply() -> None:
+def _apply(threshold: int) -> None:
     onnxruntime = import_module("onnxruntime")
-    classes = import_module(CLASSES)
-    natives = import_module(foreign_options.MODULE)
-    session = _session_class(classes.InferenceSession)
-    _redirect(classes.InferenceSession, lambda *_args, **_kwargs: session.__new__(session))
-    _change(onnxruntime, "InferenceSession", session)
-    _patch_binding(onnxruntime, classes)
-    _patch_values(onnxruntime, classes)
-    for name, methods in RECORDED.items():
-        _record(getattr(natives, name), methods)
-    _forward_terminate(natives.RunOptions)
+    classes = import_module(between.CLASSES)
+    _patch_sessions(onnxruntime, classes.InferenceSession, threshold)
+    _patch_binding(onnxruntime, classes, our_values=threshold == 0)
+    _patch_values(onnxruntime, classes, our_values=threshold == 0)
+    recording.record_options(_change)
+    recording.record_adapters(_change)
     for name in PROCESS_WIDE:
         if hasattr(onnxruntime, name):
-            _change(onnxruntime, name, _in_both_libraries(name, getattr(onnxruntime, name)))
+            function = _in_both_libraries(name, getattr(onnxruntime, name), threshold == 0)
+            _change(onnxruntime, name, function)
+    _change_thread_pools(onnxruntime)
+
+
+def _patch_sessions(onnxruntime: Any, theirs: Any, threshold: int) -> None:
+    if threshold == 0:
+        mapped = mapped_class(theirs, our_values=True)
+        _redirect(theirs, lambda *_args, **_kwargs: mapped.__new__(mapped))
+        _change(onnxruntime, "InferenceSession", mapped)
+        return
+    chooser = choosing_class(theirs, threshold)
+    _redirect(theirs, chooser._choose)
+    _change(onnxruntime, "InferenceSession", chooser)
 
 
 def _restore() -> None:
@@ -176,139 +186,115 @@ def _redirect(cls: Any, factory: Callable[..., object]) -> None:
     cls.__new__ = __new__
 
 
-class _StandIn(type):
-    """The metaclass of a class in place of another: it counts that one's instances as its own."""
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        others = vars(cls).get("_stands_for", ())  # not inherited: a subclass stands for none
-        return type.__instancecheck__(cls, instance) or isinstance(instance, others)
-
-    def __subclasscheck__(cls, subclass: type) -> bool:
-        others = vars(cls).get("_stands_for", ())
-        return type.__subclasscheck__(cls, subclass) or issubclass(subclass, others)
-
-
-def _session_class(theirs: Any) -> Any:
-    """Make a class of both packages' sessions, whose methods are ortmmap's."""
-
-    def __init__(self: Any, path_or_bytes: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
-        super(made, self).__init__(path_or_bytes, *args, **kwargs)
-        is_path = isinstance(path_or_bytes, (str, os.PathLike))
-        self._model_path = os.fspath(path_or_bytes) if is_path else None  # other packages read it
-
-    namespace = {
-        "__module__": "onnxruntime",
-        "__doc__": Session.__doc__,
-        "__init__": functools.wraps(theirs.__init__)(__init__),
-        "_stands_for": (theirs,),
-    }
-    made: Any = _StandIn("InferenceSession", (Session, theirs), namespace)
-    return made
-
-
-def _patch_binding(onnxruntime: Any, classes: Any) -> None:
+def _patch_binding(onnxruntime: Any, classes: Any, our_values: bool) -> None:
     """Have ``IOBinding(session)`` make ortmmap's binding if the session is ortmmap's."""
-
-    def factory(session: object) -> object:
-        return ortmmap.IOBinding(session) if isinstance(session, Session) else None
-
+    factory = partial(binding_of, our_values=our_values)
     _redirect(classes.IOBinding, factory)
-    stand_in = _install_stand_in(onnxruntime, "IOBinding", classes.IOBinding, ortmmap.IOBinding)
+    stand_in = _install_stand_in(onnxruntime, classes.IOBinding, "ortmmap.session.binding")
     _factories[stand_in] = factory
 
 
-def _patch_values(onnxruntime: Any, classes: Any) -> None:
-    """Have the static factories of values make ortmmap's."""
-    for name in ("OrtValue", "SparseTensor"):
-        ours, theirs = getattr(ortmmap, name), getattr(classes, name)
-        for factory, value in list(vars(theirs).items()):
-            if isinstance(value, (classmethod, staticmethod)) and hasattr(ours, factory):
-                _change(theirs, factory, staticmethod(getattr(ours, factory)))
-        _install_stand_in(onnxruntime, name, theirs, ours)
+def _patch_values(onnxruntime: Any, classes: Any, our_values: bool) -> None:
+    """Have ``isinstance`` count ortmmap's values in, and with `our_values` factories make them."""
+    for name, module in (
+        ("OrtValue", "ortmmap.values.ort_value"),
+        ("SparseTensor", "ortmmap.values.sparse"),
+    ):
+        theirs = getattr(classes, name)
+        if our_values:
+            ours = getattr(import_module(module), name)
+            for factory, value in list(vars(theirs).items()):
+                if isinstance(value, (classmethod, staticmethod)) and hasattr(ours, factory):
+                    _change(theirs, factory, staticmethod(getattr(ours, factory)))
+        _install_stand_in(onnxruntime, theirs, module)
+    if our_values:
+        _patch_inner_values(onnxruntime, classes)
     if hasattr(onnxruntime, "copy_tensors"):
         _change(onnxruntime, "copy_tensors", _copy_tensors(onnxruntime.copy_tensors))
+    if our_values and hasattr(classes, "AdapterFormat"):
+        write = classes.AdapterFormat.set_parameters
+
+        def set_parameters(self: Any, params: dict[str, Any]) -> None:
+            write(self, {name: _value_of_theirs(value) for name, value in params.items()})
+
+        _change(classes.AdapterFormat, "set_parameters", set_parameters)
 
 
-def _install_stand_in(onnxruntime: Any, name: str, theirs: type, ours: type) -> type:
-    """Replace onnxruntime's class by a subclass that counts instances of both as its own."""
+def _patch_inner_values(onnxruntime: Any, classes: Any) -> None:
+    """Have ``OrtValue(inner)`` take ortmmap's inner values, and make vectors of ortmmap's."""
+    ours = import_module("ortmmap.values.ort_value").OrtValue
+
+    def factory(ortvalue: object, *args: object, **kwargs: object) -> object:
+        return ours(ortvalue, *args, **kwargs) if isinstance(ortvalue, ours) else None
+
+    for cls in (classes.OrtValue, onnxruntime.OrtValue):
+        _redirect(cls, factory)
+    vector = import_module("ortmmap.values.ort_value_vector").OrtValueVector
+    _change(import_module(recorded.MODULE), "OrtValueVector", vector)
+
+
+def _value_of_theirs(value: Any) -> Any:
+    is_ours = between.is_our("ortmmap.values.ort_value", "OrtValue", value)
+    return between.to_theirs(value) if is_ours else value
+
+
+def _install_stand_in(onnxruntime: Any, theirs: type, module: str) -> type:
+    """Replace onnxruntime's class by a subclass that counts instances of both as its own.
+
+    `module` has ortmmap's class of the same name.
+    """
+    name = theirs.__name__
     namespace = {
         "__module__": "onnxruntime",
         "__doc__": theirs.__doc__,
-        "_stands_for": (theirs, ours),
+        "_stands_for": (theirs, (module, name)),
     }
-    stand_in = _StandIn(name, (theirs,), namespace)
+    stand_in = StandIn(name, (theirs,), namespace)
     _change(onnxruntime, name, stand_in)
     return stand_in
 
 
 def _copy_tensors(theirs: Callable[..., None]) -> Callable[..., None]:
     def copy_tensors(src: Any, dst: Any, stream: object = None) -> None:
-        if any(isinstance(value, ortmmap.OrtValue) for value in dst):
-            return ortmmap.copy_tensors(src, dst, stream)
+        if any(between.is_our("ortmmap.values.ort_value", "OrtValue", value) for value in dst):
+            return import_module("ortmmap.values.copying").copy_tensors(src, dst, stream)
         return theirs(src, dst, stream)
 
     return copy_tensors
 
 
-def _record(cls: Any, methods: tuple[str, ...]) -> None:
-    """Record calls of `methods`, and the objects that are created."""
-    for name in methods:
-        if hasattr(cls, name):
-            _change(cls, name, _recording(name, getattr(cls, name)))
-    initialize = cls.__init__
+def _in_both_libraries(
+    name: str, theirs: Callable[..., object], at_once: bool
+) -> Callable[..., object]:
+    """Have a call reach ortmmap's library too: at once, or when it has been opened."""
 
-    def __init__(self: object, *args: object, **kwargs: object) -> None:  # noqa: N807
-        initialize(self, *args, **kwargs)
-        foreign_options.created.add(self)
-
-    _change(cls, "__init__", __init__)
-
-
-def _recording(name: str, method: Callable[..., object]) -> Callable[..., object]:
-    def call(options: object, *args: object) -> object:
-        theirs = tuple(_to_onnxruntime(argument) for argument in args)
-        result = method(options, *theirs)
-        foreign_options.recorded.setdefault(options, []).append((name, args))
-        _lent.setdefault(options, []).append(theirs)
-        return result
-
-    call.__name__, call.__doc__ = name, method.__doc__
-    return call
-
-
-def _to_onnxruntime(argument: object) -> object:
-    """Convert ortmmap's values in an argument to onnxruntime's."""
-    if isinstance(argument, list):
-        return [_to_onnxruntime(item) for item in argument]
-    if not isinstance(argument, ortmmap.OrtValue):
-        return argument
-    natives = import_module(foreign_options.MODULE)
-    cpu = natives.OrtDevice(natives.OrtDevice.cpu(), natives.OrtDevice.default_memory(), 0)
-    value = natives.OrtValue.ortvalue_from_numpy(argument.numpy(), cpu)
-    return import_module(CLASSES).OrtValue(value)
-
-
-def _forward_terminate(cls: Any) -> None:
-    """Have ``terminate`` reach the RunOptions that were made from onnxruntime's."""
-    theirs = vars(cls)["terminate"]
-
-    def set_terminate(options: object, value: bool) -> None:
-        theirs.fset(options, value)
-        ours = foreign_options.run_options.get(options)
-        if ours is not None:
-            ours.terminate = value
-
-    _change(cls, "terminate", property(theirs.fget, set_terminate, doc=theirs.__doc__))
-
-
-def _in_both_libraries(name: str, theirs: Callable[..., object]) -> Callable[..., object]:
     def call(*args: object, **kwargs: object) -> object:
         result = theirs(*args, **kwargs)
-        try:
-            getattr(ortmmap, name)(*args, **kwargs)
-        except NotImplementedError as error:
-            warnings.warn(f"onnxruntime.{name} has no effect on ortmmap: {error}", stacklevel=2)
+        caller = sys._getframe(1)
+        ours = partial(_call_ours, name, args, kwargs, caller.f_code.co_filename, caller.f_lineno)
+        if at_once:
+            ours()
+        else:
+            call_when_open(ours)
         return result
 
     call.__name__, call.__doc__ = name, theirs.__doc__
     return call
+
+
+def _call_ours(
+    name: str, args: tuple[object, ...], kwargs: dict[str, object], filename: str, line: int
+) -> None:
+    """Call ortmmap's function; warn with the place of the program's call if it has no effect."""
+    try:
+        getattr(import_module("ortmmap"), name)(*args, **kwargs)
+    except NotImplementedError as error:
+        text = f"onnxruntime.{name} has no effect on ortmmap: {error}"
+        warnings.warn_explicit(text, UserWarning, filename, line)
+
+
+def _change_thread_pools(onnxruntime: Any) -> None:
+    """Have ``set_global_thread_pool_sizes`` reach ortmmap's library, before that is opened."""
+    name = "set_global_thread_pool_sizes"
+    if hasattr(onnxruntime, name):
+        _change(onnxruntime, name, _in_both_libraries(name, getattr(onnxruntime, name), True))

@@ -13,10 +13,11 @@ from ortmmap.compat.patch import patch_onnxruntime
 __all__ = ["main", "run_module", "run_script"]
 
 USAGE = """\
-Usage: python -m ortmmap run SCRIPT [ARGUMENT]...
-       python -m ortmmap run -m MODULE [ARGUMENT]...
+Usage: python -m ortmmap run [--threshold BYTES] SCRIPT [ARGUMENT]...
+       python -m ortmmap run [--threshold BYTES] -m MODULE [ARGUMENT]...
 
-Runs a Python script or module with onnxruntime's sessions replaced by ortmmap's.
+Runs a Python script or module with onnxruntime's sessions replaced by ortmmap's,
+but for models smaller than the threshold: by default ORTMMAP_PATCH_THRESHOLD, or 16 MiB.
 """
 
 
@@ -27,26 +28,31 @@ def main(arguments: list[str]) -> None:
     ----------
     arguments : list of str
         ``SCRIPT [ARGUMENT]...`` or ``-m MODULE [ARGUMENT]...``, the words after
-        ``python -m ortmmap run``. The script's own arguments are not interpreted.
+        ``python -m ortmmap run``, of which ``--threshold BYTES`` may be the first. The script's own
+        arguments are not interpreted.
 
     Raises
     ------
     SystemExit
         With the script's exit code; 1 if it raises, 2 if none is named or it cannot be read.
     """
+    threshold = None
+    match arguments:
+        case ["--threshold", size, *_] if size.isdigit():
+            threshold, arguments = int(size), arguments[2:]
     match arguments:
         case ["-h" | "--help", *_]:
             sys.stdout.write(USAGE)
         case ["-m", module, *rest]:
-            run_module(module, rest)
+            run_module(module, rest, threshold)
         case [script, *rest] if not script.startswith("-"):
-            run_script(script, rest)
+            run_script(script, rest, threshold)
         case _:
             sys.stderr.write(USAGE)
             sys.exit(2)
 
 
-def run_script(script: str, args: list[str]) -> None:
+def run_script(script: str, args: list[str], threshold: int | None = None) -> None:
     """Run a script as ``python script args…`` does, with onnxruntime patched.
 
     Parameters
@@ -55,6 +61,8 @@ def run_script(script: str, args: list[str]) -> None:
         A file, or a folder or zip file with a ``__main__.py``.
     args : list of str
         The rest of ``sys.argv``.
+    threshold : int, optional
+        As for `patch_onnxruntime`.
 
     Raises
     ------
@@ -63,13 +71,13 @@ def run_script(script: str, args: list[str]) -> None:
     """
     sys.argv = [script, *args]
     if os.path.isdir(script) or script.endswith((".zip", ".pyz")):
-        _run(lambda: runpy.run_path(script, run_name="__main__"))
+        _run(lambda: runpy.run_path(script, run_name="__main__"), threshold)
         return
     _import_from(os.path.dirname(os.path.realpath(script)))
-    _run(lambda: _run_file(script))
+    _run(lambda: _run_file(script), threshold)
 
 
-def run_module(module: str, args: list[str]) -> None:
+def run_module(module: str, args: list[str], threshold: int | None = None) -> None:
     """Run a module as ``python -m module args…`` does, with onnxruntime patched.
 
     Parameters
@@ -77,6 +85,8 @@ def run_module(module: str, args: list[str]) -> None:
     module : str
     args : list of str
         The rest of ``sys.argv``.
+    threshold : int, optional
+        As for `patch_onnxruntime`.
 
     Raises
     ------
@@ -85,7 +95,7 @@ def run_module(module: str, args: list[str]) -> None:
     """
     sys.argv = [module, *args]
     _import_from(os.getcwd())
-    _run(lambda: runpy.run_module(module, run_name="__main__", alter_sys=True))
+    _run(lambda: runpy.run_module(module, run_name="__main__", alter_sys=True), threshold)
 
 
 def _import_from(folder: str) -> None:
@@ -94,9 +104,13 @@ def _import_from(folder: str) -> None:
         sys.path[0] = folder
 
 
-def _run(program: Callable[[], object]) -> None:
+def _run(program: Callable[[], object], threshold: int | None) -> None:
     """Patch onnxruntime and run; print an exception as the interpreter itself would."""
-    patch_onnxruntime()
+    try:
+        patch_onnxruntime(threshold)
+    except ValueError as error:  # the variable's value
+        sys.stderr.write(f"python -m ortmmap run: {error}\n")
+        sys.exit(2)
     try:
         program()
     except (SystemExit, KeyboardInterrupt):

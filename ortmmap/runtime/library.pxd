@@ -23,6 +23,17 @@ cdef class ProcessLock:
 
     cdef object here(self)
 
+# Returns False if the message is to be written to standard error. Called on any thread.
+ctypedef bint (*log_sink)(
+    ort.OrtLoggingLevel severity,
+    const char *category,
+    const char *log_id,
+    const char *code_location,
+    const char *message,
+) noexcept nogil
+
+# Sets the function that log messages go to; NULL: standard error.
+cdef void log_to(log_sink sink) noexcept nogil
 # Sets the lock that every fork acquires, and releases in both processes. There is one.
 cdef void lock_at_fork(
     void (*lock)() noexcept nogil, void (*unlock)() noexcept nogil

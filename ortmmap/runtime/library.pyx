@@ -18,6 +18,18 @@ from ortmmap.process.fork cimport (
 )
 
 from ortmmap.errors import LibraryError, from_status
+from ortmmap.runtime.deferred import opened
+
+cdef extern from "runtime/log_line.h" nogil:
+    void ortmmap_log_set_sink(log_sink sink)
+    void ortmmap_log(
+        void *param,
+        ort.OrtLoggingLevel severity,
+        const char *category,
+        const char *log_id,
+        const char *code_location,
+        const char *message,
+    )
 
 ctypedef const ort.OrtApiBase *(*GetApiBase)() noexcept nogil
 
@@ -56,7 +68,11 @@ cdef class ProcessLock:
         return self._lock
 
 
-# fork.h keeps its state in the module that includes it: other modules call these.
+# fork.h and log_line.h keep their state in the module that includes them: others call these.
+
+cdef void log_to(log_sink sink) noexcept nogil:
+    ortmmap_log_set_sink(sink)
+
 
 cdef void lock_at_fork(
     void (*lock)() noexcept nogil, void (*unlock)() noexcept nogil
@@ -80,6 +96,7 @@ cdef int load() except -1:
     with _loading.here():
         if api == NULL:
             _open(find_library())
+    opened()
     return 0
 
 
@@ -222,13 +239,15 @@ cdef ort.OrtStatus *_create_env(const ort.OrtApi *table) except? NULL:
     """Create the environment, with global thread pools if their sizes were set."""
     cdef ort.OrtThreadingOptions *threads = NULL
     if _global_threads is None:
-        return table.CreateEnv(ort.ORT_LOGGING_LEVEL_WARNING, b"ortmmap", &env)
+        return table.CreateEnvWithCustomLogger(
+            ortmmap_log, NULL, ort.ORT_LOGGING_LEVEL_WARNING, b"ortmmap", &env
+        )
     _check_initial(table, table.CreateThreadingOptions(&threads))
     try:
         _check_initial(table, table.SetGlobalIntraOpNumThreads(threads, _global_threads[0]))
         _check_initial(table, table.SetGlobalInterOpNumThreads(threads, _global_threads[1]))
-        return table.CreateEnvWithGlobalThreadPools(
-            ort.ORT_LOGGING_LEVEL_WARNING, b"ortmmap", threads, &env
+        return table.CreateEnvWithCustomLoggerAndGlobalThreadPools(
+            ortmmap_log, NULL, ort.ORT_LOGGING_LEVEL_WARNING, b"ortmmap", threads, &env
         )
     finally:
         table.ReleaseThreadingOptions(threads)

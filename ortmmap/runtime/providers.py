@@ -1,9 +1,9 @@
 """Execution providers: the requested ones, checked against those of the library in use."""
 
-import warnings
 from collections.abc import Iterable, Sequence
 
 from ortmmap.errors import InvalidArgument, OrtError
+from ortmmap.process.warning import warn_caller
 from ortmmap.runtime.library import get_available_providers
 
 __all__ = [
@@ -80,12 +80,12 @@ def normalize(
     wanted: dict[str, dict[str, str]] = {}
     for name, options in _pairs(providers, provider_options):
         if name not in available:
-            _warn(
+            warn_caller(
                 f"Specified provider '{name}' is not in available provider names. "
                 f"Available providers: '{', '.join(available)}'"
             )
         elif name in wanted:
-            _warn(f"Duplicate provider '{name}' encountered, ignoring.")
+            warn_caller(f"Duplicate provider '{name}' encountered, ignoring.")
         else:
             wanted[name] = {str(key): str(value) for key, value in options.items()}
     return [(name, {} if name == CPU else options) for name, options in wanted.items()]
@@ -129,10 +129,6 @@ def has_collective_ops() -> bool:
 
 class _NotIterable(TypeError, ValueError):  # noqa: N818
     """`providers` is not iterable: onnxruntime 1.23 and 1.32 raise one base class each."""
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, UserWarning, stacklevel=3)
 
 
 def _pairs(providers: Sequence | None, provider_options: Sequence | None) -> list[tuple]:

@@ -13,3 +13,4 @@ cdef class LoraAdapter:
     cdef object __weakref__
     # None until something is loaded. Replaced by Load(); guarded by the interpreter lock.
     cdef Parameters parameters
+    cdef readonly object _path   # the file of the parameters, for onnxruntime's class

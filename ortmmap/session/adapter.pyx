@@ -64,6 +64,7 @@ cdef class LoraAdapter:
             If the file cannot be read, or is not an adapter.
         """
         self.parameters = parameters_of(adapter_path)
+        self._path = adapter_path
 
     def _load_new(self, adapter_path):
         """Map an adapter's file, and return the adapter; the arguments are those of `_load`."""

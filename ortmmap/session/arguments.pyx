@@ -1,13 +1,10 @@
-"""The arguments of `Session`, as onnxruntime's ``InferenceSession`` takes them.
+"""The arguments of `Session`, as onnxruntime's ``InferenceSession`` takes them."""
 
-Cython's frames do not count as stack levels of a warning: each points at the caller of `Session`.
-"""
-
-import warnings
 from collections.abc import Sequence
 
 from ortmmap.errors import OrtError
 from ortmmap.options import SessionOptions
+from ortmmap.process.warning import warn_caller
 from ortmmap.runtime.library import get_available_providers
 from ortmmap.runtime.providers import get_all_providers, normalize
 
@@ -43,7 +40,7 @@ cpdef dict config_of(dict kwargs):
     optimizers = kwargs.pop("disabled_optimizers", None)
     kwargs.pop("read_config_from_model", None)
     if kwargs:
-        warnings.warn(f"Session ignores the arguments {sorted(kwargs)}", stacklevel=1)
+        warn_caller(f"Session ignores the arguments {sorted(kwargs)}")
     return {DISABLED_OPTIMIZERS: ";".join(sorted(optimizers))} if optimizers else {}
 
 
@@ -75,9 +72,8 @@ cpdef list providers_of(object options, object providers=None, object provider_o
         If both name providers, or a provider is not available.
     """
     if providers and options._providers:
-        warnings.warn(
-            "The providers that are given to the session are used, not those of its options",
-            stacklevel=1,
+        warn_caller(
+            "The providers that are given to the session are used, not those of its options"
         )
     available = get_available_providers()
     if providers is None or isinstance(providers, Sequence) and not providers:
@@ -109,5 +105,5 @@ cpdef list providers_or_none(object options, object providers, object provider_o
     except ValueError as error:
         if isinstance(error, TypeError):
             raise
-        warnings.warn(f"{error} The session is created on the CPU.", stacklevel=1)
+        warn_caller(f"{error} The session is created on the CPU.")
         return []

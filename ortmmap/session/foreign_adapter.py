@@ -1,20 +1,18 @@
 """onnxruntime's own ``LoraAdapter`` objects, converted to ortmmap's.
 
-onnxruntime's adapter does not name its file: `patch_onnxruntime` notes the path.
+onnxruntime's adapter does not say which file it was loaded from. `patch_onnxruntime` records it.
 """
 
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from ortmmap.session import recorded
 from ortmmap.session.adapter import LoraAdapter
 
 __all__ = ["adapter_from"]
 
-# Filled by `patch_onnxruntime`: the path that each of onnxruntime's adapters has loaded.
-adapter_paths: "WeakKeyDictionary[object, str]" = WeakKeyDictionary()
-
 # ortmmap's adapters, with their path, by the one of onnxruntime's that they were made from.
-_converted: "WeakKeyDictionary[object, tuple[str, LoraAdapter]]" = WeakKeyDictionary()
+_converted: "WeakKeyDictionary[object, tuple[object, LoraAdapter]]" = WeakKeyDictionary()
 
 
 def adapter_from(adapter: Any) -> LoraAdapter:
@@ -31,17 +29,15 @@ def adapter_from(adapter: Any) -> LoraAdapter:
     ValueError
         If its file is not known: it is empty, or was loaded without `patch_onnxruntime`.
     """
-    if type(adapter).__name__ != "LoraAdapter" or not type(adapter).__module__.startswith(
-        "onnxruntime."
-    ):
+    if not recorded.is_theirs(adapter, "LoraAdapter"):
         raise TypeError(f"adapter should be a LoraAdapter, not {type(adapter).__name__}")
-    path = adapter_paths.get(adapter)
+    path = recorded.adapter_paths.get(adapter)
     if path is None:
         raise ValueError(
             "the file of onnxruntime's LoraAdapter is not known: call its Load(path) while "
             "patch_onnxruntime is in effect, or use ortmmap.LoraAdapter"
         )
     known = _converted.get(adapter)
-    if known is None or known[0] != path:
+    if known is None or known[0] is not path:
         known = _converted[adapter] = (path, LoraAdapter.Load(path))
     return known[1]

@@ -9,19 +9,17 @@ options. Without the patch they are lost, with a warning if the loss can be noti
 onnxruntime is never imported here: its classes are recognized by their names.
 """
 
-import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
 
 from ortmmap.abi.config_keys import RUN_CONFIG_KEYS, SESSION_CONFIG_KEYS
 from ortmmap.options import SessionOptions, without_effect
+from ortmmap.process.warning import warn_caller
+from ortmmap.session import recorded
 from ortmmap.session.native_options import RunOptions
 
 __all__ = ["run_options_from", "session_options_from"]
-
-MODULE = "onnxruntime.capi.onnxruntime_pybind11_state"
 
 SESSION_ATTRIBUTES = tuple(
     name
@@ -35,16 +33,6 @@ RUN_ATTRIBUTES = (
     "only_execute_path_to_fetches",
     "terminate",
 )
-
-# Filled by `patch_onnxruntime`: calls of methods on onnxruntime's options, as (method, arguments),
-# and options created while it was in effect, whose calls are therefore all recorded.
-recorded: "WeakKeyDictionary[object, list[tuple[str, tuple[object, ...]]]]" = WeakKeyDictionary()
-created: "WeakSet[object]" = WeakSet()
-
-# ortmmap's RunOptions by the one of onnxruntime's that they were made from, so that setting
-# `terminate` there reaches them; and the number of recorded calls that were repeated on them.
-run_options: "WeakKeyDictionary[object, RunOptions]" = WeakKeyDictionary()
-repeated: "WeakKeyDictionary[object, int]" = WeakKeyDictionary()
 
 
 def session_options_from(options: Any) -> SessionOptions:
@@ -71,17 +59,19 @@ def session_options_from(options: Any) -> SessionOptions:
         return SessionOptions()
     if isinstance(options, SessionOptions):
         return options
-    if not _is_theirs(options, "SessionOptions"):
+    if not recorded.is_theirs(options, "SessionOptions"):
         raise TypeError(f"sess_options should be a SessionOptions, not {type(options).__name__}")
     ours = SessionOptions()
     _copy_attributes(options, ours, SESSION_ATTRIBUTES)
-    if options not in created:
+    if options not in recorded.created:
         entries = _read_entries(SESSION_CONFIG_KEYS, options.get_session_config_entry)
         for key, value in entries.items():
             ours.add_session_config_entry(key, value)
         if options.has_providers():
-            _warn("the providers added to onnxruntime.SessionOptions cannot be read: not used")
-    _repeat(recorded.get(options, []), ours)
+            warn_caller(
+                "the providers added to onnxruntime.SessionOptions cannot be read: not used"
+            )
+    _repeat(recorded.calls.get(options, []), ours)
     return ours
 
 
@@ -110,26 +100,21 @@ def run_options_from(options: Any) -> RunOptions | None:
     """
     if options is None or isinstance(options, RunOptions):
         return options
-    if not _is_theirs(options, "RunOptions"):
+    if not recorded.is_theirs(options, "RunOptions"):
         raise TypeError(f"run_options should be a RunOptions, not {type(options).__name__}")
-    ours = run_options.get(options)
+    ours = recorded.run_options.get(options)
     if ours is None:
-        ours = run_options[options] = RunOptions()
+        ours = recorded.run_options[options] = RunOptions()
     _copy_attributes(options, ours, RUN_ATTRIBUTES)
-    if options not in created:
+    if options not in recorded.created:
         entries = _read_entries(RUN_CONFIG_KEYS, options.get_run_config_entry)
         known = _read_entries(entries, ours.get_run_config_entry)
         for key, value in entries.items() - known.items():
             ours.add_run_config_entry(key, value)
-    calls = recorded.get(options, [])
-    _repeat(calls[repeated.get(options, 0) :], ours)
-    repeated[options] = len(calls)
+    calls = recorded.calls.get(options, [])
+    _repeat(calls[recorded.repeated.get(options, 0) :], ours)
+    recorded.repeated[options] = len(calls)
     return ours
-
-
-def _is_theirs(options: object, name: str) -> bool:
-    """Whether `options` is an instance of onnxruntime's class `name` or of a subclass."""
-    return any(cls.__name__ == name and cls.__module__ == MODULE for cls in type(options).__mro__)
 
 
 def _copy_attributes(theirs: object, ours: Any, names: tuple[str, ...]) -> None:
@@ -139,7 +124,7 @@ def _copy_attributes(theirs: object, ours: Any, names: tuple[str, ...]) -> None:
         if value == getattr(ours, name):
             continue
         if not _assign(ours, name, value):
-            _warn(without_effect(f"{type(ours).__name__}.{name}", value))
+            warn_caller(without_effect(f"{type(ours).__name__}.{name}", value))
 
 
 def _assign(ours: Any, name: str, value: object) -> bool:
@@ -169,7 +154,3 @@ def _repeat(calls: list[tuple[str, tuple[object, ...]]], ours: object) -> None:
             cls = type(ours).__name__
             raise NotImplementedError(f"ortmmap has nothing for onnxruntime.{cls}.{name}")
         method(*arguments)
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, UserWarning, stacklevel=4)

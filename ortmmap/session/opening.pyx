@@ -14,7 +14,6 @@ from ortmmap.runtime.library cimport ProcessLock, api, forks
 from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
 
 import os
-import warnings
 
 from ortmmap.cache import is_used
 from ortmmap.errors import (
@@ -27,6 +26,7 @@ from ortmmap.errors import (
 )
 from ortmmap.model.mapping import check_sources
 from ortmmap.model.skeleton import DEFAULT_THRESHOLD
+from ortmmap.process.warning import warn_caller
 from ortmmap.runtime.library import get_available_providers
 from ortmmap.runtime.providers import CPU, normalize
 from ortmmap.session.creation import LOAD_FORMAT, ONNX
@@ -325,7 +325,7 @@ cdef class Reopenable:
                 failed = error.provider
                 if failed is None:
                     raise
-                warnings.warn(f"{failed} cannot be added and is left out: {error}", stacklevel=1)
+                warn_caller(f"{failed} cannot be added and is left out: {error}")
             providers[:] = [pair for pair in providers if pair[0] != failed]
 
     cdef int use(self, OpenSession open_, list providers) except -1:

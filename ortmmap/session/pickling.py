@@ -46,7 +46,7 @@ def reduce_session(session: object, source: Any, settings: dict, protocol: int) 
         source = settings["sources"][0][0]  # the absolute path
     elif not isinstance(source, (bytes, Mapping)):
         source = pickle.PickleBuffer(source) if protocol >= 5 else bytes(source)
-    cls = type(session)
+    cls = getattr(type(session), "_named_class", type(session))  # not a twin that the patch made
     stands_in = cls.__module__ == "onnxruntime"
     if stands_in:  # made by patch_onnxruntime: the receiving process may not be patched
         cls = next(base for base in cls.__mro__ if base.__module__.partition(".")[0] == "ortmmap")
@@ -70,7 +70,7 @@ def restore_session(
     attributes : dict or None
         Attributes that users have set on the session.
     """
-    cls = _patched(cls) if stands_in else cls
+    cls = _patched(cls) if stands_in else getattr(cls, "_mapped_class", cls)
     session = cls.__new__(cls)
     session._restore(source, settings)
     if attributes and hasattr(session, "__dict__"):
@@ -81,4 +81,5 @@ def restore_session(
 def _patched(cls: type) -> type:
     """Return onnxruntime's class if it derives from `cls`, else `cls`."""
     found = getattr(sys.modules.get("onnxruntime"), "InferenceSession", None)
+    found = getattr(found, "_mapped_class", found)
     return found if isinstance(found, type) and cls in found.__mro__ else cls

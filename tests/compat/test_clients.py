@@ -21,7 +21,7 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def patched() -> Iterator[None]:
-    with ortmmap.patch_onnxruntime():
+    with ortmmap.patch_onnxruntime(threshold=0):
         yield
 
 

@@ -97,7 +97,6 @@ def test_module_functions_refuse_as_onnxruntime(name, arguments):
     [
         ("set_seed", (1,)),
         ("set_default_logger_verbosity", (1,)),
-        ("set_default_logger_callback", (print,)),
     ],
 )
 def test_functions_missing_from_the_c_api_raise(name, arguments):

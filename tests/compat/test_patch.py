@@ -28,7 +28,7 @@ class SubclassBefore(NameBefore):
 
 @pytest.fixture
 def patched() -> Iterator[object]:
-    with ortmmap.patch_onnxruntime() as patch:
+    with ortmmap.patch_onnxruntime(threshold=0) as patch:
         yield patch
 
 
@@ -46,7 +46,7 @@ def test_names_from_before_and_after_make_our_sessions():
 
 def test_a_session_from_before_stays_and_is_an_instance():
     before = NameBefore(MODEL)
-    with ortmmap.patch_onnxruntime():
+    with ortmmap.patch_onnxruntime(threshold=0):
         assert isinstance(before, onnxruntime.InferenceSession)
         assert not isinstance(before, ortmmap.Session)
         assert before.run(None, {"x": X})[0].shape == (2, 4)
@@ -83,7 +83,7 @@ def test_a_subclass_from_afterwards_is_ours():
 
 def test_the_arguments_of_a_session_can_be_inspected_patched_and_after():
     names = list(inspect.signature(onnxruntime.InferenceSession.__init__).parameters)[1:]
-    with ortmmap.patch_onnxruntime():
+    with ortmmap.patch_onnxruntime(threshold=0):
         assert list(inspect.signature(onnxruntime.InferenceSession).parameters) == names
     assert list(inspect.signature(onnxruntime.InferenceSession).parameters) == names
 
@@ -92,7 +92,7 @@ def test_undoing_restores_the_names():
     names = ("InferenceSession", "IOBinding", "OrtValue", "SparseTensor", "set_seed")
     before = {name: getattr(onnxruntime, name) for name in names}
     factory = ValueBefore.ortvalue_from_numpy
-    with ortmmap.patch_onnxruntime():
+    with ortmmap.patch_onnxruntime(threshold=0):
         assert all(getattr(onnxruntime, name) is not value for name, value in before.items())
     assert {name: getattr(onnxruntime, name) for name in names} == before
     assert ValueBefore.ortvalue_from_numpy == factory
@@ -104,7 +104,10 @@ def test_undoing_restores_the_names():
 
 def test_patches_nest_and_repeat():
     for _ in range(2):
-        first, second = ortmmap.patch_onnxruntime(), ortmmap.patch_onnxruntime()
+        first, second = (
+            ortmmap.patch_onnxruntime(threshold=0),
+            ortmmap.patch_onnxruntime(threshold=0),
+        )
         first.undo()
         first.undo()
         assert isinstance(NameBefore(MODEL), ortmmap.Session)

@@ -30,14 +30,14 @@ def run(*arguments: object, **kwargs: object) -> subprocess.CompletedProcess:
 
 
 def test_a_script_runs_patched_with_its_own_arguments(script):
-    done = run(script, "--help", "-m", "0")
-    assert done.stdout == "['--help', '-m', '0'] __main__ ortmmap._core 5\n"
+    done = run("--threshold", "0", script, "--help", "-m", "0")
+    assert done.stdout == "['--help', '-m', '0'] __main__ ortmmap 5\n"
     assert done.returncode == 0
 
 
 def test_a_module_runs_patched(script):
-    done = run("-m", "script", "--x", "7", cwd=script.parent)
-    assert done.stdout == "['--x', '7'] __main__ ortmmap._core 5\n"
+    done = run("--threshold", "0", "-m", "script", "--x", "7", cwd=script.parent)
+    assert done.stdout == "['--x', '7'] __main__ ortmmap 5\n"
     assert done.returncode == 7
 
 
@@ -60,7 +60,32 @@ def test_a_missing_script_ends_with_2(tmp_path):
     assert "nothing.py" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [(), ("--bogus",), ("-m",)])
+OPENING = """
+import sys
+import onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1])
+print(hasattr(session, "memory"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variable", "is_ours"),
+    [((), None, False), ((), "100", True), (("--threshold", "9999"), "100", False)],
+)
+def test_small_models_are_left_to_onnxruntime(arguments, variable, is_ours, onnx_file):
+    script = onnx_file.with_name("opening.py")
+    script.write_text(OPENING)
+    done = run(*arguments, script, onnx_file, env={"ORTMMAP_PATCH_THRESHOLD": variable})
+    assert done.stdout == f"{is_ours}\n", done.stderr
+
+
+def test_a_wrong_variable_ends_with_2(script):
+    done = run(script, "0", env={"ORTMMAP_PATCH_THRESHOLD": "16M"})
+    assert done.returncode == 2
+    assert "ORTMMAP_PATCH_THRESHOLD should be a number of bytes" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("--bogus",), ("-m",), ("--threshold", "x", "y")])
 def test_a_wrong_command_line_shows_the_usage(arguments):
     done = run(*arguments)
     assert done.returncode == 2

@@ -976,6 +976,15 @@ static void a_session_has_threads_made_for_it(const OrtEnv *env) {
   CHECK(made == 2 && threads_joined == 2);
 }
 
+static int lines_logged;
+
+static void ORT_API_CALL count_lines(void *param, OrtLoggingLevel severity, const char *category,
+                                     const char *log_id, const char *code_location,
+                                     const char *text) {
+  CHECK(severity >= 0 && severity <= 4 && category && log_id && code_location && text);
+  ++*(int *)param;
+}
+
 static void sessions_share_global_threads(void) {
   OrtThreadingOptions *threading = NULL;
   OrtEnv *env = NULL;
@@ -985,7 +994,8 @@ static void sessions_share_global_threads(void) {
   OK(api->CreateThreadingOptions(&threading));
   OK(api->SetGlobalIntraOpNumThreads(threading, 2));
   OK(api->SetGlobalInterOpNumThreads(threading, 1));
-  OK(api->CreateEnvWithGlobalThreadPools(ORT_LOGGING_LEVEL_FATAL, "global", threading, &env));
+  OK(api->CreateEnvWithCustomLoggerAndGlobalThreadPools(
+      count_lines, &lines_logged, ORT_LOGGING_LEVEL_FATAL, "global", threading, &env));
   api->ReleaseThreadingOptions(threading);
   OK(api->DisablePerSessionThreads(options));
   session = session_from(env, &model, options);
@@ -1029,7 +1039,10 @@ static void test_one_session(const OrtEnv *env) {
 
 static void test_sessions(void) {
   static OrtEnv *env; /* never released, and no leak as long as it is reachable */
-  OK(api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "test_abi", &env));
+  OK(api->CreateEnvWithCustomLogger(count_lines, &lines_logged, ORT_LOGGING_LEVEL_VERBOSE,
+                                    "test_abi", &env));
+  CHECK(lines_logged > 0);
+  OK(api->UpdateEnvWithCustomLogLevel(env, ORT_LOGGING_LEVEL_FATAL));
   the_environment_describes_its_devices(env);
   the_environment_takes_settings(env);
   session_options_take_every_setting();

@@ -230,7 +230,7 @@ def test_a_session_of_the_patched_class_travels(ort_file):
     code = """
 import pickle, sys
 import numpy as np, onnxruntime, ortmmap
-with ortmmap.patch_onnxruntime():
+with ortmmap.patch_onnxruntime(threshold=0):
     session = onnxruntime.InferenceSession(sys.argv[1])
     text = pickle.dumps(session)
     other = pickle.loads(text)

@@ -55,7 +55,7 @@ def test_a_run_option_is_kept_and_warned_of_once():
 
 
 def test_a_run_option_of_onnxruntimes_is_warned_of_once():
-    with ortmmap.patch_onnxruntime():
+    with ortmmap.patch_onnxruntime(threshold=0):
         options = onnxruntime.RunOptions()
         options.only_execute_path_to_fetches = True
         session = onnxruntime.InferenceSession(MODEL)

@@ -12,7 +12,7 @@ from situations import child, situations
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-WAYS = ("patched", "ortmmap")  # beside onnxruntime itself
+WAYS = ("patched", "mixed", "small", "ortmmap")  # beside onnxruntime itself; see child.py
 
 Outcomes = dict[str, dict]
 

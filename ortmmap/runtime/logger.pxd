@@ -1,0 +1,1 @@
+"""A Python function in place of the library's log on standard error."""

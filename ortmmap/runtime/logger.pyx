@@ -1,0 +1,142 @@
+"""A Python function in place of the library's log on standard error.
+
+The environment always logs to `ortmmap_log` (log_line.h), since ONNX Runtime takes a logging
+function only when an environment is created. Without a callback that function writes the lines
+that ONNX Runtime's own sink would write.
+"""
+
+from cpython.exc cimport PyErr_Fetch, PyErr_Restore
+from cpython.ref cimport PyObject
+
+cimport ortmmap.abi.ort as ort
+from ortmmap.runtime.library cimport api, check, env, load, log_to
+
+import atexit
+import sys
+from _thread import get_ident
+from operator import index
+from types import SimpleNamespace
+
+cdef extern from "Python.h" nogil:
+    void *PyGILState_GetThisThreadState()
+
+# Guarded by the interpreter lock.
+cdef object _callback = None
+cdef set _inside = set()   # threads that are in the callback
+cdef bint _at_exit = False
+
+
+def set_default_logger_callback(callback, severity=2) -> None:
+    """Pass the library's log messages to a function instead of standard error.
+
+    Messages of existing sessions are passed too. The function is called on the thread that logs,
+    with the interpreter lock held. Messages that ONNX Runtime's own threads log, messages logged
+    during the function, and messages for which it raises go to standard error. An exception is
+    reported by ``sys.unraisablehook``.
+
+    Parameters
+    ----------
+    callback : callable or None
+        ``callback(severity, category, logid, code_location, message)``, of which the first is an
+        int and the others are str. None: standard error again.
+    severity : int, default 2
+        The log level to set, as `set_default_logger_severity` does, if there is a callback.
+
+    Raises
+    ------
+    RuntimeError
+        If `severity` is not 0 to 4, or `callback` is neither None nor callable.
+    TypeError
+        If `severity` is no integer.
+    """
+    global _callback, _at_exit
+    level = index(severity)
+    if not 0 <= level <= 4:
+        raise RuntimeError(
+            f"Invalid logging severity {severity}. 0:Verbose, 1:Info, 2:Warning, 3:Error, 4:Fatal"
+        )
+    if callback is None:
+        log_to(NULL)
+        _callback = None
+        return
+    if not callable(callback):
+        raise RuntimeError(f"callback must be a callable, not {type(callback).__name__}")
+    load()
+    check(api.UpdateEnvWithCustomLogLevel(env, <ort.OrtLoggingLevel><int>level))
+    if not _at_exit:  # while the interpreter finalizes its lock cannot be acquired
+        atexit.register(set_default_logger_callback, None)
+        _at_exit = True
+    _callback = callback
+    log_to(&_sink)
+
+
+cdef bint _sink(
+    ort.OrtLoggingLevel severity,
+    const char *category,
+    const char *log_id,
+    const char *code_location,
+    const char *message,
+) noexcept nogil:
+    """Pass a message to the callback; return False if it goes to standard error.
+
+    A thread that Python does not know must not wait for the interpreter lock: the thread that holds
+    it may be waiting for this one.
+    """
+    if PyGILState_GetThisThreadState() == NULL:
+        return False
+    with gil:
+        return _pass(severity, category, log_id, code_location, message)
+
+
+cdef bint _pass(
+    int severity,
+    const char *category,
+    const char *log_id,
+    const char *code_location,
+    const char *message,
+) noexcept:
+    cdef PyObject *kind = NULL
+    cdef PyObject *value = NULL
+    cdef PyObject *traceback = NULL
+    cdef bint passed
+    PyErr_Fetch(&kind, &value, &traceback)  # of the code whose call logs
+    try:
+        passed = _call(
+            severity, _text(category), _text(log_id), _text(code_location), _text(message)
+        )
+    except BaseException:  # memory is exhausted
+        passed = False
+    PyErr_Restore(kind, value, traceback)
+    return passed
+
+
+cdef bint _call(int severity, str category, str log_id, str code_location, str message) except *:
+    callback, thread = _callback, get_ident()
+    if callback is None or thread in _inside:
+        return False
+    _inside.add(thread)
+    try:
+        callback(severity, category, log_id, code_location, message)
+    except BaseException as error:
+        _report(error, callback)
+        return False
+    finally:
+        _inside.discard(thread)
+    return True
+
+
+cdef int _report(object error, object callback) except -1:
+    sys.unraisablehook(
+        SimpleNamespace(
+            exc_type=type(error),
+            exc_value=error,
+            exc_traceback=error.__traceback__,
+            err_msg="Exception ignored in the logger's callback",
+            object=callback,
+        )
+    )
+    return 0
+
+
+cdef str _text(const char *text):
+    return "" if text == NULL else text.decode("utf-8", "replace")
