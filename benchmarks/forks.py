@@ -16,8 +16,8 @@ _LONGEST_SECONDS = 60  # a session whose threads the child lacks may wait for th
 def forked(work: Callable[[int], Any], count: int) -> Iterator[list[Any]]:
     """Fork children that each do their work and hold; yield the results, and kill them.
 
-    `work` takes the index of the child and returns JSON values. The result is None of a child
-    that ended before, or took longer than a minute.
+    `work` takes the index of the child and returns JSON values. A child that ended before, or took
+    longer than a minute, has None.
     """
     alive, hold = os.pipe()
     children: list[tuple[int, TextIO]] = []
@@ -43,8 +43,9 @@ def forked(work: Callable[[int], Any], count: int) -> Iterator[list[Any]]:
 def _be_child(work: Callable[[int], Any], index: int, writes: int, alive: int) -> None:
     """Work, write the result, hold while the parent lives, and end at once."""
     try:
+        result = work(index)  # an error is printed before the pipe is closed
         with os.fdopen(writes, "w") as pipe:
-            json.dump(work(index), pipe)
+            json.dump(result, pipe)
         os.read(alive, 1)  # returns when no other process has the other end open
     except BaseException:
         traceback.print_exc()

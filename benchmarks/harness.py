@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -61,8 +62,8 @@ class Record:
 def prepared(request: Request, case: Case, rival: Rival) -> Iterator[Callable[..., Task]]:
     """Yield a function that makes the task of a worker, of its index and of more fields.
 
-    The model and the cache are read into the page cache, before each group since a system may drop
-    pages that were not used for a while; or they are dropped from it, if the request says so.
+    The model and the cache are read into memory, each time since a system may drop pages that were
+    not used for a while; or they are dropped from it, if the request says so.
     """
     model = form_of(rival.form, case.path.resolve(), case.folder)
     cache = case.cache(rival.module)
@@ -128,14 +129,21 @@ class Process:
             stderr=self._errors,
             text=True,
             cwd=_REPOSITORY,
+            start_new_session=True,
             env=ours | {"ORTMMAP_CACHE_DIR": task.cache},
         )
         self.pid = self._process.pid
+        threading.Thread(target=self._end_group, daemon=True).start()
+
+    def _end_group(self) -> None:
+        """Once it has ended, kill the processes that it has left behind: they hold its pipes."""
+        self._process.wait()
+        with suppress(AttributeError, ProcessLookupError):  # Windows has no process groups
+            os.killpg(self.pid, signal.SIGKILL)
 
     def wait_until(self, step: str) -> str:
         """Read its figures until it has reached a step; return the last line before."""
         watchdog = threading.Timer(_STEP_SECONDS, self._process.kill)
-        watchdog.daemon = True
         watchdog.start()
         last = ""
         try:
@@ -167,13 +175,10 @@ class Process:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        family = []
-        with suppress(psutil.NoSuchProcess):
-            family = [psutil.Process(pid) for pid in self.family()]
         self._process.terminate()
-        _, left = psutil.wait_procs(family, _LEAVE_SECONDS)
-        for one in left:
-            one.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LEAVE_SECONDS)
+        self._process.kill()
         with suppress(BrokenPipeError):  # it ended with a line unread
             self._process.communicate()
         self._errors.close()

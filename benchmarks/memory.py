@@ -42,8 +42,8 @@ class Peak:
 def sampled(read: Callable[[], int | None], seconds: float) -> Iterator[Peak]:
     """While entered, call `read` on a thread, and yield the object that keeps the largest result.
 
-    `read` returns bytes, or None if they cannot be had, which ends the sampling. There are
-    `seconds` between calls, or as long as a call takes if that is more, to disturb little.
+    None ends the sampling. There are `seconds` between calls, or as long as a call takes if that is
+    more, to disturb little.
     """
     peak, over = Peak(), threading.Event()
 

@@ -50,10 +50,10 @@ class Store:
         return path
 
     def case(self, model: str, sizes: Mapping[str, Any]) -> Case:
-        """Return a model and the arrays to run it with.
+        """Return a model and the arrays to run it with, symbolic dimensions of the given sizes.
 
         `model` is the name of one that can be generated, with ``.onnx`` or ``.ort`` (the default)
-        after it, or else the path of a file; `sizes` are those of symbolic dimensions.
+        after it, or else the path of a file.
         """
         name, _, suffix = model.partition(".")
         known = generated(name)

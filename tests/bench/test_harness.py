@@ -16,6 +16,20 @@ WAIT_SECONDS = 30
 
 
 @pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Return a process of the harness that runs code of a test's own."""
+
+    def make(code):
+        (tmp_path / "other_worker.py").write_text(code)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        paths = {name: str(tmp_path / name) for name in ("model", "cache", "feeds", "outputs")}
+        task = Task("ort", {}, 1, **paths, started=0, seconds=0)
+        return harness.Process("A rival", task, "other_worker")
+
+    return make
+
+
+@pytest.fixture
 def request_(tmp_path):
     return harness.Request(Store(tmp_path / "models"), ["weights_1.onnx"], ["ort"], seconds=0)
 
@@ -36,15 +50,11 @@ def children() -> set[int]:
         ("raise ValueError('its own reason')", "its own reason"),
     ],
 )
-def test_a_worker_that_hangs_or_ends_says_why(tmp_path, monkeypatch, code, said):
-    (tmp_path / "other_worker.py").write_text(code)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+def test_a_worker_that_hangs_or_ends_says_why(start, monkeypatch, code, said):
     monkeypatch.setattr(harness, "_STEP_SECONDS", 0.2 if "sleep" in code else WAIT_SECONDS)
-    paths = {name: str(tmp_path / name) for name in ("model", "cache", "feeds", "outputs")}
-    task = Task("ort", {}, 1, **paths, started=0, seconds=0)
     before = children()
     with (
-        harness.Process("A rival", task, "other_worker") as worker,
+        start(code) as worker,
         pytest.raises(harness.WorkerError, match=f"(?s)A rival failed.*{said}"),
     ):
         worker.wait_until("RAN")
@@ -115,12 +125,35 @@ def test_every_process_of_a_rival_with_an_empty_cache_gets_its_own(request_, cas
         assert {make_task(index).cache for index in range(2)} == {str(case.cache("ortmmap"))}
 
 
+def gone(pid):
+    """Wait until a process has gone, and return whether it has."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not psutil.pid_exists(pid)
+
+
 def test_a_process_is_ended_with_the_block(request_, case):
-    with harness.prepared(request_, case, RIVALS["ort"]) as make_task:
-        with harness.Process("A rival", make_task(0)) as worker:
-            worker.wait_until("IMPORTED")
-            assert psutil.pid_exists(worker.pid)
-        deadline = time.monotonic() + WAIT_SECONDS
-        while psutil.pid_exists(worker.pid) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert not psutil.pid_exists(worker.pid)
+    with (
+        harness.prepared(request_, case, RIVALS["ort"]) as make_task,
+        harness.Process("A rival", make_task(0)) as worker,
+    ):
+        worker.wait_until("IMPORTED")
+        assert psutil.pid_exists(worker.pid)
+    assert gone(worker.pid)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_processes_that_are_left_behind_are_ended_too(start):
+    code = """
+import os, time
+child = os.fork()
+if not child:
+    time.sleep(600)
+print(child, "LEFT", sep=os.linesep, flush=True)
+"""
+    with start(code) as worker:
+        child = int(worker.wait_until("LEFT"))
+        with pytest.raises(harness.WorkerError, match="it ended before another step"):
+            worker.wait_until("another step")  # the child has the same pipe as stdout
+    assert gone(child)
