@@ -161,7 +161,8 @@ print(json.dumps(run(onnxruntime, options)))
 def test_onnxruntime_writes_and_reads_adapters_under_the_patch(tmp_path):
     code = """
 extras.write_adapter(onnxruntime, path)
-read = onnxruntime.AdapterFormat.read_adapter(path).get_parameters()
+written = onnxruntime.AdapterFormat.read_adapter(path)  # onnxruntime 1.23's values do not keep it
+read = written.get_parameters()
 print(json.dumps({name: value.numpy().tolist() for name, value in read.items()}))
 """
     found = ask(PATCHED + code, tmp_path / "written.onnx_adapter")
