@@ -45,6 +45,8 @@ def threshold_of(threshold: int | None) -> int:
 def model_size(model: Any, options: Any, threshold: int) -> int:
     """Return the size of a model, in bytes: of its file and of its files of external data.
 
+    External data are left out if all files in the folder do not reach the threshold together.
+
     Parameters
     ----------
     model : str, os.PathLike or bytes
@@ -66,12 +68,29 @@ def model_size(model: Any, options: Any, threshold: int) -> int:
         size, blocks, folder = os.path.getsize(path), _blocks(path), os.path.dirname(path)
         if os.path.isdir(path):
             raise IsADirectoryError(path)
-    if size >= threshold:
+    folder = _folder_of(options) or folder
+    if size >= threshold or _holds_less(folder or os.curdir, threshold):
         return size
     names = set(_locations(blocks))
-    if names:
-        folder = _folder_of(options) or folder
     return size + sum(_size_of(os.path.join(folder, name)) for name in names)
+
+
+def _holds_less(folder: str, size: int) -> bool:
+    """Return whether the files of a folder are smaller together, so that none need be looked for.
+
+    False if that takes long to find out: of subfolders and of more than 100 files.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            for count, entry in enumerate(entries):
+                if count == 100 or entry.is_dir():
+                    return False
+                size -= entry.stat().st_size
+                if size <= 0:
+                    return False
+    except OSError:
+        return False
+    return True
 
 
 def _blocks(path: str) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ import copy
 import gc
 import pickle
 import re
+import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -305,13 +306,21 @@ def test_weights_in_other_files_count(tmp_path):
     (tmp_path / "w.bi").write_bytes(b"w" * 5000)
     (tmp_path / "model.onnx").write_bytes(b"begin" + entry * 3 + LOCATION + b"\x03nix" + b"end")
     path = tmp_path / "model.onnx"
-    assert model_size(path, None, 10_000) == path.stat().st_size + 5000
+    assert model_size(path, None, 5010) == path.stat().st_size + 5000
+    assert model_size(path, None, 6000) == path.stat().st_size  # nothing there is large enough
     assert model_size(path, None, 10) == path.stat().st_size
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(tmp_path)
     )
-    assert model_size(path.read_bytes(), options, 10_000) == path.stat().st_size + 5000
+    assert model_size(path.read_bytes(), options, 5010) == path.stat().st_size + 5000
+
+
+def test_weights_in_a_subfolder_count(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "w").write_bytes(b"w" * 5000)
+    (tmp_path / "model.onnx").write_bytes(LOCATION + b"\x05sub/w")
+    assert model_size(tmp_path / "model.onnx", None, 1 << 20) > 5000
 
 
 @pytest.mark.parametrize("offset", range(-20, 21, 4))
@@ -319,7 +328,7 @@ def test_a_key_across_two_blocks_is_found(tmp_path, offset):
     (tmp_path / "w.bi").write_bytes(b"w" * 5000)
     content = b"\0" * (BLOCK + offset) + LOCATION + b"\x04w.bi"
     (tmp_path / "model.onnx").write_bytes(content)
-    assert model_size(tmp_path / "model.onnx", None, 1 << 24) == len(content) + 5000
+    assert model_size(tmp_path / "model.onnx", None, len(content) + 1) == len(content) + 5000
 
 
 def test_external_data_of_a_real_model_counts(tmp_path):
@@ -366,11 +375,17 @@ print(json.dumps([private, "libonnxruntime.so" in maps, "ortmmap/_core" in maps]
 def test_a_process_of_small_models_takes_no_more_memory(tmp_path, layers):
     (tmp_path / "model.onnx").write_bytes(models.weights(layers, 512))
     code = OPENING + MEMORY
-    environment = {"ORT_DISABLE_TELEMETRY": "1", "ORTMMAP_PATCH_THRESHOLD": None}
+    environment = {
+        "ORT_DISABLE_TELEMETRY": "1",
+        "PYTHONPYCACHEPREFIX": str(tmp_path / "pyc"),
+        "ORTMMAP_PATCH_THRESHOLD": None,
+    }
     found = {
-        way: [ask_python(code, tmp_path / "model.onnx", way, env=environment) for _ in range(3)]
+        way: [ask_python(code, tmp_path / "model.onnx", way, env=environment) for _ in range(7)]
         for way in ("plain", "patched")
     }
     assert not any(loaded for each in found.values() for _, *loaded in each for loaded in loaded)
-    plain, patched = (min(private for private, *_ in found[way]) for way in ("plain", "patched"))
+    plain, patched = (
+        statistics.median(private for private, *_ in found[way]) for way in ("plain", "patched")
+    )
     assert patched <= 1.02 * plain
