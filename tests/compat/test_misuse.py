@@ -32,17 +32,9 @@ ENDING = {
         r"empty Sparse\w+View\.(indices|inner|outer)\(.*",
         "the tensor of a view that was not made is None, and is used unchecked",
     ),
-    "private initializers": (
-        r"SessionOptions\._external_initializers\(=dict\)",
-        "what a private attribute holds is taken for values unchecked",
-    ),
     "pickled state": (
         r".*\.__setstate(_cython)?__\(\w+=(empty tuple|tuple of None)\)",
         "Cython's own functions read the items of a pickled state unchecked",
-    ),
-    "private policy": (
-        r"SessionOptions\._selection_policy\(=-1\)",
-        "ONNX Runtime is given a policy that there is none of, from a private attribute",
     ),
 }
 
