@@ -271,7 +271,7 @@ class SessionOptions(CompiledData):
     _provider_devices = _Record(dict)  # name to the OrtEpDevices that the provider was added for
     _providers = _Record(list, NO_EFFECT)  # the key has those of the session, wherever named
     # Providers that are selected may be others on another machine.
-    _selection_delegate = _Option(None, lambda value: value, "", REFUSED)
+    _selection_delegate: _Option[Any, Any] = _Option(None, lambda value: value, "", REFUSED)
     _selection_policy = _Option(None, _policy, "", REFUSED)
 
     def __init__(self) -> None:

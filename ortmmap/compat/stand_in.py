@@ -143,6 +143,10 @@ def binding_class() -> Any:
 class _Choosing(StandIn):
     """The metaclass of the class that chooses, of its subclasses, and of their twins."""
 
+    # Of the class that `choosing_class` makes.
+    _choose: Any
+    _mapped: Any
+
     def __new__(
         cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
     ) -> Any:

@@ -31,7 +31,7 @@ def adapter_from(adapter: Any) -> LoraAdapter:
     """
     if not recorded.is_theirs(adapter, "LoraAdapter"):
         raise TypeError(f"adapter should be a LoraAdapter, not {type(adapter).__name__}")
-    path = recorded.adapter_paths.get(adapter)
+    path: Any = recorded.adapter_paths.get(adapter)
     if path is None:
         raise ValueError(
             "the file of onnxruntime's LoraAdapter is not known: call its Load(path) while "

@@ -130,7 +130,8 @@ def _copy_attributes(theirs: object, ours: Any, names: tuple[str, ...]) -> None:
 def _assign(ours: Any, name: str, value: object) -> bool:
     """Set an attribute of ortmmap's options; return whether it has an effect."""
     if isinstance(ours, SessionOptions):
-        return ours._table[name].assign(ours, value)
+        option: Any = ours._table[name]
+        return option.assign(ours, value)
     if name == "only_execute_path_to_fetches":
         ours._assign_only_to_fetches(value)
         return not value

@@ -3,8 +3,11 @@ from typing import Any
 
 from typing_extensions import Buffer, disjoint_base
 
+from ortmmap.errors import ModelChangedError
 from ortmmap.options import SessionOptions
 from ortmmap.session.open_session import OpenSession
+
+class Replaced(ModelChangedError): ...  # noqa: N818 - a result, not an error
 
 @disjoint_base
 class Opening:

@@ -77,15 +77,6 @@ class InnerSession:
 
     __slots__ = ("_session",)
 
-    input_meminfos = property(lambda self: self._session.get_input_memory_infos())
-    inputs_meta = property(lambda self: self._session.get_inputs())
-    model_meta = property(lambda self: self._session.get_modelmeta())
-    output_meminfos = property(lambda self: self._session.get_output_memory_infos())
-    outputs_meta = property(lambda self: self._session.get_outputs())
-    overridable_initializers = property(lambda self: self._session.get_overridable_initializers())
-    session_options = property(lambda self: self._session.get_session_options())
-    get_profiling_start_time_ns = property(lambda self: self._session.get_profiling_start_time_ns())
-
     def __init__(self, session: Any) -> None:
         self._session = session
 
@@ -93,6 +84,46 @@ class InnerSession:
         if name == "_session":  # not set yet
             raise AttributeError(name)
         return getattr(self._session, name)
+
+    @property
+    def input_meminfos(self) -> Any:
+        """As of `Session.get_input_memory_infos`."""
+        return self._session.get_input_memory_infos()
+
+    @property
+    def inputs_meta(self) -> Any:
+        """As of `Session.get_inputs`."""
+        return self._session.get_inputs()
+
+    @property
+    def model_meta(self) -> Any:
+        """As of `Session.get_modelmeta`."""
+        return self._session.get_modelmeta()
+
+    @property
+    def output_meminfos(self) -> Any:
+        """As of `Session.get_output_memory_infos`."""
+        return self._session.get_output_memory_infos()
+
+    @property
+    def outputs_meta(self) -> Any:
+        """As of `Session.get_outputs`."""
+        return self._session.get_outputs()
+
+    @property
+    def overridable_initializers(self) -> Any:
+        """As of `Session.get_overridable_initializers`."""
+        return self._session.get_overridable_initializers()
+
+    @property
+    def session_options(self) -> Any:
+        """As of `Session.get_session_options`."""
+        return self._session.get_session_options()
+
+    @property
+    def get_profiling_start_time_ns(self) -> Any:
+        """As of `Session.get_profiling_start_time_ns`."""
+        return self._session.get_profiling_start_time_ns()
 
     def run_with_ort_values(self, feeds: Any, output_names: Any, run_options: Any = None) -> list:
         """Compute the outputs, each as an `OrtValue`; the arguments are in C++'s order."""

@@ -210,7 +210,9 @@ cdef int element_type_from(object dtype) except -1:
         found = _by_onnx_number.get(dtype)
         number = 0 if found is None else found.ort_number or 0
     else:
-        number = element_type_of(np.empty(0, dtype))
+        array = np.empty(0, dtype)
+        # An array of void feeds strings, but void names no element type.
+        number = 0 if cnp.PyArray_TYPE(array) == cnp.NPY_VOID else element_type_of(array)
     if number == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED:
         raise InvalidArgument(f"{dtype!r} is no type of a tensor's elements")
     return number

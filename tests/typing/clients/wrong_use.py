@@ -65,5 +65,5 @@ def files(path: str) -> None:
     ortmmap.Mapping(path).advise("sometimes")  # error: arg-type
     ortmmap.inspect(path).size  # error: attr-defined
     ortmmap.convert(path, sess_options={})  # error: arg-type
-    ortmmap.patch_onnxruntime("session")  # error: call-arg
+    ortmmap.patch_onnxruntime("session")  # error: arg-type
     ortmmap.no_such_name  # error: attr-defined
