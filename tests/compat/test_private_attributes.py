@@ -11,14 +11,11 @@ AFTER_SETTING = ("_inputs_meta", "_outputs_meta", "_providers", "_provider_optio
 
 # What is not as in onnxruntime yet, where sessions are ortmmap's.
 MISSING = {
-    "IOBinding._iobinding",
-    "IOBinding._iobinding.bind_output",
     "IOBinding._numpy_obj_references",
     "_input_epdevices",
     "_input_meminfos",
     "_output_meminfos",
     "_sess.input_meminfos",
-    "_sess.run_with_iobinding",
 }
 
 
