@@ -291,11 +291,8 @@ cdef class Session:
             If the run fails: a subclass by ONNX Runtime's error code.
         """
         cdef RunOptions options = run_options_of(run_options)
-        if iobinding.open is None:
-            raise ValueError("the binding was not made")
         if iobinding.open is not self._here():
-            iobinding.open.check_open()
-            raise ValueError("IOBinding must be used with the session that created it.")
+            iobinding.raise_unusable()
         iobinding.run(default_run_options if options is None else options.options)
 
     def run_async(

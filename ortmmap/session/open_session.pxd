@@ -59,6 +59,7 @@ cdef class Binding:
     cdef OpenSession open
 
     cdef int run(self, const ort.OrtRunOptions *options) except -1
+    cdef int raise_unusable(self) except -1
 
 cdef OpenSession open_session(
     ort.OrtSession *session,

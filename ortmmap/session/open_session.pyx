@@ -196,6 +196,13 @@ cdef class Binding:
     cdef int run(self, const ort.OrtRunOptions *options) except -1:
         raise NotImplementedError
 
+    cdef int raise_unusable(self) except -1:
+        """Raise the exception for a binding that is not of the session that is to run with it."""
+        if self.open is None:
+            raise ValueError("the binding was not made")
+        self.open.check_open()
+        raise ValueError("IOBinding must be used with the session that created it.")
+
 
 cdef OpenSession open_session(
     ort.OrtSession *session,
