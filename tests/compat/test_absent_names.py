@@ -45,7 +45,7 @@ CLASSES = {
     "OrtValue": {"_is_webgpu_buffer": WEBGPU},
 }
 OF_EVERY_CLASS = {"_pybind11_conduit_v1_": PYBIND}
-OF_ENUMS = {"name": ENUM, "value": ENUM}  # of the class itself, as Python's dir() tells it
+OF_ENUMS = {"name": ENUM, "value": ENUM}  # of the class itself, which Python's dir() leaves out
 
 
 def missing(theirs: object, ours: object) -> set[str]:

@@ -115,7 +115,7 @@ def test_the_arguments_are_those_of_onnxruntimes_class():
     assert list(ours)[: len(theirs) - 1] == list(theirs)[:-1]
 
 
-def test_a_session_tells_its_path(tmp_path):
+def test_a_session_has_its_path(tmp_path):
     (tmp_path / "model.onnx").write_bytes(MODEL)
     path = str(tmp_path / "model.onnx")
     for source in (path, tmp_path / "model.onnx", MODEL):

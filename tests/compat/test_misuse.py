@@ -20,18 +20,6 @@ MOST_DEATHS = 3  # at calls of one function, after which it is not called any mo
 
 # Calls that end the process: what they have in common, a pattern of their names, and why.
 ENDING = {
-    "device of DLPack": (
-        r".*=(holding )?lying\)",
-        "__dlpack_device__() may return an empty list, whose first item is read unchecked",
-    ),
-    "version of DLPack": (
-        r".*\.__dlpack__\(max_version=empty (list|tuple)\)",
-        "the first item of an empty list is read unchecked",
-    ),
-    "empty view": (
-        r"empty Sparse\w+View\.(indices|inner|outer)\(.*",
-        "the tensor of a view that was not made is None, and is used unchecked",
-    ),
     "pickled state": (
         r".*\.__setstate(_cython)?__\(\w+=(empty tuple|tuple of None)\)",
         "Cython's own functions read the items of a pickled state unchecked",
