@@ -256,27 +256,6 @@ def test_a_value_and_its_sparse_tensor_share_memory():
     assert_same(again.values(), VALUES)
 
 
-SPARSE_ARRAYS = {
-    "values, COO": lambda module, values: coo(module, [1, 5, 6], values).values(),
-    "values, CSR": lambda module, values: csr(module, values).values(),
-    "indices": lambda module, values: coo(module, [1, 5, 6], values).as_coo_view().indices(),
-    "inner": lambda module, values: csr(module, values).as_csrc_view().inner(),
-    "outer": lambda module, values: csr(module, values).as_csrc_view().outer(),
-}
-
-
-@pytest.mark.parametrize("kind", SPARSE_ARRAYS)
-@pytest.mark.parametrize("values", [VALUES, np.array(["a", "b", "c"])], ids=["numbers", "strings"])
-def test_arrays_of_a_sparse_tensor_are_read_only_where_onnxruntimes_are(kind, values):
-    ours, theirs = (SPARSE_ARRAYS[kind](module, values) for module in (ortmmap, onnxruntime))
-    assert ours.flags.writeable == theirs.flags.writeable
-    assert_same(ours, theirs)
-    if values is VALUES:
-        assert not ours.flags.writeable
-        with pytest.raises(ValueError, match="read-only"):
-            ours[0] = 7
-
-
 @pytest.mark.parametrize("view", ["SparseCooView", "SparseCsrView", "SparseBlockSparseView"])
 def test_a_view_that_no_tensor_made_harms_nothing(view):
     from ortmmap.values import sparse
