@@ -135,7 +135,7 @@ def test_an_empty_optional_comes_out_as_none():
     assert nothing is None
 
 
-def test_a_value_that_is_an_empty_optional_is_refused():
+def test_a_value_that_is_an_empty_optional_is_an_input_left_out_or_refused():
     """onnxruntime ends the process."""
     x = ortmmap.OrtValue.ortvalue_from_numpy(np.ones(3, "f4"))
     some, nothing, *_ = ortmmap_session(models.make_optional()).run_with_ort_values(None, {"x": x})
@@ -146,11 +146,15 @@ def test_a_value_that_is_an_empty_optional_is_refused():
             [models.tensor("y", "bool", [])],
         )
     )
-    assert session.run(None, {"x": some})[0]
-    binding = session.io_binding()
+    for value, expected in ((some, True), (nothing, False)):
+        assert session.run(None, {"x": value})[0] == expected
+        assert session.run_with_ort_values(None, {"x": value})[0].numpy() == expected
+    binding, tensor_session = session.io_binding(), ortmmap_session(models.affine())
+    sequence_session = ortmmap_session(passing_on(models.sequence("x"), models.sequence("y")))
     for call, *args in (
-        (session.run, None, {"x": nothing}),
-        (session.run_with_ort_values, None, {"x": nothing}),
+        (tensor_session.run, None, {"x": nothing}),
+        (tensor_session.run_with_ort_values, None, {"x": nothing}),
+        (sequence_session.run, None, {"x": [x, nothing]}),
         (binding.bind_ortvalue_input, "x", nothing),
         (binding.bind_ortvalue_output, "y", nothing),
     ):
