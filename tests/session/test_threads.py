@@ -433,10 +433,11 @@ other = interpreters.create()
 reader, writer = os.pipe()
 run = getattr(interpreters, "run_string", None) or interpreters.exec
 run(other, f'''
-import os, sys
+import os, sys, warnings
+warnings.simplefilter("ignore")   # numpy's own, of such interpreters
 sys.path[:0] = {os.environ["PYTHONPATH"].split(os.pathsep)!r}
 try:
-    import ortmmap
+    from ortmmap import Session
     text = "imported"
 except ImportError as error:
     text = f"ImportError: {{error}}"
