@@ -48,7 +48,9 @@ def make_app() -> FastAPI:
             # uvicorn would start such workers again and again.
             os.kill(int(os.environ[_SERVER_VARIABLE]), signal.SIGTERM)
             raise
-        print(READY, flush=True)
+        # In one write: workers share the pipe, and print() makes two where output is unbuffered.
+        sys.stdout.write(f"{READY}\n")
+        sys.stdout.flush()
         yield
 
     app = FastAPI(lifespan=lifespan)

@@ -428,7 +428,8 @@ for name in ("_interpreters", "_xxsubinterpreters"):   # Python 3.13; before
         break
     except ImportError:
         continue
-import os, ortmmap
+import os
+from ortmmap import Session   # the native modules, which one interpreter may load
 other = interpreters.create()
 reader, writer = os.pipe()
 run = getattr(interpreters, "run_string", None) or interpreters.exec
