@@ -29,7 +29,8 @@ def main(model: str, cache: str, calls: str) -> None:
     gc.disable()
     counts: dict[str, dict[str, int]] = {stage: {} for stage in STAGES}
     modules = len(sys.modules)
-    ortmmap = _count(counts["import"], _import)
+    _count(counts["import"], lambda: importlib.import_module("ortmmap.inference_session"))
+    ortmmap = sys.modules["ortmmap"]
     counts["import"]["modules"] = len(sys.modules) - modules
     _count(counts["library"], ortmmap.get_version_string)
     session = _count(counts["open"], lambda: _open(ortmmap, model, cache))
@@ -54,13 +55,6 @@ def _open(ortmmap: Any, model: str, cache: str) -> Any:
     options = ortmmap.SessionOptions()
     options.intra_op_num_threads = 1
     return ortmmap.Session(model, options, cache=cache or False)
-
-
-def _import() -> Any:
-    """Import the package, and what `from ortmmap import Session` brings."""
-    module = importlib.import_module("ortmmap")
-    assert module.Session
-    return module
 
 
 def _count(counts: dict[str, int], stage: Callable[[], Any]) -> Any:
