@@ -49,8 +49,7 @@ def make_app() -> FastAPI:
             os.kill(int(os.environ[_SERVER_VARIABLE]), signal.SIGTERM)
             raise
         # In one write: workers share the pipe, and print() makes two where output is unbuffered.
-        sys.stdout.write(f"{READY}\n")
-        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), f"{READY}\n".encode())
         yield
 
     app = FastAPI(lifespan=lifespan)
