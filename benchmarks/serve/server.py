@@ -30,6 +30,7 @@ def main() -> None:
     os.environ |= {_TASK_VARIABLE: sys.argv[1], _SERVER_VARIABLE: str(os.getpid())}
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()  # before workers do, which are ready a moment earlier
         print(listening.getsockname()[1], flush=True)
         workers = Task(**json.loads(sys.argv[1])).copies
         options = {"workers": workers, "factory": True, "log_level": "warning"}
