@@ -21,8 +21,7 @@ class Model:
     def normalized(self, *arrays: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         embeddings = self.session.run(None, self.feed(*arrays))[0][:, :2]
         norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        normalized: npt.NDArray[np.float32] = embeddings / np.maximum(norms, 1e-12)
-        return normalized
+        return (embeddings / np.maximum(norms, 1e-12)).astype(np.float32)
 
     def feed(self, *arrays: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         return dict(zip([argument.name for argument in self.inputs], arrays, strict=True))
