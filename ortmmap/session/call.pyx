@@ -9,13 +9,16 @@ cimport numpy as cnp
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free
 
-from ortmmap.values.containers cimport from_python, lies_in_value, to_python
 from ortmmap.values.native_tensor cimport lies_in
-from ortmmap.values.ort_value cimport own_ort_value
 from ortmmap.runtime.library cimport api, forks
 from ortmmap.session.string_feed cimport string_feed
-from ortmmap.values.tensors cimport array_from_tensor, as_tensor_array, tensor_from_array
-from ortmmap.values.value cimport check_holds, has_value, own
+from ortmmap.values.tensors cimport (
+    array_from_tensor,
+    as_tensor_array,
+    lies_in_value,
+    tensor_from_array,
+)
+from ortmmap.values.value cimport check_holds, check_made, has_value, own, own_as
 
 from ortmmap.errors import InvalidArgument
 
@@ -92,7 +95,13 @@ cdef class Call:
 
     cdef int feed(self, size_t index, NodeArg arg, object data) except -1:
         cdef cnp.ndarray array
-        if arg.kind != ort.ONNX_TYPE_TENSOR or isinstance(data, Value):
+        if isinstance(data, Value):
+            return self.feed_value(
+                index, arg, check_holds(check_made(<Value>data, arg.name), arg.name)
+            )
+        if arg.kind != ort.ONNX_TYPE_TENSOR:
+            from ortmmap.values.containers import from_python
+
             return self.feed_value(
                 index, arg, check_holds(from_python(data, arg.type, arg.name), arg.name)
             )
@@ -152,6 +161,8 @@ cdef class Call:
         self.values[self.feeds + index] = NULL
         if arg.kind == ort.ONNX_TYPE_TENSOR:
             return self.own_memory(array_from_tensor(value))
+        from ortmmap.values.containers import to_python
+
         return self.own_memory(to_python(value))
 
     cdef object own_memory(self, object result):
@@ -165,12 +176,12 @@ cdef class Call:
             return [self.own_memory(item) for item in result]
         return result
 
-    cdef OrtValue take_value(self, size_t index):
-        """Return the fetch at `index` as an OrtValue, which keeps the memory of the feeds."""
+    cdef Value take_value(self, size_t index, object cls):
+        """Return the fetch at `index` as a `cls`, a class of values, which keeps the feeds' memory."""
         cdef ort.OrtValue *value = self.values[self.feeds + index]
         cdef size_t feed
         self.values[self.feeds + index] = NULL
-        return own_ort_value(value, [<object>self.owners[feed] for feed in range(self.feeds)])
+        return own_as(cls, value, [<object>self.owners[feed] for feed in range(self.feeds)])
 
     cdef bint is_fed(self, void *data) except -1:
         """Whether an address lies in the memory of a feed."""

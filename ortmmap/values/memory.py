@@ -3,7 +3,7 @@
 import operator
 from typing import overload
 
-from ortmmap.abi.named_number import NamedNumber
+from ortmmap.runtime.named_number import NamedNumber
 from ortmmap.errors import InvalidArgument
 
 __all__ = [
