@@ -185,7 +185,7 @@ cdef class Call:
         return result
 
     cdef Value take_value(self, size_t index, object cls):
-        """Return the fetch at `index` as a `cls`, a class of values, with the feeds' memory kept."""
+        """Return the fetch at `index` as a `cls`, a class of values that keep the feeds."""
         cdef ort.OrtValue *value = self.values[self.feeds + index]
         cdef size_t feed
         self.values[self.feeds + index] = NULL
