@@ -45,6 +45,7 @@ lint: $(VENV)/lint
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
 	$(BIN)/python tools/public_names.py --check
 	$(BIN)/python tools/ort_abi.py --check
+	$(BIN)/python tools/figures.py --check
 
 # stubtest twice: in an environment with the required packages only, then with the optional ones too.
 types: $(VENV)/installed $(VENV)-bare/installed
