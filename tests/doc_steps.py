@@ -1,0 +1,152 @@
+"""What a page says is done: its code is run, its servers are started, its commands are checked."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from doc_pages import Step, commands
+from support import REPOSITORY
+
+_DELIVER = """
+def DELIVER():
+    for message in pathlib.Path("data_out").iterdir():
+        message.rename(pathlib.Path("data_in", message.name))
+"""
+_RUN = """
+import json, pathlib, sys
+namespace = {"__name__": "__main__", "pathlib": pathlib}
+for name, line, code in json.load(sys.stdin):
+    exec(compile("\\n" * (line - 1) + code, name, "exec"), namespace)
+"""
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return variables with which programs in `folder` find ortmmap, and a cache of their own."""
+    path = os.pathsep.join([str(REPOSITORY), str(folder)])
+    return {
+        **os.environ,
+        "PYTHONPATH": path,
+        "ORTMMAP_CACHE": "1",
+        "ORTMMAP_CACHE_DIR": str(folder / "cache"),
+        "ORT_DISABLE_TELEMETRY": "1",
+        "CELERY_BROKER_URL": "filesystem://",
+        "CELERY_RESULT_BACKEND": f"file://{folder}/results",
+    }
+
+
+def run_python(blocks: list[tuple[str, int, str]], folder: Path) -> None:
+    """Run blocks, each a name, a line and code, one after another in one process."""
+    run([sys.executable, "-W", "error", "-c", _RUN], folder, json.dumps(blocks))
+
+
+def run(command: list[str], folder: Path, text: str | None = None) -> None:
+    """Run a command, which must succeed."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(folder),
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def run_command(words: list[str], folder: Path) -> None:
+    """Run a command of a console block, or check what it names if it changes an environment."""
+    match words:
+        case ["pip", "install", *rest]:
+            _check_pip(rest)
+        case ["make", *targets]:
+            run(["make", "--dry-run", "--directory", str(REPOSITORY), *targets], folder)
+        case ["python", "-m", "benchmarks", name, *options]:
+            click = pytest.importorskip("benchmarks.__main__", reason="the bench extra is missing")
+            click.cli.commands[name].make_context(name, options)
+        case ["python", "-m", "ortmmap", *_]:
+            for module in ("click", "rich"):
+                pytest.importorskip(module, reason="the cli extra is not installed")
+            run([sys.executable, *words[1:]], folder)
+        case ["python", *rest]:
+            run([sys.executable, *rest], folder)
+        case _:
+            pytest.fail(f"no test knows the command {words}")
+
+
+def _check_pip(words: list[str]) -> None:
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    for word in words:
+        target, bracket, names = word.partition("[")
+        if word.startswith("-"):
+            assert word in ("--no-deps", "--editable", "--upgrade")
+        elif bracket:
+            assert set(names.rstrip("]").split(",")) <= extras["optional-dependencies"].keys()
+        else:
+            assert target in (".", "onnxruntime")
+
+
+def run_server(step: Step, folder: Path) -> None:
+    """Start the server of a console block on a free port, and ask it."""
+    (words,) = commands(step.text)
+    pytest.importorskip(words[0])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    assert any("8000" in word for word in words)
+    with _started([word.replace("8000", str(port)) for word in words], folder) as server:
+        _wait_for(port, server, folder)
+        run_python([("question", step.line, f"PORT = {port}\n{step.argument}")], folder)
+
+
+def run_celery(step: Step, folder: Path) -> None:
+    """Start the worker of a console block, with a broker of files, and give it a task."""
+    (words,) = commands(step.text)
+    pytest.importorskip("celery")
+    for name in ("data_in", "data_out", "control", "results"):
+        (folder / name).mkdir()
+    silent = ["--loglevel=WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    with _started([*words, *silent], folder):
+        run_python([("question", step.line, f"{_DELIVER}\n{step.argument}")], folder)
+
+
+@contextmanager
+def _started(words: list[str], folder: Path) -> Iterator[subprocess.Popen]:
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=folder,
+            env=environment(folder),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield server
+        server.terminate()
+        server.wait(60)
+    except BaseException:
+        print((folder / "log").read_text())
+        raise
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _wait_for(port: int, server: subprocess.Popen, folder: Path) -> None:
+    for _ in range(600):
+        assert server.poll() is None, (folder / "log").read_text()
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the server does not answer")
