@@ -151,7 +151,9 @@ def terminal(report: Report) -> RenderableType:
         for name in head:
             made.add_column(name.replace(", ", "\n"), justify="right" if name else "left")
         for cells in lines:
-            made.add_row(*(escape(one).replace(" [", "\n").rstrip("]") for one in cells))
+            ours = any(one.startswith("ortmmap") for one in cells)
+            shown = (escape(one).replace(" [", "\n").rstrip("]") for one in cells)
+            made.add_row(*shown, style="bold" if ours else "bright_black")
         parts.append(made)
     return Group(*parts, *(f"[dim]{escape(note)}[/]" for note in report.notes()))
 
