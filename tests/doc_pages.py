@@ -50,8 +50,8 @@ def steps(page: Path) -> Iterator[Step]:
     assert pending is None, f"{page.name}: no block after a comment {pending}"
 
 
-def commands(block: str) -> Iterator[list[str]]:
-    """Yield the commands of a console block, as words."""
+def commands(block: str, prompt: str = "$ ") -> Iterator[list[str]]:
+    """Yield the commands of a console block, as words; or those of a Dockerfile, after ``RUN``."""
     for line in block.replace("\\\n", " ").splitlines():
-        if line.startswith("$ "):
-            yield shlex.split(line[2:], comments=True)
+        if line.startswith(prompt):
+            yield shlex.split(line.removeprefix(prompt), comments=True)

@@ -57,6 +57,9 @@ def test_a_page_does_what_it_says(page, folder):
             case "console":
                 for words in commands(step.text):
                     run_command(words, folder)
+            case "dockerfile":
+                for words in commands(step.text.replace("/models/", ""), "RUN "):
+                    run_command(words, folder)
             case other:
                 pytest.fail(f"{page.name}:{step.line}: no test runs {other!r}")
     if code:
