@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 _PART = re.compile(
     r"^<!-- test: (?P<test>\w+) ?(?P<argument>[^\n]*?)(?P<code>\n.*?)? ?-->$"
-    r"|^```(?P<language>\w*)\n(?P<block>.*?)^```$",
+    r"|^```(?P<language>[^\n`]+)\n(?P<block>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 

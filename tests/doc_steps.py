@@ -1,10 +1,12 @@
-"""What a page says is done: its code is run, its servers are started, its commands are checked."""
+"""What tests do with the steps of a page: run and compile code, start servers, check commands."""
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 import tomllib
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from pathlib import Path
 import pytest
 from doc_pages import Step, commands
 from support import REPOSITORY
+
+import ortmmap
 
 _DELIVER = """
 def DELIVER():
@@ -25,6 +29,19 @@ import json, pathlib, sys
 namespace = {"__name__": "__main__", "pathlib": pathlib}
 for name, line, code in json.load(sys.stdin):
     exec(compile("\\n" * (line - 1) + code, name, "exec"), namespace)
+"""
+# What the blocks of C that are no whole files use.
+_C_PRELUDE = """
+#include <ortmmap/capi.h>
+#include <stdio.h>
+static const ortmmap_capi *capi;
+static ortmmap_session *session;
+static ortmmap_error error;
+static ortmmap_input input;
+static ortmmap_output output;
+static float x[8], y[3];
+void fill(float *values);
+void use(const void *values, ...);
 """
 
 
@@ -94,6 +111,41 @@ def _check_pip(words: list[str]) -> None:
             assert target in (".", "onnxruntime")
 
 
+def compile_c(step: Step, folder: Path) -> None:
+    """Compile a block of C: the beginning of a module, or the inside of a function."""
+    compiler = shutil.which("cc") or pytest.skip("no C compiler")
+    inside = f"{_C_PRELUDE}void block(void) {{\n{step.text}}}\n"
+    whole = step.text.replace("  ...\n", "  return NULL;\n}\n")
+    (folder / "block.c").write_text(whole if "#include" in step.text else inside)
+    headers = (sysconfig.get_path("include"), ortmmap.get_include())
+    options = ["-fsyntax-only", "-Wall", "-Werror", "-Wno-unused", *(f"-I{one}" for one in headers)]
+    run([compiler, *options, "block.c"], folder)
+
+
+def compile_cython(step: Step, folder: Path) -> None:
+    """Translate a block of Cython to C."""
+    pytest.importorskip("Cython")
+    (folder / "cython_block.pyx").write_text(step.text)
+    run([sys.executable, "-m", "cython", "-3", "cython_block.pyx"], folder)
+
+
+def run_commands(step: Step, folder: Path) -> None:
+    """Run the commands of a console block."""
+    for words in commands(step.text):
+        run_command(words, folder)
+
+
+def run_dockerfile(step: Step, folder: Path) -> None:
+    """Run the commands that a Dockerfile has after RUN, with the model in `folder`."""
+    for words in commands(step.text.replace("/models/", ""), "RUN "):
+        run_command(words, folder)
+
+
+def write_file(step: Step, folder: Path) -> None:
+    """Write a block to the file that its comment names."""
+    (folder / step.argument).write_text(step.text)
+
+
 def run_server(step: Step, folder: Path) -> None:
     """Start the server of a console block on a free port, and ask it."""
     (words,) = commands(step.text)
@@ -150,3 +202,15 @@ def _wait_for(port: int, server: subprocess.Popen, folder: Path) -> None:
         else:
             return
     raise AssertionError("the server does not answer")
+
+
+# What is done with each kind of step; Python is run as one program, after the others.
+DO = {
+    "c": compile_c,
+    "celery": run_celery,
+    "console": run_commands,
+    "cython": compile_cython,
+    "dockerfile": run_dockerfile,
+    "file": write_file,
+    "server": run_server,
+}

@@ -1,4 +1,4 @@
-"""Every block of code in the README and on the pages is run, and every name on them exists."""
+"""The README and the pages: every block of code is run or compiled, every link and name exists."""
 
 import re
 import sys
@@ -7,17 +7,14 @@ from pathlib import Path
 import models
 import numpy as np
 import pytest
-from doc_pages import Step, commands, steps
-from doc_steps import run, run_celery, run_command, run_python, run_server
+from doc_pages import Step, steps
+from doc_steps import DO, run, run_python
 from support import REPOSITORY
 
 import ortmmap
 
 WIDTH = 512
 PAGES = sorted({REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")})
-# C and Cython: tests/embed builds and runs the programs that these are taken from.
-ELSEWHERE = {"c", "cython"}
-SITE_ONLY = {""}  # directives of MyST
 
 
 def model() -> bytes:
@@ -38,31 +35,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def shown(page: Path) -> list[Step]:
-    return [step for step in steps(page) if step.kind not in ELSEWHERE | SITE_ONLY]
+    return [step for step in steps(page) if step.kind[0] != "{"]  # without directives of MyST
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if shown(page)], ids=lambda one: one.stem)
 def test_a_page_does_what_it_says(page, folder):
-    code = []
-    for step in shown(page):
-        match step.kind:
-            case "python":
-                code.append((page.name, step.line, step.text))
-            case "file":
-                (folder / step.argument).write_text(step.text)
-            case "server":
-                run_server(step, folder)
-            case "celery":
-                run_celery(step, folder)
-            case "console":
-                for words in commands(step.text):
-                    run_command(words, folder)
-            case "dockerfile":
-                for words in commands(step.text.replace("/models/", ""), "RUN "):
-                    run_command(words, folder)
-            case other:
-                pytest.fail(f"{page.name}:{step.line}: no test runs {other!r}")
-    if code:
+    found = shown(page)
+    assert {step.kind for step in found} <= {"python", *DO}
+    for step in found:
+        if step.kind in DO:
+            DO[step.kind](step, folder)
+    if code := [(page.name, step.line, step.text) for step in found if step.kind == "python"]:
         run_python(code, folder)
 
 
