@@ -1,4 +1,4 @@
-"""``docs/benchmarks.md``: one question a section, with a picture and a table, from its results.
+"""``docs/benchmarks.md``, from stored results: a question, a picture and a table in each section.
 
 Beside it, ``benchmarks-appendix.md`` has the full tables, and ``benchmarks.json`` every figure.
 """
@@ -24,7 +24,7 @@ _COUNTS = "--count 1 --count 2 --count 4 --count 8"
 
 
 class Section(NamedTuple):
-    """One question: the name of its files, the command that answers it, a note for readers."""
+    """One question, the command whose report answers it, and a note for readers."""
 
     name: str
     question: str
@@ -77,7 +77,7 @@ _SHOWN = {
     "scale": ("ort ort-mmap ortmmap", "open, peak while opening"),
     "serve": ("ort ortmmap", "requests, p50, p99, total PSS, until all serve"),
 }
-# Options that make a command quick, instead of those that it has.
+# Options for a quick trial, which replace those of a section.
 _QUICK = {
     "open": "--model weights_1.onnx --repeat 1 --seconds 0",
     "workers": "--model weights_1.onnx --count 1 --count 2 --count 3",
@@ -130,7 +130,7 @@ def write(folder: Path, results: Path, quick: bool, run: Callable[..., object]) 
 
 
 def measured(section: Section, results: Path, quick: bool, run: Callable[..., object]) -> Report:
-    """Return a section's report, measured now unless its command and the machine are the same."""
+    """Return a section's stored report; measure it if there is none of this command and machine."""
     path, done = results / f"{section.name}.json", results / f"{section.name}.command"
     name = section.command.split()[0]
     command = f"{name} {_QUICK[name]}" if quick else section.command

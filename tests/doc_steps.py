@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -100,15 +101,16 @@ def run_command(words: list[str], folder: Path) -> None:
 
 
 def _check_pip(words: list[str]) -> None:
-    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     for word in words:
         target, bracket, names = word.partition("[")
         if word.startswith("-"):
             assert word in ("--no-deps", "--editable", "--upgrade")
         elif bracket:
-            assert set(names.rstrip("]").split(",")) <= extras["optional-dependencies"].keys()
+            assert set(names.rstrip("]").split(",")) <= project["optional-dependencies"].keys()
         else:
-            assert target in (".", "onnxruntime")
+            required = {re.split("[<>=]", one)[0] for one in project["dependencies"]}
+            assert target in {".", *required}
 
 
 def compile_c(step: Step, folder: Path) -> None:
