@@ -19,7 +19,8 @@ html_show_sourcelink = False
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 
-autodoc_default_options = {"members": True, "inherited-members": "int,list,tuple,Exception"}
+_PYTHONS_OWN = "int,list,tuple,BaseException,Exception,OSError"  # whose methods are left out
+autodoc_default_options = {"members": True, "inherited-members": _PYTHONS_OWN}
 autodoc_member_order = "groupwise"
 autodoc_typehints = "none"  # docstrings give the types, with shapes and units
 napoleon_google_docstring = False

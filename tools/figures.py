@@ -48,7 +48,7 @@ TABLES = {
         Column("total memory, MiB", *_WORKERS, "total PSS", 8),
         Column("until all are ready, s", *_WORKERS, "all ready", 8, 1e-3),
         Column("time of a run", "open", "bert_base.onnx", "run", ratio=True),
-        Column("one call, µs", "run", "one_node.ort", "run"),
+        Column("one call of a one-node model, µs", "run", "one_node.ort", "run"),
     ),
     "four-workers": (
         Column("BERT-base: total memory, MiB", *_WORKERS, "total PSS", 4),
