@@ -129,11 +129,16 @@ cdef class Call:
         self.values[index] = value.value
         return 0
 
-    cdef int name_fetches(self) noexcept:
-        """Set the names of the outputs; the number of inputs must be known."""
+    cdef int name_fetches(self, bint as_python) noexcept:
+        """Set the names of the outputs, for results() if `as_python`; the inputs must be counted.
+        """
         cdef size_t index
+        cdef NodeArg arg
         for index in range(self.fetches):
-            self.names[self.feeds + index] = (<NodeArg>self.args[index]).encoded_name
+            arg = <NodeArg>self.args[index]
+            if as_python and arg.rows is not None:
+                arg = arg.rows
+            self.names[self.feeds + index] = arg.encoded_name
         return 0
 
     cdef int run(self, const ort.OrtRunOptions *options) except -1:
@@ -169,6 +174,8 @@ cdef class Call:
         self.values[self.feeds + index] = NULL
         if arg.kind == ort.ONNX_TYPE_TENSOR:
             return self.own_memory(array_from_tensor(value))
+        if arg.rows is not None:
+            return arg.row_dicts.of(value)
         from ortmmap.values.containers import to_python
 
         return self.own_memory(to_python(value))
@@ -223,8 +230,11 @@ cdef RunOptions run_options_of(object options):
     return run_options_from(options)
 
 
-cdef Call new_call(OpenSession open_, object output_names, object input_feed):
-    """Make the call for these outputs, and feed it."""
+cdef Call new_call(OpenSession open_, object output_names, object input_feed, bint as_python):
+    """Make the call for these outputs, and feed it.
+
+    results() serves a call for Python objects, take_value() one that is not `as_python`.
+    """
     cdef Call call = Call.__new__(Call)
     cdef dict feed
     call.open = open_
@@ -236,7 +246,7 @@ cdef Call new_call(OpenSession open_, object output_names, object input_feed):
     feed = input_feed if type(input_feed) is dict else dict_of(input_feed)
     call.reserve(len(feed), len(call.args))
     call.feed_all(feed)
-    call.name_fetches()
+    call.name_fetches(as_python)
     return call
 
 
