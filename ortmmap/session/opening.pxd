@@ -33,6 +33,7 @@ cdef class Opening:
     cdef ort.OrtSession *_create_of_onnx(self) except NULL
     cdef bint _is_ort_format(self) except -1
     cdef int _find_zip_maps(self, bint ort_format) except -1
+    cdef bint _saves_model(self) except -1
     cdef int _scan(self) except -1
     cdef object _parsing_failed(self, str reason)
     cdef int _find_cache(self) except -1

@@ -39,6 +39,8 @@ MAPPED_ORT = {
     "session.use_ort_model_bytes_for_initializers": "1",
 }
 
+SAVE_CONTEXT = "ep.context_enable"
+
 ORT_IDENTIFIER = b"ORTM"   # of the flatbuffer
 INVALID_PROTOBUF = 7
 MOST_STARTS = 3   # with the file that the path names then
@@ -224,7 +226,7 @@ cdef class Opening:
     cdef int _find_zip_maps(self, bint ort_format) except -1:
         """Find the ZipMaps of an ONNX model, and the bytes that make their inputs outputs.
 
-        A model that the session saves has its own outputs only.
+        A model that the session saves keeps the outputs that it has.
         """
         cdef ModelSource model = self.model
         cdef const unsigned char *data = <const unsigned char *>model.bytes.buf
@@ -234,9 +236,14 @@ cdef class Opening:
         from ortmmap.model.zip_map import added_outputs, find_zip_maps
 
         self.zip_maps = find_zip_maps(<object>model.bytes.obj)
-        if not self.options.optimized_model_filepath:
+        if not self._saves_model():
             self.added = added_outputs(self.zip_maps)
         return 0
+
+    cdef bint _saves_model(self) except -1:
+        """Whether ONNX Runtime writes the model that it makes to a file of the user's."""
+        saves_context = self.options._config.get(SAVE_CONTEXT) == "1"
+        return bool(self.options.optimized_model_filepath) or saves_context
 
     cdef int _scan(self) except -1:
         """Find the weights that can stay in an ONNX file, and its files of external data."""
