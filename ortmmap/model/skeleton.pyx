@@ -27,7 +27,7 @@ from ortmmap.errors import from_status
 DEFAULT_THRESHOLD = 4096   # a page: mapping less takes longer and saves next to nothing
 
 cdef enum:
-    MOST_COPIED = 64 << 20   # bytes; in a model with more, making dicts is a small part of a run
+    MOST_COPIED = 64 << 20   # bytes; runs of larger models spend little of their time on dicts
 
 cdef enum:                 # ONNX Runtime's codes
     INVALID_PROTOBUF = 7
@@ -136,7 +136,7 @@ cdef Skeleton scan_onnx(
     size_t threshold,
     bytes added,
 ):
-    """Do what `scan` does, for bytes in memory, and append `added` to the skeleton."""
+    """Scan bytes in memory, and make their skeleton, to which `added` is appended."""
     cdef Skeleton skeleton = Skeleton.__new__(Skeleton)
     cdef Scan scan
     cdef int status
@@ -162,7 +162,8 @@ cdef Skeleton scan_onnx(
 
 
 cdef bytes extended(const unsigned char *data, size_t size, bytes added):
-    """Return a copy of a model with bytes appended; None if there are none, or it is too large."""
+    """Return a copy of a model with `added` appended; None if that is empty, or it is too large.
+    """
     if not added or size > MOST_COPIED:
         return None
     return (<const char *>data)[:size] + added
@@ -235,7 +236,7 @@ cdef tuple external_locations(const Scan *scan, str path):
 
 
 cdef str refusal(bytes location):
-    """Reason to refuse a location, by the rules of onnxruntime 1.24 and later; None: it is fine."""
+    """Return why a location is refused, by the rules of onnxruntime 1.24 and later; else None."""
     cdef int depth = 0
     name = location.replace(b"\\", b"/") if sys.platform == "win32" else location
     if name.startswith(MEMORY_MARKER):

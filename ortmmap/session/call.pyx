@@ -1,7 +1,8 @@
 """Call: the arguments and results of one run.
 
-An input is used where it lies if it can be. An output is an array over ONNX Runtime's memory, which
-the array keeps; an output that lies in the memory of an input is copied.
+An input is used where it lies if possible. An output is an array over ONNX Runtime's memory, which
+the array keeps; an output that lies in the memory of an input is copied. The dicts of a ZipMap are
+built from the node's input, which is fetched in place of the maps.
 """
 
 cimport cython
@@ -46,7 +47,7 @@ cdef class Call:
     def __dealloc__(self):
         cdef size_t index
         if self.open is not None and self.open.forks != forks:
-            return   # a run of the parent's, which goes on there
+            return   # the run belongs to the parent process, where it goes on
         for index in range(self.feeds):
             if self.values[index] != NULL and cnp.PyArray_Check(<object>self.owners[index]):
                 api.ReleaseValue(self.values[index])
@@ -130,8 +131,7 @@ cdef class Call:
         return 0
 
     cdef int name_fetches(self, bint as_python) noexcept:
-        """Set the names of the outputs, for results() if `as_python`; the inputs must be counted.
-        """
+        """Set the names of the outputs to fetch, after the names of the inputs."""
         cdef size_t index
         cdef NodeArg arg
         for index in range(self.fetches):
@@ -213,12 +213,12 @@ cdef class Call:
 
 
 cdef bint is_empty(object data) except -1:
-    """Whether what is fed to an optional input is an empty optional."""
+    """Whether a value for an optional input is an empty optional."""
     return data is None or (isinstance(data, Value) and not has_value(<Value>data))
 
 
 cdef RunOptions run_options_of(object options):
-    """Return a RunOptions itself, None for None, or onnxruntime's as ours."""
+    """Convert onnxruntime's RunOptions to ours; return None, and ours, as they are."""
     if options is None:
         return None
     if isinstance(options, RunOptions):
@@ -233,7 +233,7 @@ cdef RunOptions run_options_of(object options):
 cdef Call new_call(OpenSession open_, object output_names, object input_feed, bint as_python):
     """Make the call for these outputs, and feed it.
 
-    results() serves a call for Python objects, take_value() one that is not `as_python`.
+    Its results are taken by results() if they are fetched `as_python`, else by take_value().
     """
     cdef Call call = Call.__new__(Call)
     cdef dict feed

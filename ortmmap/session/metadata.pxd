@@ -15,8 +15,8 @@ cdef class NodeArg:
     cdef int element_type         # of a tensor; else UNDEFINED
     cdef bint required            # an input that every run must be fed
     cdef StringTensor strings     # of the last run, kept for the next one; or None
-    # Of a ZipMap's output: the output to fetch in its place, and the RowDicts that builds the dicts
-    # from it. None for others.
+    # For a ZipMap's output: the tensor to fetch in its place, and the RowDicts that builds dicts
+    # from that. Else None.
     cdef NodeArg rows
     cdef object row_dicts
 

@@ -204,10 +204,11 @@ cdef class OpenSession:
 
 
 cdef bint is_zipped(NodeArg arg, NodeArg rows, list labels) except -1:
-    """Whether an output is the maps of these labels and of the rows of a tensor, also an output."""
+    """Whether an output can be the maps of these labels and of the rows of another output."""
     if arg is None or rows is None or rows.type != "tensor(float)":
         return False
-    return arg.type == f"seq(map({'string' if isinstance(labels[0], str) else 'int64'},tensor(float)))"
+    key = "string" if isinstance(labels[0], str) else "int64"
+    return arg.type == f"seq(map({key},tensor(float)))"
 
 
 @cython.no_gc_clear   # IOBinding needs `open` to release what it made
