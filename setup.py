@@ -41,6 +41,7 @@ HOT = {
     "ortmmap.session.call",
     "ortmmap.session.open_session",
     "ortmmap.values.maps",
+    "ortmmap.values.row_dicts",
     "ortmmap.values.strings",
     "ortmmap.values.tensors",
     "ortmmap.values.value",

@@ -243,7 +243,7 @@ cdef class Session:
         cdef Call call
         cdef size_t index
         values = {name: value_of(value, name) for name, value in input_dict_ort_values.items()}
-        call = self._call(output_names, values)
+        call = new_call(self._here(), output_names, values, False)
         call.run(default_run_options if options is None else options.options)
         return [call.take_value(index, OrtValue) for index in range(call.fetches)]
 
@@ -496,4 +496,4 @@ cdef class Session:
         return open_ if open_.use() == USABLE else self._state.here()
 
     cdef Call _call(self, object output_names, object input_feed):
-        return new_call(self._here(), output_names, input_feed)
+        return new_call(self._here(), output_names, input_feed, True)

@@ -361,7 +361,7 @@ def _zip_map_note(node: _Node, outputs: list[str]) -> str:
         else f'make the tensor "{tensor}" an output of the model, and take that instead'
     )
     return (
-        f'ZipMap makes output "{dicts}" a list of dicts, one for each row: making them takes '
+        f'ZipMap makes output "{dicts}" a list of dicts, one for each row: making them may take '
         "several times as long as the rest of the run. Export the model with "
         f"options={{'zipmap': False}} (skl2onnx), or {instead}"
     )

@@ -22,5 +22,11 @@ cdef class Skeleton:
     cdef size_t _count
 
 cdef Skeleton scan_onnx(
-    const unsigned char *data, size_t size, str path, bytes location, size_t threshold
+    const unsigned char *data,
+    size_t size,
+    str path,
+    bytes location,
+    size_t threshold,
+    bytes added,
 )
+cdef bytes extended(const unsigned char *data, size_t size, bytes added)

@@ -7,7 +7,8 @@ its prepacked weights become pages that processes share.
 
 from cpython.bytes cimport PyBytes_CheckExact
 
-from ortmmap.model.skeleton cimport scan_onnx
+from ortmmap.model.skeleton cimport extended, scan_onnx
+from ortmmap.model.zip_map cimport has_sequence_output
 from ortmmap.session.creation cimport Attempt, external_files
 from ortmmap.session.open_session cimport open_session
 from ortmmap.runtime.library cimport ProcessLock, api, forks
@@ -37,6 +38,8 @@ MAPPED_ORT = {
     "session.use_ort_model_bytes_directly": "1",
     "session.use_ort_model_bytes_for_initializers": "1",
 }
+
+SAVE_CONTEXT = "ep.context_enable"
 
 ORT_IDENTIFIER = b"ORTM"   # of the flatbuffer
 INVALID_PROTOBUF = 7
@@ -115,6 +118,7 @@ cdef class Opening:
 
     cdef OpenSession _open(self):
         cdef ort.OrtSession *session = NULL
+        cdef OpenSession made
         ortmmap_count_add(&self.model.guard.users, 1)
         try:
             session = self._create()
@@ -126,7 +130,7 @@ cdef class Opening:
         if ortmmap_count_get(&self.model.guard.changed):
             api.ReleaseSession(session)
             raise self.model.gone()
-        return open_session(
+        made = open_session(
             session,
             self.model,
             self.creation.recording,
@@ -135,6 +139,9 @@ cdef class Opening:
             self.key,
             self.creation.entries,
         )
+        if self.zip_maps:
+            made.use_zip_maps(self.zip_maps)
+        return made
 
     cdef int _use_again(self, OpenSession first) except -1:
         """Use the bytes of an open session; if it no longer holds them, its file."""
@@ -154,6 +161,7 @@ cdef class Opening:
 
     cdef ort.OrtSession *_create(self) except NULL:
         cdef bint ort_format = self._is_ort_format()
+        self._find_zip_maps(ort_format)
         if self.model.path is not None and not ort_format:
             if self.first is not None:
                 check_sources(self.model.files)   # ONNX Runtime maps them anew, by their names
@@ -168,8 +176,13 @@ cdef class Opening:
     cdef ort.OrtSession *_create_in_place(self, bint ort_format) except NULL:
         """Create a session of a buffer, or of bytes in ORT format, which stay where they are."""
         cdef ort.OrtSession *session
+        cdef ModelSource model = self.model
+        cdef bytes data = extended(<unsigned char *>model.bytes.buf, model.bytes.len, self.added)
         config = {**(MAPPED_ORT if ort_format else ONNX), **self.config}
-        session = self.creation.create([Attempt(self.options, config)])
+        attempts = [Attempt(self.options, config)]
+        if data is not None:
+            attempts.insert(0, Attempt(self.options, config, data))
+        session = self.creation.create(attempts)
         if not ort_format and not PyBytes_CheckExact(<object>self.model.bytes.obj):
             self.model.release()   # ONNX Runtime has parsed them, and keeps no pointer into them
         return session
@@ -189,7 +202,7 @@ cdef class Opening:
         except BaseException:
             api.ReleaseSession(session)
             raise
-        if self.in_memory or self.skeleton.model is None:
+        if self.in_memory or not self.skeleton.externalized:
             if model.holds_model() and not model.lock:
                 model.release()   # ONNX Runtime has parsed them, and keeps no pointer into them
         return session
@@ -210,6 +223,28 @@ cdef class Opening:
         named = self.options._config.get(LOAD_FORMAT)
         return named == "ORT" if named else self.model.has_identifier(ORT_IDENTIFIER)
 
+    cdef int _find_zip_maps(self, bint ort_format) except -1:
+        """Find the ZipMaps of an ONNX model, and the bytes that make their inputs outputs.
+
+        A model that the session saves keeps the outputs that it has.
+        """
+        cdef ModelSource model = self.model
+        cdef const unsigned char *data = <const unsigned char *>model.bytes.buf
+        self.zip_maps, self.added = [], b""
+        if ort_format or not has_sequence_output(data, model.bytes.len):
+            return 0
+        from ortmmap.model.zip_map import added_outputs, find_zip_maps
+
+        self.zip_maps = find_zip_maps(<object>model.bytes.obj)
+        if not self._saves_model():
+            self.added = added_outputs(self.zip_maps)
+        return 0
+
+    cdef bint _saves_model(self) except -1:
+        """Whether ONNX Runtime writes the model that it makes to a file of the user's."""
+        saves_context = self.options._config.get(SAVE_CONTEXT) == "1"
+        return bool(self.options.optimized_model_filepath) or saves_context
+
     cdef int _scan(self) except -1:
         """Find the weights that can stay in an ONNX file, and its files of external data."""
         cdef ModelSource model = self.model
@@ -220,6 +255,7 @@ cdef class Opening:
                 model.path,
                 model.file_name(),
                 DEFAULT_THRESHOLD,
+                self.added,
             )
         except InvalidProtobuf as error:
             raise self._parsing_failed(error.message) from None
@@ -264,6 +300,8 @@ cdef class Opening:
         }
         if not cpu_only:
             settings["providers"] = self.providers
+        if self.added:
+            settings["added"] = self.added   # the saved graph has these outputs too
         return Key(sources, settings)
 
     cdef Creation _new_creation(self):
