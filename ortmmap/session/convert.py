@@ -2,6 +2,7 @@
 
 import os
 
+from ortmmap.errors import OrtError
 from ortmmap.options import SessionOptions
 from ortmmap.session.arguments import providers_of
 from ortmmap.session.opening import Opening
@@ -39,6 +40,8 @@ def convert(
     ------
     OrtError
         If the model cannot be loaded or saved; ORT format holds less than 2 GB.
+    OSError
+        If the folder of `target` does not exist or cannot be written to.
     ValueError
         If `target` is `source`.
     """
@@ -49,14 +52,28 @@ def convert(
     if os.path.exists(target) and os.path.samefile(source, target):
         raise ValueError(f"{source} cannot be converted onto itself")
     folder, name = os.path.split(os.path.abspath(target))
-    with TemporaryDirectory(prefix=f".{name}.", dir=folder) as scratch:
-        saved = os.path.join(scratch, "saved.ort")
-        unfinished = os.path.join(scratch, "model.ort")
-        options = _saving(sess_options, saved)
-        Opening(source, options, {}, providers_of(options), cache=False).open()
-        _write_large(saved, unfinished)
-        os.replace(unfinished, target)
+    try:
+        scratch = TemporaryDirectory(prefix=f".{name}.", dir=folder)
+    except OSError as error:  # names the user's file, not the temporary one
+        reason = f"{error.strerror}: the folder {folder} must exist and be writable"
+        raise OSError(error.errno, reason, target) from None
+    with scratch as path:
+        _save(source, sess_options, path, target)
     return target
+
+
+def _save(source: str, sess_options: SessionOptions | None, scratch: str, target: str) -> None:
+    """Save the model in a temporary folder, and move it to its place."""
+    saved = os.path.join(scratch, "saved.ort")
+    unfinished = os.path.join(scratch, "model.ort")
+    options = _saving(sess_options, saved)
+    try:
+        Opening(source, options, {}, providers_of(options), cache=False).open()
+    except OrtError as error:
+        error.args = (str(error).replace(saved, target),)
+        raise
+    _write_large(saved, unfinished)
+    os.replace(unfinished, target)
 
 
 def _write_large(source: str, target: str) -> None:
