@@ -1,6 +1,7 @@
 """convert: save a model in ORT format."""
 
 import os
+from collections.abc import Callable
 
 from ortmmap.errors import OrtError
 from ortmmap.options import SessionOptions
@@ -16,6 +17,8 @@ def convert(
     source: str | os.PathLike,
     target: str | os.PathLike | None = None,
     sess_options: SessionOptions | None = None,
+    *,
+    progress: Callable[[int, int], object] | None = None,
 ) -> str:
     """Optimize an ONNX model, and save it in ORT format.
 
@@ -30,6 +33,9 @@ def convert(
         The file to write; by default `source` with the suffix ``.ort``.
     sess_options : SessionOptions, optional
         Options of the session that optimizes the model, such as `graph_optimization_level`.
+    progress : callable, optional
+        ``progress(written, total)``, called after each write of the file with the number of bytes
+        of this write and of the file. Optimizing comes before, and reports nothing.
 
     Returns
     -------
@@ -58,34 +64,37 @@ def convert(
         reason = f"{error.strerror}: the folder {folder} must exist and be writable"
         raise OSError(error.errno, reason, target) from None
     with scratch as path:
-        _save(source, sess_options, path, target)
+        saved = os.path.join(path, "saved.ort")
+        unfinished = os.path.join(path, "model.ort")
+        _save(source, sess_options, saved, target)
+        _write_large(saved, unfinished, progress)
+        os.replace(unfinished, target)
     return target
 
 
-def _save(source: str, sess_options: SessionOptions | None, scratch: str, target: str) -> None:
-    """Save the model in a temporary folder, and move it to its place."""
-    saved = os.path.join(scratch, "saved.ort")
-    unfinished = os.path.join(scratch, "model.ort")
+def _save(source: str, sess_options: SessionOptions | None, saved: str, target: str) -> None:
+    """Save the model in a temporary file; an error names `target` instead."""
     options = _saving(sess_options, saved)
     try:
         Opening(source, options, {}, providers_of(options), cache=False).open()
     except OrtError as error:
         error.args = (str(error).replace(saved, target),)
         raise
-    _write_large(saved, unfinished)
-    os.replace(unfinished, target)
 
 
-def _write_large(source: str, target: str) -> None:
+def _write_large(source: str, target: str, progress: Callable[[int, int], object] | None) -> None:
     """Copy a file in a few large writes, and sync it to the disk.
 
     Linux puts large writes into large folios of the page cache, which are faster to map and read.
     """
+    total = os.path.getsize(source)
     with open(source, "rb", buffering=0) as reader, open(target, "wb", buffering=0) as writer:
         while piece := reader.read(WRITE_BYTES):
             rest = memoryview(piece)
             while rest:
                 rest = rest[writer.write(rest) :]
+            if progress is not None:
+                progress(len(piece), total)
         os.fsync(writer.fileno())
 
 
