@@ -123,7 +123,9 @@ def test_a_value_that_is_no_tensor_raises_and_is_named(both, value):
     assert "Größe" in str(error)
 
 
-@pytest.mark.parametrize("value", [object(), {1.0}, "text", b"bytes"], ids=str)
+@pytest.mark.parametrize(
+    "value", [object(), {1.0}, "text", b"bytes"], ids=["object", "set", "str", "bytes"]
+)
 def test_an_object_that_is_no_array_raises_with_onnxruntimes_text(both, value):
     ours, theirs = (caught(session.run, None, {"x": X, "Größe": value}) for session in both)
     assert type(theirs).__name__ in class_names(ours)
