@@ -1,6 +1,5 @@
-import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from collections.abc import Mapping as MappingABC
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypedDict
@@ -91,7 +90,7 @@ class Session:
         output_names: Sequence[str] | None,
         input_feed: MappingABC[str, Any],
         run_options: RunOptions | None = None,
-    ) -> asyncio.Future[list[_Output]]: ...
+    ) -> Coroutine[Any, Any, list[_Output]]: ...
     def create_ortvalue_from_shape_and_type(
         self,
         shape: Sequence[int],

@@ -329,40 +329,38 @@ cdef class Session:
         run_with_callback(call, options or RunOptions(), callback, user_data)
 
     def run_awaitable(self, output_names, input_feed, run_options=None):
-        """Start to compute the outputs on ONNX Runtime's threads, for the running event loop.
+        """Return a coroutine that computes the outputs on another thread.
 
-        Use it as ``results = await session.run_awaitable(None, {"x": x})``.
-        No thread is made or blocked. When a task that awaits the result is cancelled, ONNX Runtime
-        ends the run after the current node. The session needs two or more threads within a node
-        (`intra_op_num_threads`).
+        Use it as ``results = await session.run_awaitable(None, {"x": x})``, or give it to
+        ``asyncio.create_task``, ``wait_for``, ``gather``, ``asyncio.run`` or a task group. The run
+        starts when the coroutine does. As many runs as the process may use processors go on at
+        once, whatever their sessions; later ones wait in order.
+
+        When the task is cancelled, which a timeout does too, a run that waits does not start, and
+        one under way is terminated: it ends after the current node, and its result is discarded.
 
         Parameters
         ----------
         output_names, input_feed
-            As for `run`. The inputs must not change until the run has ended.
+            As for `run`. The inputs must not change until the run has ended. Of a cancelled run
+            that may be a node later than the task's end.
         run_options : RunOptions, optional
-            The settings at the time of the call; setting `terminate` later has no effect.
+            The settings when the run starts; setting `terminate` later has no effect.
 
         Returns
         -------
-        asyncio.Future
-            Its result is that of `run`, or its exception one that `run` raises.
+        coroutine
+            Its result is that of `run`, or its exception one that `run` raises, bad arguments
+            included.
 
         Raises
         ------
-        InvalidArgument
-            If an argument is wrong, or the session has one thread only.
         RuntimeError
-            If no event loop is running.
+            If the coroutine runs outside of an asyncio event loop.
         """
-        from asyncio import get_running_loop
+        from ortmmap.session.awaitable_run import awaited
 
-        from ortmmap.session.async_run import run_for_loop
-
-        loop = get_running_loop()
-        cdef RunOptions options = run_options_of(run_options)
-        cdef Call call = self._call(output_names, input_feed)
-        return run_for_loop(call, RunOptions() if options is None else options.copy(), loop)
+        return awaited(self, output_names, input_feed, run_options)
 
     def create_ortvalue_from_shape_and_type(
         self, shape, element_type, device_type, device_id=0, vendor_id=-1

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from heapq import nlargest
 from typing import NamedTuple
 
-from ortmmap.errors import from_status
+from ortmmap.errors import OrtError, from_status
 from ortmmap.model import flatbuffer as _flatbuffer
 from ortmmap.model.mapping import Mapping
 from ortmmap.model.skeleton import Skeleton, TensorBytes, scan
@@ -160,9 +160,15 @@ def inspect(path: str | os.PathLike, *, largest: int = 10) -> ModelInfo:
     """
     path = os.fsdecode(path)
     with Mapping(path) as mapping, memoryview(mapping) as data:
-        if data[4:8] == b"ORTM":
-            return _inspect_ort(path, data, largest)
-        return _inspect_onnx(path, data, largest)
+        try:
+            if data[4:8] == b"ORTM":
+                return _inspect_ort(path, data, largest)
+            return _inspect_onnx(path, data, largest)
+        except OrtError as error:
+            from ortmmap.model.file_kind import explain
+
+            explain(error, data)
+            raise
 
 
 def _inspect_onnx(path: str, data: memoryview, largest: int) -> ModelInfo:

@@ -27,6 +27,7 @@ cdef class Opening:
     cdef bint _is_replaced(self, object error) except -1
     cdef OpenSession _open(self)
     cdef list _attempts(self)
+    cdef int _explain(self, object error) except -1
     cdef int _use_again(self, OpenSession first) except -1
     cdef ort.OrtSession *_create(self) except NULL
     cdef ort.OrtSession *_create_in_place(self, bint ort_format) except NULL

@@ -122,8 +122,9 @@ cdef class Opening:
         ortmmap_count_add(&self.model.guard.users, 1)
         try:
             session = self._create()
-        except OrtError:
+        except OrtError as error:
             self.model.check_whole()   # zeros stand for lost bytes: the file is to blame
+            self._explain(error)
             raise
         finally:
             ortmmap_count_add(&self.model.guard.users, -1)
@@ -142,6 +143,14 @@ cdef class Opening:
         if self.zip_maps:
             made.use_zip_maps(self.zip_maps)
         return made
+
+    cdef int _explain(self, object error) except -1:
+        """Add to an error what kind of file the model is, if it is none."""
+        from ortmmap.model.file_kind import explain
+
+        if self.model.bytes.buf != NULL and error.provider is None:
+            explain(error, <object>self.model.bytes.obj)
+        return 0
 
     cdef int _use_again(self, OpenSession first) except -1:
         """Use the bytes of an open session; if it no longer holds them, its file."""

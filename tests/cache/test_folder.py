@@ -1,6 +1,7 @@
 """Which sessions use the cache, and in which folder; sizes and limits."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -141,6 +142,36 @@ def refused(folder: Path, reason: str) -> None:
 def test_a_folder_that_others_may_enter_is_not_used(tmp_path):
     (tmp_path / "open").mkdir(mode=0o755)
     refused(tmp_path / "open", "chmod 700")
+
+
+def test_a_refusal_ends_with_the_command_that_mends_it(tmp_path, monkeypatch):
+    folder = tmp_path / "others' volume"
+    folder.mkdir(mode=0o755)
+    reason = cache_folder.refusal(str(folder), named=True)
+    subprocess.run(reason.split(": ")[-1], shell=True, check=True)
+    assert cache_folder.refusal(str(folder), named=True) is None
+    folder.chmod(0o777)
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == str(folder))
+    assert named_by_command(cache_folder.refusal(str(folder), named=True)).parent == folder
+
+
+@needs_root
+def test_a_shared_folder_of_another_user_takes_a_folder_within_it(tmp_path):
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    folder.chmod(0o777)
+    os.chown(folder, NOBODY, NOBODY)
+    within = named_by_command(cache_folder.refusal(str(folder), named=True))
+    assert within.parent == folder
+    assert cache_folder.refusal(str(within), named=True) is None
+
+
+def named_by_command(reason: str) -> Path:
+    """Return the folder of the variable that the command of a refusal sets."""
+    variable = cache_folder.FOLDER_VARIABLE
+    command = f'{reason.rsplit(": ", maxsplit=1)[-1]}; printf %s "${variable}"'
+    done = subprocess.run(command, shell=True, check=True, capture_output=True, text=True)
+    return Path(done.stdout)
 
 
 def test_a_link_to_a_folder_is_not_used(tmp_path):
