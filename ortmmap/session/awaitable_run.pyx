@@ -30,7 +30,7 @@ async def awaited(session, output_names, input_feed, run_options):
     """Run a session on a thread, and return the results."""
     cdef AwaitableRun run = AwaitableRun.__new__(AwaitableRun)
     cdef RunOptions options = run_options_of(run_options)
-    run.call = new_call(session._opened(), output_names, input_feed)
+    run.call = new_call(session._opened(), output_names, input_feed, True)
     run.options = RunOptions() if options is None else options.copy()
     run.loop = get_running_loop()
     run.start()
