@@ -47,9 +47,11 @@ cdef class Session:
     provider_options : sequence of dict, optional
         Options for each of `providers`, if these are names only.
     cache : bool, str, os.PathLike or None, default None
-        Whether to keep and use the optimized model and the prepacked weights on disk: True, False,
-        or the folder to use. None follows the variable ``ORTMMAP_CACHE``; if that is not set, the
-        cache is used for models of 16 MiB or more that run on the CPU only.
+        Whether to keep and use the optimized model and the prepacked weights on disk. True: for
+        models that gain from it, which small ones do not (docs/cache.md has the sizes). False:
+        never. A folder: for every model, in that folder. None follows the variable
+        ``ORTMMAP_CACHE``; if that is not set, the cache is used for models of 16 MiB or more that
+        run on the CPU only.
     prefault : bool, default False
         Read the whole model file before the first run, so that no run waits for the disk.
     lock : bool, default False
