@@ -28,6 +28,8 @@ from ortmmap.runtime.environment import get_ep_devices as get_ep_devices
 from ortmmap.runtime.environment import register_execution_provider_library as register_execution_provider_library
 from ortmmap.runtime.environment import set_default_logger_severity as set_default_logger_severity
 from ortmmap.runtime.environment import unregister_execution_provider_library as unregister_execution_provider_library
+from ortmmap.runtime.ep_devices import OrtEpAssignedNode as OrtEpAssignedNode
+from ortmmap.runtime.ep_devices import OrtEpAssignedSubgraph as OrtEpAssignedSubgraph
 from ortmmap.runtime.ep_devices import OrtEpDevice as OrtEpDevice
 from ortmmap.runtime.ep_devices import OrtExecutionProviderDevicePolicy as OrtExecutionProviderDevicePolicy
 from ortmmap.runtime.ep_devices import OrtHardwareDevice as OrtHardwareDevice
@@ -86,6 +88,8 @@ __all__ = [
     "OrtDevice",
     "OrtDeviceMemoryType",
     "OrtDeviceVendorId",
+    "OrtEpAssignedNode",
+    "OrtEpAssignedSubgraph",
     "OrtEpDevice",
     "OrtExecutionProviderDevicePolicy",
     "OrtHardwareDevice",

@@ -450,30 +450,6 @@ cdef class Session:
         session = PyCapsule_New(self._here().session, "OrtSession", NULL)
         set_dynamic_options(session, texts_of(options))
 
-    def get_tuning_results(self):
-        """Raise NotImplementedError: the C API has no such function."""
-        raise NotImplementedError("ONNX Runtime's C API cannot tell tuning results")
-
-    def set_tuning_results(self, results, *, error_on_invalid=False):
-        """Raise NotImplementedError: the C API has no such function."""
-        raise NotImplementedError("ONNX Runtime's C API cannot set tuning results")
-
-    def get_provider_graph_assignment_info(self):
-        """Raise NotImplementedError: the C API of ONNX Runtime 1.23 has no such function."""
-        raise NotImplementedError("ONNX Runtime's C API 23 cannot tell which provider has a node")
-
-    def get_input_memory_infos(self):
-        """Raise NotImplementedError: inputs are in the CPU's memory."""
-        raise NotImplementedError("ortmmap's inputs are in the CPU's memory")
-
-    def get_output_memory_infos(self):
-        """Raise NotImplementedError: outputs are in the CPU's memory."""
-        raise NotImplementedError("ortmmap's outputs are in the CPU's memory")
-
-    def get_input_epdevices(self):
-        """Raise NotImplementedError: inputs are in the CPU's memory."""
-        raise NotImplementedError("ortmmap's inputs are in the CPU's memory")
-
     def release_captured_graph(self, graph_annotation_id=0) -> None:
         """Do nothing: the CPU's provider captures no graphs."""
 

@@ -84,6 +84,7 @@ CONFIG = {
     # The key would not name the files in that folder.
     "session.model_external_initializers_file_folder_path": REFUSED,
     "session.prepack.enable_parallel": NO_EFFECT,
+    "session.record_ep_graph_assignment_info": REFUSED,  # nodes of an optimized graph are others
     "session.use_env_allocators": NO_EFFECT,
     "session.use_memory_mapped_ort_model": NO_EFFECT,
     "session.use_ort_model_bytes_directly": NO_EFFECT,
