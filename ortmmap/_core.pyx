@@ -7,7 +7,7 @@ The class delegates: a `Reopenable` opens the model and holds it, and a `Call`, 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint64_t
 
-from ortmmap.session.arguments cimport check_known, config_of, options_of
+from ortmmap.session.arguments cimport check_known, config_of, configured_by_model, options_of
 from ortmmap.session.arguments cimport providers_of, providers_or_none, texts_of
 from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.native_options cimport RunOptions, value_of
@@ -60,7 +60,8 @@ cdef class Session:
         Further arguments of onnxruntime: ``disabled_optimizers``, a sequence of names, and
         ``enable_fallback`` (default 1), which creates the session on the CPU if `providers` is
         malformed, and leaves out a provider that cannot be added, with a warning each.
-        ``read_config_from_model`` is accepted and ignored.
+        ``read_config_from_model`` is accepted and ignored: as in onnxruntime, the variable
+        ``ORT_LOAD_CONFIG_FROM_MODEL`` decides whether a model's own options replace these.
 
     Raises
     ------
@@ -100,7 +101,7 @@ cdef class Session:
         if state.open.session != NULL:
             raise RuntimeError("this session is open already")
         load()
-        options = options_of(sess_options)
+        options = configured_by_model(options_of(sess_options), path_or_bytes)
         state.initial_options = sess_options
         state.fallback = int(kwargs.pop("enable_fallback", 1)) == 1
         config = config_of(kwargs)

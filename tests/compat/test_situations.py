@@ -21,10 +21,6 @@ DIFFERENT: dict[str, tuple[str, str]] = {
         "ortmmap",
         "ortmmap has no such class",
     ),
-    "options_are_read_from_the_model_if_asked_for": (
-        "patched mixed ortmmap",
-        "ORT_LOAD_CONFIG_FROM_MODEL is not looked at: the session's options do not tell of it",
-    ),
 }
 
 
