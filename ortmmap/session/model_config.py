@@ -18,7 +18,7 @@ __all__ = ["options_from_model"]
 
 KEY = "ort_config"
 SECTION = "session_options"
-METADATA = 14  # of ModelProto: StringStringEntryProto, whose fields are 1, the key, and 2, the value
+METADATA = 14  # of ModelProto; an entry has the fields 1, its key, and 2, its value
 
 VALUES = {
     "enable_profiling": (0, 1),
