@@ -2,7 +2,8 @@
 
 Programs mock methods of onnxruntime's class and set attributes on it, which an extension type does
 not take. This class takes them; its methods are those of the extension type. See
-docs/architecture.md for what that costs.
+docs/architecture.md for what that costs. Its constructor is Python's, so that wrong arguments raise
+the errors that onnxruntime's class raises.
 
 It also has the attributes of sessions that onnxruntime does not document, and that packages read
 all the same. They are computed when they are read. They are no data descriptors, so a program may
@@ -17,6 +18,10 @@ from ortmmap._core import Session
 from ortmmap.runtime.providers import CPU
 
 if TYPE_CHECKING:
+    from typing_extensions import Buffer, Unpack
+
+    from ortmmap._core import _Keywords
+    from ortmmap.options import SessionOptions
     from ortmmap.runtime.ep_devices import OrtEpAssignedSubgraph, OrtEpDevice
     from ortmmap.session.allocators import OrtMemoryInfo
 
@@ -70,6 +75,29 @@ class InferenceSession(Session):  # noqa: D101 - the docstring is that class's
     _sess = _Attribute(_inner)
     _sess_options = _Attribute(lambda session: session.get_session_options())
     _sess_options_initial = _Attribute(lambda session: session._arguments()["sess_options"])
+
+    def __init__(
+        self,
+        path_or_bytes: "str | os.PathLike[str] | Buffer",
+        sess_options: "SessionOptions | None" = None,
+        providers: Sequence[str | tuple[str, dict[Any, Any]]] | None = None,
+        provider_options: Sequence[dict[Any, Any]] | None = None,
+        *,
+        cache: bool | str | os.PathLike[str] | None = None,
+        prefault: bool = False,
+        lock: bool = False,
+        **kwargs: "Unpack[_Keywords]",
+    ) -> None:
+        super().__init__(
+            path_or_bytes,
+            sess_options,
+            providers,
+            provider_options,
+            cache=cache,
+            prefault=prefault,
+            lock=lock,
+            **kwargs,
+        )
 
     def get_input_memory_infos(self) -> "list[OrtMemoryInfo]":
         """Return a description of each input's memory."""
