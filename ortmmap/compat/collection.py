@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ortmmap.process.warning import warn_caller
+from ortmmap.errors import warn_caller
 from ortmmap.runtime.providers import provider_pairs
 from ortmmap.values.devices import OrtDevice
 

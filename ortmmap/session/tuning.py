@@ -7,8 +7,7 @@ do; sessions on other providers refuse.
 from collections.abc import Sequence
 from typing import Any
 
-from ortmmap.errors import OrtError
-from ortmmap.process.warning import warn_caller
+from ortmmap.errors import OrtError, warn_caller
 from ortmmap.runtime.providers import CPU
 
 __all__ = ["set_tuning_results", "tuning_results"]
