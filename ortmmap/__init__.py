@@ -58,6 +58,8 @@ _PUBLIC = {
         "unregister_execution_provider_library",
     ),
     "runtime.ep_devices": (
+        "OrtEpAssignedNode",
+        "OrtEpAssignedSubgraph",
         "OrtEpDevice",
         "OrtExecutionProviderDevicePolicy",
         "OrtHardwareDevice",

@@ -50,6 +50,8 @@ from ortmmap.runtime.environment import get_ep_devices as get_ep_devices
 from ortmmap.runtime.environment import register_execution_provider_library as register_execution_provider_library
 from ortmmap.runtime.environment import set_default_logger_severity as set_default_logger_severity
 from ortmmap.runtime.environment import unregister_execution_provider_library as unregister_execution_provider_library
+from ortmmap.runtime.ep_devices import OrtEpAssignedNode as OrtEpAssignedNode
+from ortmmap.runtime.ep_devices import OrtEpAssignedSubgraph as OrtEpAssignedSubgraph
 from ortmmap.runtime.ep_devices import OrtEpDevice as OrtEpDevice
 from ortmmap.runtime.ep_devices import OrtExecutionProviderDevicePolicy as OrtExecutionProviderDevicePolicy
 from ortmmap.runtime.ep_devices import OrtHardwareDevice as OrtHardwareDevice
@@ -127,6 +129,8 @@ __all__ = [
     "OrtDevice",
     "OrtDeviceMemoryType",
     "OrtDeviceVendorId",
+    "OrtEpAssignedNode",
+    "OrtEpAssignedSubgraph",
     "OrtEpDevice",
     "OrtError",
     "OrtExecutionProviderDevicePolicy",

@@ -7,7 +7,7 @@ The class delegates: a `Reopenable` opens the model and holds it, and a `Call`, 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint64_t
 
-from ortmmap.session.arguments cimport check_known, config_of, options_of
+from ortmmap.session.arguments cimport check_known, config_of, configured_by_model, options_of
 from ortmmap.session.arguments cimport providers_of, providers_or_none, texts_of
 from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.native_options cimport RunOptions, value_of
@@ -47,9 +47,11 @@ cdef class Session:
     provider_options : sequence of dict, optional
         Options for each of `providers`, if these are names only.
     cache : bool, str, os.PathLike or None, default None
-        Whether to keep and use the optimized model and the prepacked weights on disk: True, False,
-        or the folder to use. None follows the variable ``ORTMMAP_CACHE``; if that is not set, the
-        cache is used for models of 16 MiB or more that run on the CPU only.
+        Whether to keep and use the optimized model and the prepacked weights on disk. True: for
+        models that gain from it, which small ones do not (docs/cache.md has the sizes). False:
+        never. A folder: for every model, in that folder. None follows the variable
+        ``ORTMMAP_CACHE``; if that is not set, the cache is used for models of 16 MiB or more that
+        run on the CPU only.
     prefault : bool, default False
         Read the whole model file before the first run, so that no run waits for the disk.
     lock : bool, default False
@@ -58,7 +60,8 @@ cdef class Session:
         Further arguments of onnxruntime: ``disabled_optimizers``, a sequence of names, and
         ``enable_fallback`` (default 1), which creates the session on the CPU if `providers` is
         malformed, and leaves out a provider that cannot be added, with a warning each.
-        ``read_config_from_model`` is accepted and ignored.
+        ``read_config_from_model`` is accepted and ignored: as in onnxruntime, the variable
+        ``ORT_LOAD_CONFIG_FROM_MODEL`` decides whether a model's own options replace these.
 
     Raises
     ------
@@ -98,7 +101,7 @@ cdef class Session:
         if state.open.session != NULL:
             raise RuntimeError("this session is open already")
         load()
-        options = options_of(sess_options)
+        options = configured_by_model(options_of(sess_options), path_or_bytes)
         state.initial_options = sess_options
         state.fallback = int(kwargs.pop("enable_fallback", 1)) == 1
         config = config_of(kwargs)
@@ -445,30 +448,6 @@ cdef class Session:
 
         session = PyCapsule_New(self._here().session, "OrtSession", NULL)
         set_dynamic_options(session, texts_of(options))
-
-    def get_tuning_results(self):
-        """Raise NotImplementedError: the C API has no such function."""
-        raise NotImplementedError("ONNX Runtime's C API cannot tell tuning results")
-
-    def set_tuning_results(self, results, *, error_on_invalid=False):
-        """Raise NotImplementedError: the C API has no such function."""
-        raise NotImplementedError("ONNX Runtime's C API cannot set tuning results")
-
-    def get_provider_graph_assignment_info(self):
-        """Raise NotImplementedError: the C API of ONNX Runtime 1.23 has no such function."""
-        raise NotImplementedError("ONNX Runtime's C API 23 cannot tell which provider has a node")
-
-    def get_input_memory_infos(self):
-        """Raise NotImplementedError: inputs are in the CPU's memory."""
-        raise NotImplementedError("ortmmap's inputs are in the CPU's memory")
-
-    def get_output_memory_infos(self):
-        """Raise NotImplementedError: outputs are in the CPU's memory."""
-        raise NotImplementedError("ortmmap's outputs are in the CPU's memory")
-
-    def get_input_epdevices(self):
-        """Raise NotImplementedError: inputs are in the CPU's memory."""
-        raise NotImplementedError("ortmmap's inputs are in the CPU's memory")
 
     def release_captured_graph(self, graph_annotation_id=0) -> None:
         """Do nothing: the CPU's provider captures no graphs."""

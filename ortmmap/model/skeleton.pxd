@@ -16,6 +16,8 @@ cdef class Skeleton:
     cdef readonly Py_ssize_t mapped_bytes    # their data
     cdef readonly Py_ssize_t inline_bytes    # data of the tensors that stay in the model
     cdef readonly Py_ssize_t external_bytes  # data of the tensors in other files
+    cdef readonly size_t nodes               # of all graphs and functions
+    cdef readonly size_t convolutions        # of these, nodes of type Conv
     cdef readonly tuple external_locations   # those files as the model names them, each once
     cdef readonly bint oversized             # beyond the 2 GiB that protobuf reads
     cdef Tensor *_tensors

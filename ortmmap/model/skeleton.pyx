@@ -71,6 +71,8 @@ cdef class Skeleton:
         Number of tensors that refer into the file.
     mapped_bytes, inline_bytes, external_bytes : int
         Bytes of tensors' data: referred to in the file, kept in `model`, in other files.
+    nodes, convolutions : int
+        Number of nodes in all graphs and functions, and of those of type ``Conv``.
     external_locations : tuple of bytes
         The other files, as the model names them, relative to its folder.
     oversized : bool
@@ -207,6 +209,7 @@ cdef void count_bytes(Skeleton skeleton, const Scan *scan) noexcept:
     cdef size_t index
     cdef const Tensor *tensor
     skeleton._count = scan.tensor_count
+    skeleton.nodes, skeleton.convolutions = scan.node_count, scan.convolution_count
     for index in range(scan.tensor_count):
         tensor = &scan.tensors[index]
         if tensor.place == MAPPED:

@@ -284,10 +284,18 @@ cdef class Opening:
         """Find the cache and this session's key in it, if the session uses the cache."""
         cdef bint cpu_only = all(name == CPU for name, _ in self.providers)
         cdef Py_ssize_t size = self.model.bytes.len
+        cdef size_t nodes = 0
+        cdef size_t convolutions = 0
         if self.skeleton is not None:
             size += self.skeleton.external_bytes
+            nodes, convolutions = self.skeleton.nodes, self.skeleton.convolutions
         if self.model.path is None or not is_used(
-            self.cache, self.options, model_bytes=size, cpu_only=cpu_only
+            self.cache,
+            self.options,
+            model_bytes=size,
+            cpu_only=cpu_only,
+            nodes=nodes,
+            convolutions=convolutions,
         ):
             return 0
         from ortmmap.cache.store import open_store

@@ -44,6 +44,26 @@ def test_the_argument_goes_before_the_variable(monkeypatch, setting, variable, s
     assert (found and open_store(setting) is not None) is used
 
 
+@pytest.mark.parametrize(
+    ("model", "used"),
+    [
+        ({"model_bytes": (8 << 20) - 1}, False),
+        ({"model_bytes": 8 << 20}, True),
+        ({"model_bytes": 1, "nodes": 400}, False),
+        ({"model_bytes": 1, "nodes": 401}, True),
+        ({"model_bytes": (3 << 20) - 1, "convolutions": 1}, False),
+        ({"model_bytes": 3 << 20, "convolutions": 1}, True),
+    ],
+)
+def test_a_small_model_uses_the_cache_only_in_a_named_folder(monkeypatch, tmp_path, model, used):
+    monkeypatch.setenv("ORTMMAP_CACHE_DIR", str(tmp_path))
+    assert is_used(True, cpu_only=False, **model) is used
+    assert is_used(str(tmp_path), cpu_only=False, **model)
+    monkeypatch.setenv("ORTMMAP_CACHE", "1")
+    assert is_used(None, **model) is used
+    assert not is_used(False, **model)
+
+
 def with_library(path: object) -> SessionOptions:
     options = SessionOptions()
     options.register_custom_ops_library(str(path))
