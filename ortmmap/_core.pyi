@@ -13,7 +13,7 @@ from ortmmap.session.binding import IOBinding
 from ortmmap.session.call import _Output
 from ortmmap.session.metadata import ModelMetadata, NodeArg
 from ortmmap.session.native_options import RunOptions
-from ortmmap.session.open_session import Memory
+from ortmmap.session.open_session import Memory, OpenSession
 from ortmmap.values.devices import OrtDevice
 from ortmmap.values.ort_value import OrtValue
 from ortmmap.values.ort_value_vector import OrtValueVector
@@ -118,3 +118,4 @@ class Session:
     def release_captured_graph(self, graph_annotation_id: int = 0) -> None: ...
     def end_profiling(self) -> str: ...
     def get_profiling_start_time_ns(self) -> int: ...
+    def _opened(self) -> OpenSession: ...
