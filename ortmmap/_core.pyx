@@ -170,6 +170,11 @@ cdef class Session:
         self._state.open.check_not_closed()
         return self._state.open.memory()
 
+    @property
+    def cached(self):
+        """The session's state in the cache, a `Cached`; its `wait` waits until it is written."""
+        return self._state.open.cached_state()
+
     def close(self) -> None:
         """Release ONNX Runtime's session, then the model's bytes. Closing twice is no error.
 
