@@ -1,7 +1,6 @@
 """Session: an ONNX Runtime session over mapped bytes.
 
-The class delegates: a `Reopenable` opens the model and holds it, and a `Call`, an `IOBinding` or an
-`AsyncRun` runs it. The latter two are imported when first used.
+A `Reopenable` opens the model, and a `Call`, an `IOBinding` or an `AsyncRun` runs it.
 """
 
 from cpython.pycapsule cimport PyCapsule_New
@@ -170,6 +169,11 @@ cdef class Session:
         self._state.open.check_not_closed()
         return self._state.open.memory()
 
+    @property
+    def cached(self):
+        """The session's state in the cache, a `Cached`; its `wait` waits until it is written."""
+        return self._state.open.cached_state()
+
     def close(self) -> None:
         """Release ONNX Runtime's session, then the model's bytes. Closing twice is no error.
 
@@ -295,9 +299,7 @@ cdef class Session:
             iobinding.raise_unusable()
         iobinding.run(default_run_options if options is None else options.options)
 
-    def run_async(
-        self, output_names, input_feed, callback, user_data, run_options=None
-    ) -> None:
+    def run_async(self, output_names, input_feed, callback, user_data, run_options=None) -> None:
         """Start to compute the outputs on ONNX Runtime's threads, and return at once.
 
         The session needs two or more threads within a node (`intra_op_num_threads`).
@@ -354,13 +356,11 @@ cdef class Session:
             If no event loop is running.
         """
         from asyncio import get_running_loop
-
         from ortmmap.session.async_run import run_for_loop
 
         loop = get_running_loop()
-        cdef RunOptions options = run_options_of(run_options)
-        cdef Call call = self._call(output_names, input_feed)
-        return run_for_loop(call, RunOptions() if options is None else options.copy(), loop)
+        cdef RunOptions options = run_options_of(run_options) or RunOptions()
+        return run_for_loop(self._call(output_names, input_feed), options.copy(), loop)
 
     def create_ortvalue_from_shape_and_type(
         self, shape, element_type, device_type, device_id=0, vendor_id=-1

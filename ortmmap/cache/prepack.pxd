@@ -21,6 +21,8 @@ cdef class Recording:
     cdef int begin(self, Pages pages) except -1
     cdef int end(self) noexcept nogil
     cdef int share(self, Pages pages) except -1
+    cdef int keep(self) except -1
+    cdef tuple _totals(self, set states)
     cdef list _table(self)
 
 cdef bint start() except -1

@@ -137,6 +137,7 @@ cdef class Recording:
     """A recorded creation of a session. It must outlive the session."""
 
     def __dealloc__(self):
+        csp.ortmmap_recorder_let(&self.recorder)
         csp.ortmmap_recorder_release(&self.recorder)
 
     cdef int set_threads(self, ort.OrtSessionOptions *options) except -1:
@@ -158,13 +159,26 @@ cdef class Recording:
         return 0
 
     cdef int share(self, Pages pages) except -1:
-        """Share the private blocks with `pages`, before the session is used."""
+        """Share the private blocks with `pages`; other threads may use the session meanwhile."""
         with nogil:
             csp.ortmmap_recorder_share(&self.recorder, &pages.store)
         return 0
 
+    cdef int keep(self) except -1:
+        """Keep the blocks readable until let(), even if the session is released before."""
+        csp.ortmmap_recorder_keep(&self.recorder)
+        return 0
+
+    def let(self) -> None:
+        """Unmap the blocks that were freed since keep(), and keep none from here on."""
+        with nogil:
+            csp.ortmmap_recorder_let(&self.recorder)
+
     def blocks(self) -> list[memoryview]:
-        """Return the live blocks in the order of allocation; valid while the session lives."""
+        """Return the blocks in the order of allocation.
+
+        They are valid while the session lives or, between keep() and let(), in any case.
+        """
         return [
             PyMemoryView_FromMemory(<char *><size_t>address, size, PyBUF_READ)
             for _, address, size, _ in sorted(self._table())
@@ -172,16 +186,19 @@ cdef class Recording:
 
     def shared_blocks(self) -> tuple[int, int]:
         """Return number and size in bytes of the live blocks that are shared."""
-        sizes = [size for _, _, size, shared in self._table() if shared]
-        return len(sizes), sum(sizes)
+        return self._totals({csp.ORTMMAP_BLOCK_SHARED})
 
     def private_blocks(self) -> tuple[int, int]:
         """Return number and size in bytes of the live blocks that are not shared."""
-        sizes = [size for _, _, size, shared in self._table() if not shared]
+        return self._totals({csp.ORTMMAP_BLOCK_PRIVATE, csp.ORTMMAP_BLOCK_SCRATCH})
+
+    cdef tuple _totals(self, set states):
+        """Return number and size in bytes of the blocks in these states."""
+        sizes = [size for _, _, size, state in self._table() if state in states]
         return len(sizes), sum(sizes)
 
     cdef list _table(self):
-        """Return ordinal, address, size in bytes and whether it is shared, of each live block."""
+        """Return ordinal, address, size in bytes and state of each block."""
         cdef size_t capacity = csp.ortmmap_recorder_blocks(&self.recorder, NULL, 0)
         cdef csp.ortmmap_block *blocks
         cdef size_t count, index
@@ -195,7 +212,7 @@ cdef class Recording:
                     blocks[index].ordinal,
                     <size_t>blocks[index].address,
                     blocks[index].size,
-                    blocks[index].state == csp.ORTMMAP_BLOCK_SHARED,
+                    <int>blocks[index].state,
                 )
                 for index in range(count)
             ]

@@ -16,6 +16,7 @@ from ortmmap.cache.folder import (
     default_folder,
     folder_bytes,
     is_temporary,
+    longest_wait,
     modified,
     refusal,
     temporary_name,
@@ -23,6 +24,7 @@ from ortmmap.cache.folder import (
     write_file,
 )
 from ortmmap.cache.key import Key, Source, options_signature, runtime_signature
+from ortmmap.cache.lock import Turn
 
 __all__ = [
     "Found",
@@ -165,6 +167,22 @@ class Store(CacheFolder):
             with draft:
                 fill(draft)
             return draft.entry
+
+    def lock(self, key: Key, timeout: float | None = None) -> Turn:
+        """Return the lock to hold while looking for an entry once more and writing it.
+
+        ``with store.lock(key) as turn``: `turn` is True for one thread of one process at a time.
+        It is False if the timeout has passed, if another writer has failed meanwhile, or if the
+        folder is read-only: look for the entry once more, and go on without it.
+
+        Parameters
+        ----------
+        key : Key
+            The lock is for its entries of every kind.
+        timeout : float, optional
+            In seconds; by default the value of ``ORTMMAP_CACHE_WAIT``, or 60.
+        """
+        return Turn(self.lock_path(key), longest_wait() if timeout is None else timeout)
 
     def entries(self) -> list[Found]:
         """Return a description of each entry, least recently used first."""

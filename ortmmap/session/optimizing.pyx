@@ -1,7 +1,7 @@
 """The cache's optimized graphs: how they are saved, and how sessions are created of them.
 
-The first process saves the graph as ONNX Runtime has optimized it. Weights that stay as they are
-stay in the model's file. If the optimizer makes too many others, the entry holds them all.
+The first session's process saves the graph as ONNX Runtime has optimized it. Weights that stay as
+they are stay in the model's file. If the optimizer makes too many others, the entry holds them all.
 """
 
 from ortmmap.model.skeleton cimport Skeleton, scan_onnx
@@ -20,9 +20,11 @@ from ortmmap.session.creation import EXTERNAL_FOLDER, ONNX
 SAVE_FORMAT = "session.save_model_format"
 SAVED_DATA = "session.optimized_model_external_initializers_file_name"
 NO_PREPACKING = "session.disable_prepacking"
+AFFINITIES = "session.intra_op_thread_affinities"   # one for each thread
 
 COPY_FILE, DATA_FILE = "model.onnx", "model.data"
 MOST_REWRITTEN = 4 << 20      # bytes of weights that a saved graph may hold itself
+MOST_WEIGHTS = 1 << 20
 LOG_ERRORS = 3
 # Field numbers of onnx.proto.
 METADATA_FIELD = 14           # of ModelProto: StringStringEntryProto
@@ -53,21 +55,70 @@ def optimized(Creation creation not None, store, key) -> list:
     OrtError
         If ONNX Runtime refuses the model.
     """
-    cdef ModelSource model = creation.model
     try:
         entry = store.build(key, "model", partial(save_optimized, creation))
     except Refused as refused:
         raise refused.args[0] from None
-    if entry is None:
-        return []
+    return [] if entry is None else attempts_of(creation, entry)
+
+
+def attempts_of(Creation creation not None, entry) -> list:
+    """Return the attempts for a session of an entry's graph; empty if it is not usable.
+
+    Parameters
+    ----------
+    creation : Creation
+        Of an ONNX file. It holds the entry from here on, and maps the weights that lie in it.
+    entry : Entry
+    """
+    cdef ModelSource model = creation.model
     try:
         found = saved(creation, creation.options, entry.folder)
-        if any(file.name == DATA_FILE for file in entry.files):
+        if has_weights(entry):
             model.map(entry.path(DATA_FILE))
     except OSError:   # the cache was cleared in between
         return []
     creation.use_entry(entry)
     return found
+
+
+def unsaved(list blocks not None, entry) -> list:
+    """Leave out the recorded blocks that an entry's own data has.
+
+    Some versions of ONNX Runtime keep the weights that the optimizer has rewritten in recorded
+    memory. A session of the saved graph maps them from the entry's data instead.
+
+    Parameters
+    ----------
+    blocks : list of memoryview
+    entry : Entry or None
+        Of the saved graph.
+    """
+    if entry is None or not has_weights(entry):
+        return blocks
+    from mmap import ACCESS_READ, mmap
+
+    from xxhash import xxh3_64_intdigest
+
+    from ortmmap.model.inspect import inspect
+
+    sizes = set(map(len, blocks))
+    weights = inspect(entry.path(COPY_FILE), largest=MOST_WEIGHTS).largest
+    path = entry.path(DATA_FILE)
+    with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        view = memoryview(data)
+        saved_digests = {
+            xxh3_64_intdigest(view[weight.offset : weight.offset + weight.nbytes])
+            for weight in weights
+            if weight.place == "external" and weight.nbytes in sizes and weight.offset is not None
+        }
+        view.release()
+    return [block for block in blocks if xxh3_64_intdigest(block) not in saved_digests]
+
+
+cdef bint has_weights(object entry) except -1:
+    """Whether an entry holds the weights of its graph."""
+    return any(file.name == DATA_FILE for file in entry.files)
 
 
 def save_optimized(Creation creation not None, draft) -> None:
@@ -221,6 +272,8 @@ cdef object quiet(object options):
     copy.enable_profiling = False
     copy.log_severity_level = LOG_ERRORS   # no warning that the saved file is for this machine
     copy.add_session_config_entry(NO_PREPACKING, "1")   # the graph is the same, the peak lower
+    if not copy._config.get(AFFINITIES):
+        copy.intra_op_num_threads = copy.inter_op_num_threads = 1   # it yields to other work
     return copy
 
 
