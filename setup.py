@@ -26,6 +26,7 @@ DIRECTIVES = {
     "boundscheck": False,
     "wraparound": False,
     "initializedcheck": False,
+    "auto_pickle": False,  # its __setstate__ reads the items of a state unchecked
     "embedsignature": True,
     "embedsignature.format": "python",
 }

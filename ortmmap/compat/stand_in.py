@@ -13,6 +13,7 @@ or a twin of it, whose methods are ortmmap's.
 import functools
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from ortmmap.compat import between
@@ -61,7 +62,7 @@ def mapped_class(theirs: Any, our_values: bool) -> Any:
     """
     from ortmmap.inference_session import InferenceSession
 
-    ours = InferenceSession if our_values else converting_class()
+    ours = InferenceSession if our_values else _converting_class()
 
     def __init__(self: Any, path_or_bytes: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         ours.__init__(self, path_or_bytes, *args, **kwargs)
@@ -81,78 +82,27 @@ def _set_path(session: Any, path_or_bytes: Any) -> None:
     session._model_path = os.fspath(path_or_bytes) if is_path else None  # other packages read it
 
 
-@functools.cache
-def converting_class() -> Any:
-    """Make a class of ortmmap's sessions that take and return onnxruntime's values."""
-    from ortmmap.inference_session import InferenceSession as Ours
-    from ortmmap.session.private_attributes import InnerSession
-    from ortmmap.values.ort_value_vector import OrtValueVector
+def _converting_class() -> Any:
+    from ortmmap.compat.converting import ConvertingSession
 
-    def run(self: Any, output_names: Any, input_feed: Any, run_options: Any = None) -> list:
-        return Ours.run(self, output_names, between.feed_to_ours(input_feed), run_options)
-
-    def run_with_ort_values(
-        self: Any, output_names: Any, input_dict_ort_values: Any, run_options: Any = None
-    ) -> list:
-        values = Ours.run_with_ort_values(self, output_names, input_dict_ort_values, run_options)
-        return [between.to_theirs(value) for value in values]
-
-    def run_with_ortvaluevector(self: Any, *arguments: Any) -> None:
-        run_options, feed_names, feeds, fetch_names, fetches = arguments[:5]  # then devices
-        results = OrtValueVector(fetches)
-        Ours.run_with_ortvaluevector(self, run_options, feed_names, feeds, fetch_names, results)
-        if not len(fetches):  # otherwise the outputs are in the memory of the values
-            for value in results:
-                fetches.push_back(between.inner_to_theirs(value))
-
-    def io_binding(self: Any) -> Any:
-        return binding_class()(self)
-
-    class ConvertingInner(InnerSession):
-        __slots__ = ()
-
-        def run_with_ort_values(
-            self, feeds: Any, output_names: Any, run_options: Any = None
-        ) -> Any:
-            values = Ours.run_with_ort_values(self._session, output_names, feeds, run_options)
-            return between.vector_to_theirs(values)
-
-    methods = (run, run_with_ort_values, run_with_ortvaluevector, io_binding)
-    for method in methods:
-        method.__doc__ = getattr(Ours, method.__name__).__doc__
-    namespace: dict[str, Any] = {method.__name__: method for method in methods}
-    namespace |= {"__module__": "onnxruntime", "_sess": property(ConvertingInner)}
-    return type("InferenceSession", (Ours,), namespace)
-
-
-@functools.cache
-def binding_class() -> Any:
-    """Make a class of ortmmap's bindings that return onnxruntime's values."""
-    from ortmmap.session.binding import IOBinding as Ours
-
-    def get_outputs(self: Any) -> list:
-        return [between.to_theirs(value) for value in Ours.get_outputs(self)]
-
-    def get_outputs_as_ortvaluevector(self: Any) -> Any:
-        return between.vector_to_theirs(Ours.get_outputs(self))
-
-    namespace = {method.__name__: method for method in (get_outputs, get_outputs_as_ortvaluevector)}
-    return type("IOBinding", (Ours,), {"__module__": "onnxruntime", **namespace})
+    return ConvertingSession
 
 
 class _Choosing(StandIn):
     """The metaclass of the class that chooses, of its subclasses, and of their twins."""
 
-    # Of the class that `choosing_class` makes.
-    _choose: Any
-    _mapped: Any
+    # Of the class that chooses: functions that make an object, and the class of ortmmap's sessions.
+    _choose: Callable[..., Any]
+    _mapped: Callable[[], Any]
+    # Of a subclass.
+    _twin: Any
 
     def __new__(
         cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any
     ) -> Any:
         choosing = [base for base in bases if isinstance(base, _Choosing)]
         if choosing and all("_choose" in vars(base) for base in choosing):
-            bases = (*bases, converting_class())  # for the layout of instances; see mro()
+            bases = (*bases, _converting_class())  # for the layout of instances; see mro()
         return super().__new__(cls, name, bases, namespace, **kwargs)
 
     def mro(cls) -> list[type]:
@@ -160,7 +110,7 @@ class _Choosing(StandIn):
         order = super().mro()
         if not any("_choose" in vars(base) for base in order[1:]):
             return order
-        ours = [base for base in converting_class().__mro__ if base is not object]
+        ours = [base for base in _converting_class().__mro__ if base is not object]
         rest = [base for base in order if base not in ours]
         if "_twin_of" not in vars(cls):
             return rest
@@ -218,7 +168,7 @@ def choosing_class(theirs: Any, threshold: int) -> Any:
     def __new__(cls: Any, *_args: Any, **_kwargs: Any) -> Any:  # noqa: N807
         if cls is made:
             return object.__new__(cls)
-        instance = converting_class().__new__(cls._mapped_class)
+        instance = _converting_class().__new__(cls._mapped_class)
         if instance.__class__ is not cls:
             instance.__class__ = cls
         return instance
@@ -229,7 +179,7 @@ def choosing_class(theirs: Any, threshold: int) -> Any:
             if "_twin_of" not in vars(cls) and not gains_nothing(threshold, *args, **kwargs):
                 self.__class__ = cls = cls._mapped_class
             if "_twin_of" in vars(cls):
-                converting_class().__init__(self, *args, **kwargs)
+                _converting_class().__init__(self, *args, **kwargs)
                 _set_path(self, args[0] if args else kwargs["path_or_bytes"])
                 return
         theirs.__init__(self, *args, **kwargs)
@@ -292,7 +242,9 @@ def binding_of(session: Any, our_values: bool) -> Any:
     if not between.is_our("ortmmap._core", "Session", session):
         return None
     if not our_values:
-        return binding_class()(session)
+        from ortmmap.compat.converting import ConvertingBinding
+
+        return ConvertingBinding(session)
     from ortmmap.session.binding import IOBinding
 
     return IOBinding(session)

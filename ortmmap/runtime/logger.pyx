@@ -9,10 +9,18 @@ from cpython.exc cimport PyErr_Fetch, PyErr_Restore
 from cpython.ref cimport PyObject
 
 cimport ortmmap.abi.ort as ort
+from ortmmap.process.guard cimport (
+    ortmmap_count,
+    ortmmap_count_add,
+    ortmmap_count_get,
+    ortmmap_count_set,
+)
 from ortmmap.runtime.library cimport api, check, env, load, log_to
 
 import atexit
+import os
 import sys
+import time
 from _thread import get_ident
 from operator import index
 from types import SimpleNamespace
@@ -24,6 +32,13 @@ cdef extern from "Python.h" nogil:
 cdef object _callback = None
 cdef set _inside = set()   # threads that are in the callback
 cdef bint _at_exit = False
+
+# Python ends a thread that waits for the interpreter lock while it finalizes, and no thread may end
+# within ONNX Runtime's frames. So threads are counted before they wait, and refused at the end.
+cdef ortmmap_count _users
+cdef ortmmap_count _ended
+
+LONGEST_WAIT = 10   # in seconds, for threads that are in the callback when the interpreter ends
 
 
 def set_default_logger_callback(callback, severity=2) -> None:
@@ -63,8 +78,10 @@ def set_default_logger_callback(callback, severity=2) -> None:
         raise RuntimeError(f"callback must be a callable, not {type(callback).__name__}")
     load()
     check(api.UpdateEnvWithCustomLogLevel(env, <ort.OrtLoggingLevel><int>level))
-    if not _at_exit:  # while the interpreter finalizes its lock cannot be acquired
-        atexit.register(set_default_logger_callback, None)
+    if not _at_exit:
+        atexit.register(_end)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_forget_users)
         _at_exit = True
     _callback = callback
     log_to(&_sink)
@@ -82,10 +99,28 @@ cdef bint _sink(
     A thread that Python does not know must not wait for the interpreter lock: the thread that holds
     it may be waiting for this one.
     """
+    cdef bint passed = False
     if PyGILState_GetThisThreadState() == NULL:
         return False
-    with gil:
-        return _pass(severity, category, log_id, code_location, message)
+    ortmmap_count_add(&_users, 1)
+    if not ortmmap_count_get(&_ended):
+        with gil:
+            passed = _pass(severity, category, log_id, code_location, message)
+    ortmmap_count_add(&_users, -1)
+    return passed
+
+
+def _end():
+    """Refuse threads from now on, and wait for those that are in the callback."""
+    ortmmap_count_set(&_ended, 1)
+    last = time.monotonic() + LONGEST_WAIT
+    while ortmmap_count_get(&_users) > 0 and time.monotonic() < last:
+        time.sleep(0.001)
+
+
+def _forget_users():
+    """Start again in the child of a fork, where the counted threads do not exist."""
+    ortmmap_count_set(&_users, len(_inside.intersection([get_ident()])))
 
 
 cdef bint _pass(

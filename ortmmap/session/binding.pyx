@@ -8,7 +8,6 @@ cimport cython
 cimport numpy as cnp
 
 from ortmmap.values.containers cimport from_python, to_python
-from ortmmap.session.call cimport check_holds
 from ortmmap.session.metadata cimport NodeArg
 from ortmmap.session.native_options cimport RunOptions
 from ortmmap.session.open_session cimport OpenSession
@@ -23,7 +22,7 @@ from ortmmap.runtime.library cimport (
 )
 from ortmmap.values.tensors cimport tensor_at
 from ortmmap.values.foreign cimport as_value, as_writable_value
-from ortmmap.values.value cimport Value
+from ortmmap.values.value cimport Value, check_holds
 
 from ortmmap.values.devices import check_cpu
 from ortmmap.errors import InvalidArgument

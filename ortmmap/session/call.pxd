@@ -38,6 +38,5 @@ cdef class Call:
     cdef object own_memory(self, object result)
     cdef bint is_fed(self, void *data) except -1
 
-cdef Value check_holds(Value value, str name)
 cdef RunOptions run_options_of(object options)
 cdef Call new_call(OpenSession open_, object output_names, object input_feed)

@@ -15,7 +15,7 @@ from ortmmap.values.ort_value cimport own_ort_value
 from ortmmap.runtime.library cimport api, forks
 from ortmmap.session.string_feed cimport string_feed
 from ortmmap.values.tensors cimport array_from_tensor, as_tensor_array, tensor_from_array
-from ortmmap.values.value cimport has_value, own
+from ortmmap.values.value cimport check_holds, has_value, own
 
 from ortmmap.errors import InvalidArgument
 
@@ -189,13 +189,6 @@ cdef class Call:
 cdef bint is_empty(object data) except -1:
     """Whether what is fed to an optional input is an empty optional."""
     return data is None or (isinstance(data, Value) and not has_value(<Value>data))
-
-
-cdef Value check_holds(Value value, str name):
-    """Return `value`; raise InvalidArgument if it is empty: ONNX Runtime would read its type."""
-    if not has_value(value):
-        raise InvalidArgument(f"{name}: the value is an empty optional, and the input is not")
-    return value
 
 
 cdef RunOptions run_options_of(object options):

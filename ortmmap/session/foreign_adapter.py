@@ -12,7 +12,7 @@ from ortmmap.session.adapter import LoraAdapter
 __all__ = ["adapter_from"]
 
 # ortmmap's adapters, with their path, by the one of onnxruntime's that they were made from.
-_converted: "WeakKeyDictionary[object, tuple[object, LoraAdapter]]" = WeakKeyDictionary()
+_converted: "WeakKeyDictionary[object, tuple[Any, LoraAdapter]]" = WeakKeyDictionary()
 
 
 def adapter_from(adapter: Any) -> LoraAdapter:

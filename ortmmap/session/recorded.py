@@ -17,7 +17,7 @@ calls: "WeakKeyDictionary[object, list[tuple[str, tuple[object, ...]]]]" = WeakK
 created: "WeakSet[object]" = WeakSet()
 
 # The files that onnxruntime's adapters were loaded from.
-adapter_paths: "WeakKeyDictionary[object, object]" = WeakKeyDictionary()
+adapter_paths: "WeakKeyDictionary[object, Any]" = WeakKeyDictionary()
 
 # ortmmap's RunOptions by the one of onnxruntime's that they were made from, so that setting
 # `terminate` there reaches them; and the number of recorded calls that were repeated on them.

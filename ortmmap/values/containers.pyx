@@ -22,6 +22,7 @@ from ortmmap.values.tensors cimport (
 )
 from ortmmap.values.value cimport (
     Value,
+    check_holds,
     check_made,
     element_of,
     elements_of,
@@ -97,7 +98,10 @@ cdef Value sequence_of(object data, str element, str name):
         )
     if not data:
         return empty_sequence(element)
-    return compose([from_python(item, element, name) for item in data], ort.ONNX_TYPE_SEQUENCE)
+    return compose(
+        [check_holds(from_python(item, element, name), name) for item in data],
+        ort.ONNX_TYPE_SEQUENCE,
+    )
 
 
 cdef Value map_of(object data, str key_and_value, str name):

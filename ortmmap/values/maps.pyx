@@ -4,6 +4,7 @@ The C API has no view of a map: it copies each map out of the sequence, then the
 into a tensor each. What that costs is in docs/architecture.md.
 """
 
+cimport cython
 cimport numpy as cnp
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_SetItem
@@ -69,6 +70,8 @@ cdef list dicts_of(Value sequence, size_t count):
     return [reader.read(sequence.value, <int>index) for index in range(count)]
 
 
+@cython.final
+@cython.internal
 cdef class MapReader:
     """Reads the maps of a sequence, one after the other.
 

@@ -13,6 +13,7 @@ cdef Value own(ort.OrtValue *value)
 cdef Value share(object cls, Value value)
 cdef Value share_with(Value made, Value value)
 cdef Value check_made(Value value, str name)
+cdef Value check_holds(Value value, str name)
 cdef bint has_value(Value value) except -1
 cdef ort.ONNXType kind_of(Value value) except *
 cdef list elements_of(Value value)

@@ -42,18 +42,19 @@ cdef Value share_with(Value made, Value value):
 
 
 cdef Value check_made(Value value, str name):
-    """Return `value`, which ONNX Runtime will be given.
-
-    Raise TypeError if it holds none, as after ``OrtValue.__new__`` alone, and InvalidArgument if it
-    is an empty optional: ONNX Runtime looks for a type in it, and ends the process.
-    """
+    """Return `value`; raise TypeError if it holds none, as after ``OrtValue.__new__`` alone."""
     if value.value == NULL:
         raise TypeError(f"{name}: the {type(value).__name__} holds no value")
+    return value
+
+
+cdef Value check_holds(Value value, str name):
+    """Return `value`; raise InvalidArgument if it is an empty optional.
+
+    ONNX Runtime would look for a type in it, and end the process.
+    """
     if not has_value(value):
-        raise InvalidArgument(
-            f"{name}: ONNX Runtime does not accept an empty optional; leave the input out, or pass "
-            "None to run()"
-        )
+        raise InvalidArgument(f"{name}: the value is an empty optional")
     return value
 
 

@@ -1,13 +1,12 @@
 """No call from Python, however wrong, ends the process or leaves it waiting for ever.
 
 `misuse_calls` makes the calls, in children. A child that ends at a call is followed by another one
-that goes on after it. `ENDING` lists the calls that end the process as yet.
+that goes on after it.
 """
 
 import functools
 import json
 import os
-import re
 import subprocess
 import sys
 from collections import Counter
@@ -17,14 +16,6 @@ import pytest
 from support import REPOSITORY, ask_python
 
 MOST_DEATHS = 3  # at calls of one function, after which it is not called any more
-
-# Calls that end the process: what they have in common, a pattern of their names, and why.
-ENDING = {
-    "pickled state": (
-        r".*\.__setstate(_cython)?__\(\w+=(empty tuple|tuple of None)\)",
-        "Cython's own functions read the items of a pickled state unchecked",
-    ),
-}
 
 
 class Report:
@@ -80,27 +71,10 @@ def run_child(group: str, after: str, skipped: list[str]) -> subprocess.Complete
     )
 
 
-def is_known(call: str) -> bool:
-    return any(re.fullmatch(pattern, call) for pattern, _ in ENDING.values())
-
-
 @pytest.mark.parametrize("group", misuse_calls.GROUPS)
 def test_no_call_ends_the_process(group):
-    deaths = report_of(group).deaths
-    unknown = [f"{call}: {how}" for call, how in deaths.items() if not is_known(call)]
-    assert not unknown, "\n".join(unknown)
-
-
-@pytest.mark.parametrize(
-    "pattern",
-    [
-        pytest.param(pattern, marks=pytest.mark.xfail(strict=True, reason=reason), id=name)
-        for name, (pattern, reason) in ENDING.items()
-    ],
-)
-def test_calls_that_ended_the_process_do_so_no_longer(pattern):
-    deaths = [call for group in misuse_calls.GROUPS for call in report_of(group).deaths]
-    assert [call for call in deaths if re.fullmatch(pattern, call)] == []
+    deaths = [f"{call}: {how}" for call, how in report_of(group).deaths.items()]
+    assert not deaths, "\n".join(deaths)
 
 
 @pytest.mark.parametrize("group", misuse_calls.GROUPS)

@@ -13,9 +13,7 @@ import pytest
 from models import TensorProto
 from support import (
     REPOSITORY,
-    assert_same,
     caught,
-    onnxruntime_session,
     ortmmap_session,
     run_python,
 )
@@ -221,31 +219,3 @@ ortmmap.Session(sys.argv[1]).run(None, {"x": np.ones((1, 8), "f4")})
 assert "ml_dtypes" not in sys.modules
 """
     run_python(code, onnx_file)
-
-
-@pytest.mark.skipif(not HAS_NEWER, reason="onnxruntime 1.23 has no float8e8m0")
-@pytest.mark.parametrize("other", [TensorProto.FLOAT, TensorProto.FLOAT16])
-def test_powers_of_two_go_in_and_come_out(other):
-    """The cases of ONNX's test_cast_e8m0, which onnxruntime refuses: numpy has no such type."""
-    e8m0 = TensorProto.FLOAT8E8M0
-    given = np.array([1, 2, 0.5, 2**-14, 2**15], onnx.helper.tensor_dtype_to_np_dtype(other))
-    (there,) = ortmmap_session(cast(other, e8m0, 24)).run(None, {"x": given})
-    assert there.dtype == ml_dtypes.float8_e8m0fnu
-    np.testing.assert_array_equal(
-        there.view(np.uint8), given.astype(ml_dtypes.float8_e8m0fnu).view(np.uint8)
-    )
-    (back,) = ortmmap_session(cast(e8m0, other, 24)).run(None, {"x": there})
-    assert_same(back, given)
-    assert ortmmap_session(cast(e8m0, other, 24)).get_inputs()[0].type == "tensor(float8e8m0)"
-
-
-@pytest.mark.skipif(not HAS_NEWER, reason="onnxruntime 1.23 gives no float8")
-def test_onnxruntime_gives_float8e4m3fn_as_uint8_with_the_same_bits():
-    """The cases of ONNX's test_cast_FLOAT_to_FLOAT8E4M3FN: the dtype differs, on purpose."""
-    model = cast(TensorProto.FLOAT, TensorProto.FLOAT8E4M3FN)
-    feed = {"x": np.array([0, 1, -0.3, 448, 1e6, np.nan], "f4")}
-    (ours,), (theirs,) = (
-        make(model).run(None, feed) for make in (ortmmap_session, onnxruntime_session)
-    )
-    assert (ours.dtype, theirs.dtype) == (ml_dtypes.float8_e4m3fn, np.uint8)
-    assert_same(ours.view(np.uint8), theirs)

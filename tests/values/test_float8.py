@@ -71,3 +71,12 @@ def test_the_bits_are_onnxruntimes_where_it_returns_any(name, other):
         np.testing.assert_array_equal(session.run(None, {"x": x})[0].view(np.uint8), ours)
     else:
         np.testing.assert_array_equal(x.astype(dtype).view(np.uint8), ours)
+
+
+@pytest.mark.skipif(not NEWEST, reason="onnxruntime 1.23 has no float8e8m0")
+def test_a_negative_number_has_no_power_of_two():
+    """ONNX Runtime gives the smallest, ml_dtypes NaN."""
+    x = np.array([-7.25], "float32")
+    (result,) = ortmmap_session(cast("float32", TensorProto.FLOAT8E8M0, 24)).run(None, {"x": x})
+    assert result.view(np.uint8).tolist() == [0]
+    assert x.astype(ml_dtypes.float8_e8m0fnu).view(np.uint8).tolist() == [255]

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from support import assert_same, caught, onnxruntime_session, ortmmap_session
 
 import ortmmap
-from ortmmap.errors import InvalidArgument
 
 # The first and the last characters of each length in UTF-8, and of each width in a str.
 EDGES = "\0\x01\x7f\x80\xff\u0100\u07ff\u0800\ud7ff\ue000\uffff\U00010000\U0010ffff"
@@ -206,54 +205,3 @@ def allocated() -> int:
     mallinfo2.restype = Info
     info = mallinfo2()
     return info.uordblks + info.hblkhd
-
-
-# --- numpy's void type ---
-
-VOIDS = {
-    "words": np.array([b"four", b"word"], np.void),
-    "a matrix in Fortran order": np.asfortranarray(
-        np.array([[b"four", b"word"], [b"same", b"size"]], np.void)
-    ),
-    "no dimension": np.array(b"four", np.void),
-    "trailing NULs": np.array([b"fo\0\0", b"\0\0\0\0"], np.void),
-    "a NUL inside": np.array([b"f\0ur", b"word"], np.void),
-    "UTF-8": np.array(["é1é".encode(), b"abcde"], np.void),
-    "no bytes": np.zeros(2, "V0"),
-    "no elements": np.zeros(0, "V3"),
-    "strides": np.array([b"four", b"word", b"same"], np.void)[::-2],
-    "structs": np.array([(1, b"ab"), (2, b"c")], "i2,S2"),
-    "records": np.rec.array([(1, 2)], dtype="i2,i2"),
-}
-
-
-@pytest.mark.parametrize("kind", VOIDS)
-def test_a_void_array_is_fed_as_the_bytes_of_its_elements(echo, kind):
-    feed = {"x": VOIDS[kind]}
-    theirs = onnxruntime_session(models.identity(object)).run(None, feed)
-    assert_same(echo.run(None, feed), theirs)
-
-
-def test_a_void_array_is_bound():
-    session = ortmmap_session(models.identity(object))
-    binding = session.io_binding()
-    binding.bind_cpu_input("x", VOIDS["trailing NULs"])
-    binding.bind_output("y")
-    session.run_with_iobinding(binding)
-    assert binding.copy_outputs_to_cpu()[0].tolist() == ["fo\0\0", "\0" * 4]
-
-
-def test_void_elements_that_are_no_utf_8_raise_when_they_are_read(echo):
-    error = caught(echo.run, None, {"x": np.array([b"\xff\xfe"], np.void)})
-    assert isinstance(error, UnicodeDecodeError)
-
-
-def test_objects_within_structs_are_not_read_as_bytes(echo):
-    """onnxruntime reads the addresses of the objects."""
-    error = caught(echo.run, None, {"x": np.array([(1, None)], "i4,O")})
-    assert isinstance(error, InvalidArgument)
-
-
-def test_a_void_array_feeds_no_numbers():
-    error = caught(ortmmap_session(models.identity()).run, None, {"x": VOIDS["words"]})
-    assert isinstance(error, InvalidArgument)

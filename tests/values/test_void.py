@@ -7,6 +7,7 @@ import pytest
 from support import assert_same, caught, onnxruntime_session, ortmmap_session
 
 import ortmmap
+from ortmmap.errors import InvalidArgument
 
 MODEL = models.identity(object)
 
@@ -20,7 +21,10 @@ ARRAYS = {
     "only NUL": np.zeros(2, "V3"),
     "no characters": np.zeros(2, "V0"),
     "no elements": np.zeros(0, "V3"),
-    "not contiguous": np.array([b"four", b"word", b"same"], np.void)[::2],
+    "not contiguous": np.array([b"four", b"word", b"same"], np.void)[::-2],
+    "Fortran order": np.asfortranarray(np.array([[b"four", b"word"], [b"same", b"size"]], np.void)),
+    "structs": np.array([(1, b"ab"), (2, b"c")], "i2,S2"),
+    "records": np.rec.array([(1, 2)], dtype="i2,i2"),
 }
 
 
@@ -59,3 +63,9 @@ def test_onnxruntime_makes_no_value_of_a_void_array():
     for module in (onnxruntime, ortmmap):
         made = caught(module.OrtValue.ortvalue_from_numpy, ARRAYS["words"])
         assert made is None or isinstance(made, RuntimeError)
+
+
+def test_objects_within_structs_are_not_read_as_bytes():
+    """onnxruntime reads the addresses of the objects."""
+    error = caught(run, ortmmap_session(MODEL), np.array([(1, None)], "i4,O"))
+    assert isinstance(error, InvalidArgument)
