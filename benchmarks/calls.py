@@ -53,10 +53,7 @@ def bound(session: Any, feeds: dict[str, Any], seconds: float) -> float | None:
 
 
 def awaited(session: Any, feeds: dict[str, Any], seconds: float) -> float:
-    """Return the milliseconds of an awaited call.
-
-    It is ortmmap's ``run_awaitable``; other sessions run in the event loop's pool of threads.
-    """
+    """Return the milliseconds of an awaited call, or of one in the event loop's pool of threads."""
 
     async def call() -> None:
         if hasattr(session, "run_awaitable"):

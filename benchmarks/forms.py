@@ -20,10 +20,7 @@ _LEAST_EXTERNAL = 1024  # bytes; smaller weights stay in the model
 
 
 def form_of(form: str, model: Path, folder: Path) -> Path:
-    """Return the file of a form of `model`, made in `folder` if it is not there.
-
-    Raises ValueError, with the reason, if the form can't be made of this model.
-    """
+    """Return the file of a form of `model`, made in `folder` once; raise ValueError if it can't."""
     if form in ("given", "onnx") or (form == "mapped" and model.suffix == ".ort"):
         return model
     kind = "ort" if form == "mapped" else form
@@ -78,15 +75,12 @@ _MAKERS: dict[str, Callable[[Path, Path, Path], None]] = {
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that becomes `path` when the block succeeds, synced.
-
-    Pages that await writing would count as private memory of their mappers.
-    """
+    """Yield a temporary path that becomes `path` when the block succeeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
-        _sync(temporary)
+        _sync(temporary)  # pages that await writing would count as private memory of their mappers
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

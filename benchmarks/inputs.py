@@ -27,10 +27,7 @@ class Input:
 
     @classmethod
     def of(cls, arg: Any) -> Self:
-        """Return the declaration that corresponds to an ``onnxruntime.NodeArg``.
-
-        Raises ValueError if the input is not a tensor of an element type that numpy has.
-        """
+        """Return the declaration of an ``onnxruntime.NodeArg``; raise ValueError if no tensor."""
         element = arg.type.removeprefix("tensor(").removesuffix(")")
         if element not in _DTYPES:
             raise ValueError(f"no values can be made up for input {arg.name!r} of type {arg.type}")
@@ -66,10 +63,7 @@ def size(dimension: int | str | None, sizes: Mapping[str, int]) -> int:
 
 
 def feeds(inputs: Iterable[Input], sizes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arrays for ``session.run(None, feeds)``, the same at every call.
-
-    `sizes` are those of symbolic dimensions, over `DEFAULT_SIZES`.
-    """
+    """Return arrays for ``session.run(None, feeds)``, the same at every call."""
     rng = np.random.default_rng(SEED)
     chosen = DEFAULT_SIZES | {name: int(value) for name, value in sizes.items()}
     return {one.name: one.values(chosen, rng) for one in inputs}

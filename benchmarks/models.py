@@ -66,10 +66,7 @@ class Store:
 
 
 def declared_inputs(path: Path) -> list[Input]:
-    """Return the inputs that a model file declares.
-
-    Raises ValueError if onnxruntime can't open it, or no values can be made up for an input.
-    """
+    """Return the inputs that a model file declares; raise ValueError if it can't be opened."""
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:

@@ -16,13 +16,10 @@ def read(paths: Iterable[Path]) -> None:
 
 
 def drop(paths: Iterable[Path]) -> None:
-    """Drop files, and all files in folders, from memory.
-
-    They are synced first: the system drops no page that awaits writing, nor one that is mapped.
-    """
+    """Drop files, and all files in folders, from memory; what a process has mapped stays."""
     for path in _files(paths):
         with path.open("rb+" if os.access(path, os.W_OK) else "rb", buffering=0) as file:
-            os.fsync(file)
+            os.fsync(file)  # the system drops no page that awaits writing
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 

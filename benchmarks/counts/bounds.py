@@ -39,10 +39,7 @@ class Comparison(NamedTuple):
 
 
 class Bounds:
-    """The content of the file: figures by version of onnxruntime, and tolerances.
-
-    Raises ValueError if it is not TOML, or a kind of count has no tolerance.
-    """
+    """The content of the file: figures by version of onnxruntime, and tolerances."""
 
     def __init__(self, path: Path = FILE) -> None:
         content = tomllib.loads(path.read_text())

@@ -29,7 +29,8 @@ def main(model: str, cache: str, calls: str) -> None:
     gc.disable()
     counts: dict[str, dict[str, int]] = {stage: {} for stage in STAGES}
     modules = len(sys.modules)
-    ortmmap = _count(counts["import"], lambda: importlib.import_module("ortmmap"))
+    _count(counts["import"], lambda: importlib.import_module("ortmmap.inference_session"))
+    ortmmap = sys.modules["ortmmap"]
     counts["import"]["modules"] = len(sys.modules) - modules
     _count(counts["library"], ortmmap.get_version_string)
     session = _count(counts["open"], lambda: _open(ortmmap, model, cache))

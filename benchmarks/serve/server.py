@@ -30,6 +30,7 @@ def main() -> None:
     os.environ |= {_TASK_VARIABLE: sys.argv[1], _SERVER_VARIABLE: str(os.getpid())}
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()  # before workers do, which are ready a moment earlier
         print(listening.getsockname()[1], flush=True)
         workers = Task(**json.loads(sys.argv[1])).copies
         options = {"workers": workers, "factory": True, "log_level": "warning"}
@@ -48,7 +49,8 @@ def make_app() -> FastAPI:
             # uvicorn would start such workers again and again.
             os.kill(int(os.environ[_SERVER_VARIABLE]), signal.SIGTERM)
             raise
-        print(READY, flush=True)
+        # In one write: workers share the pipe, and print() makes two where output is unbuffered.
+        os.write(sys.stdout.fileno(), f"{READY}\n".encode())
         yield
 
     app = FastAPI(lifespan=lifespan)

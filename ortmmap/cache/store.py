@@ -5,7 +5,6 @@ import stat
 from collections import namedtuple
 from collections.abc import Callable, Iterable
 
-from ortmmap.cache import is_used
 from ortmmap.cache.draft import Draft
 from ortmmap.cache.entry import NO_CONTENT, Damaged, Entry, hold, is_entry, open_entry
 from ortmmap.cache.folder import (
@@ -34,7 +33,6 @@ __all__ = [
     "open_store",
     "options_signature",
     "runtime_signature",
-    "store_for",
 ]
 
 YOUNG_SECONDS = 60  # a younger temporary folder may not have been locked yet
@@ -57,32 +55,6 @@ state : str
     ``ok``, ``unverified`` (copied, and not compared since), ``source changed``, ``source gone``,
     ``unfinished`` or ``damaged: …``.
 """
-
-
-def store_for(
-    setting: bool | str | os.PathLike | None,
-    *,
-    model_bytes: int,
-    cpu_only: bool = True,
-    path: str | os.PathLike | None = None,
-) -> "Store | None":
-    """Return the store that a session uses, or None if it uses no cache.
-
-    Parameters
-    ----------
-    setting, model_bytes, cpu_only
-        As for `ortmmap.cache.is_used`.
-    path : str or os.PathLike, optional
-        As for `open_store`.
-
-    Warns
-    -----
-    CacheWarning
-        If the folder cannot be used, once in a process.
-    """
-    if not is_used(setting, model_bytes=model_bytes, cpu_only=cpu_only):
-        return None
-    return open_store(setting, path)
 
 
 def open_store(
@@ -274,7 +246,8 @@ class Store(CacheFolder):
             except OSError:
                 return None
             if same:
-                _write_alias(self.path(f"{key.name(kind)}.alias"), name)
+                if name != key.name(kind):  # else it was published since find() looked for it
+                    _write_alias(self.path(f"{key.name(kind)}.alias"), name)
                 return entry
         return None
 

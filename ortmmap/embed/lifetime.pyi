@@ -1,6 +1,6 @@
 from typing import final
 
-from typing_extensions import Buffer
-
 @final
-class LentMemory(Buffer): ...
+class LentMemory:
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+    def __release_buffer__(self, buffer: memoryview, /) -> None: ...

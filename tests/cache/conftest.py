@@ -6,7 +6,7 @@ import pytest
 from cache_entries import key_of
 
 from ortmmap.cache import folder as cache_folder
-from ortmmap.cache.store import Key, Store, store_for
+from ortmmap.cache.store import Key, Store, open_store
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return store_for(tmp_path / "cache", model_bytes=0)
+    return open_store(tmp_path / "cache")
 
 
 @pytest.fixture

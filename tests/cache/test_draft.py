@@ -17,7 +17,7 @@ from ortmmap.cache import draft as cache_draft
 from ortmmap.cache import store as cache
 from ortmmap.cache.entry import is_entry
 from ortmmap.cache.folder import CacheWarning
-from ortmmap.cache.store import Store, store_for
+from ortmmap.cache.store import Store, open_store
 from ortmmap.errors import Fail
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -74,7 +74,7 @@ def test_a_failure_at_any_stage_of_the_end_leaves_nothing(store, key, monkeypatc
 
 
 def test_an_entry_without_room_is_not_begun(tmp_path, key):
-    store = Store(store_for(tmp_path / "cache", model_bytes=0).folder, 1000)
+    store = Store(open_store(tmp_path / "cache").folder, 1000)
     with pytest.warns(CacheWarning, match="1001 bytes") as caught:
         assert store.write(key, "model", expect=1001) is None
     assert store.build(key, "pages", writing(bytes(2000)), expect=10) is None
@@ -92,7 +92,7 @@ def test_a_full_disk_is_noticed_before(store, key, monkeypatch):
 @linux
 def test_a_full_disk_leaves_nothing(mounted, key):
     folder = mounted("-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs")
-    store = store_for(folder, model_bytes=0)
+    store = open_store(folder)
     with pytest.warns(CacheWarning, match="No space left"):
         assert store.build(key, "model", writing(bytes(4 << 20))) is None
     assert visible(store) == set()
@@ -120,7 +120,7 @@ assert draft.entry is None and len(caught) == 1, caught
 READ_ONLY = """
 import sys, warnings
 from pathlib import Path
-from ortmmap.cache.store import Key, Source, store_for
+from ortmmap.cache.store import Key, Source, open_store
 from support import drop_privileges
 import xxhash, filelock
 if sys.argv[3] == "drop":
@@ -129,7 +129,7 @@ key = Key([Source.of(sys.argv[2])], {})
 other = Key([Source.of(sys.argv[2])], {"level": 1})
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    store = store_for(sys.argv[1], model_bytes=0)
+    store = open_store(sys.argv[1])
     entry = store.find(key, "model")
     assert Path(entry.path()).read_bytes() == b"optimized"
     assert store.find(other, "model") is None
@@ -148,7 +148,7 @@ assert len(caught) == 1, [str(w.message) for w in caught]
 @linux
 def test_a_read_only_mount_is_read_and_not_written(mounted, model, key):
     folder = mounted("-t", "tmpfs", "-o", "mode=700", "tmpfs")
-    store = store_for(folder, model_bytes=0)
+    store = open_store(folder)
     put(store, key)
     subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
     run_python(READ_ONLY, folder, model, "stay")
@@ -164,7 +164,7 @@ def test_a_containers_layers_serve_a_cache_that_was_warmed_when_they_were_built(
         (image / name).mkdir()
     warmed = image / "layer" / "model.onnx"
     shutil.copy(model, warmed)
-    built = store_for(image / "layer" / "cache", model_bytes=0)
+    built = open_store(image / "layer" / "cache")
     name = put(built, key_of(warmed))
     layers = ",".join(
         f"{which}dir={image / folder}"
@@ -174,7 +174,7 @@ def test_a_containers_layers_serve_a_cache_that_was_warmed_when_they_were_built(
         started = mounted("-t", "overlay", "-o", layers, "overlay", point="container")
     except subprocess.CalledProcessError:
         pytest.skip("no overlayfs here")
-    store = store_for(started / "cache", model_bytes=0)
+    store = open_store(started / "cache")
     key = key_of(started / "model.onnx")
     assert key.name("model") != name
     assert content_of(store, key) == b"optimized"
@@ -194,7 +194,7 @@ def test_a_containers_layers_serve_a_cache_that_was_warmed_when_they_were_built(
 def test_a_folder_that_its_owner_may_not_write_is_read(public_path):
     model = public_path / "model.onnx"
     model.write_bytes(b"weights")
-    store = store_for(public_path / "cache", model_bytes=0)
+    store = open_store(public_path / "cache")
     put(store, key_of(model))
     for root, folders, files in os.walk(store.folder, topdown=False):
         for name in (*folders, *files, "."):

@@ -12,7 +12,7 @@ import ortmmap
 from ortmmap.cache import folder as cache_folder
 from ortmmap.cache import is_used
 from ortmmap.cache.folder import CacheWarning, is_network, parse_size
-from ortmmap.cache.store import store_for
+from ortmmap.cache.store import open_store
 from ortmmap.options import SessionOptions
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -38,9 +38,9 @@ def test_the_argument_goes_before_the_variable(monkeypatch, setting, variable, s
     model_bytes, cpu_only = session
     if variable is not None:
         monkeypatch.setenv("ORTMMAP_CACHE", variable)
-    found = store_for(setting, model_bytes=model_bytes, cpu_only=cpu_only)
-    assert (found is not None) is used
-    assert is_used(setting, model_bytes=model_bytes, cpu_only=cpu_only) is used
+    found = is_used(setting, model_bytes=model_bytes, cpu_only=cpu_only)
+    assert found is used
+    assert (found and open_store(setting) is not None) is used
 
 
 def with_library(path: object) -> SessionOptions:
@@ -100,7 +100,7 @@ print([name for name in sys.modules if name.startswith("ortmmap.cache.")])
 def test_a_folder_is_made_for_its_owner_alone(tmp_path):
     previous = os.umask(0)
     try:
-        store = store_for(tmp_path / "new" / "cache", model_bytes=0)
+        store = open_store(tmp_path / "new" / "cache")
     finally:
         os.umask(previous)
     assert Path(store.folder).stat().st_mode & 0o777 == 0o700
@@ -108,9 +108,9 @@ def test_a_folder_is_made_for_its_owner_alone(tmp_path):
 
 
 def test_the_variables_name_the_folder(monkeypatch, tmp_path):
-    assert store_for(True, model_bytes=0).folder == str(tmp_path / "home" / "ortmmap")
+    assert open_store(True).folder == str(tmp_path / "home" / "ortmmap")
     monkeypatch.setenv("ORTMMAP_CACHE_DIR", str(tmp_path / "other"))
-    assert store_for(True, model_bytes=0).folder == str(tmp_path / "other")
+    assert open_store(True).folder == str(tmp_path / "other")
 
 
 @linux
@@ -127,13 +127,13 @@ def test_the_default_folder_is_that_of_platformdirs(monkeypatch, tmp_path):
 def test_a_variable_that_is_no_switch_warns_and_is_ignored(monkeypatch):
     monkeypatch.setenv("ORTMMAP_CACHE", "perhaps")
     with pytest.warns(CacheWarning, match="perhaps"):
-        assert store_for(None, model_bytes=LARGE) is not None
+        assert is_used(None, model_bytes=LARGE)
 
 
 def refused(folder: Path, reason: str) -> None:
     """Request a folder three times: no store, and one warning, attributed to this file."""
     with pytest.warns(CacheWarning, match=reason) as caught:
-        assert all(store_for(folder, model_bytes=0) is None for _ in range(3))
+        assert all(open_store(folder) is None for _ in range(3))
     assert len(caught) == 1
     assert caught[0].filename == __file__
 
@@ -170,7 +170,7 @@ def test_a_folder_of_another_user_is_not_used(tmp_path):
 def test_no_home_is_a_warning(monkeypatch):
     monkeypatch.setattr(cache_folder, "_platform_folder", lambda: "~/.cache/ortmmap")
     with pytest.warns(CacheWarning, match="no home"):
-        assert store_for(None, model_bytes=LARGE) is None
+        assert open_store(None) is None
 
 
 @needs_root
@@ -183,7 +183,7 @@ drop_privileges()
 os.environ["HOME"] = "/proc/nothing"
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    assert cache.store_for(True, model_bytes=0) is None
+    assert cache.open_store(True) is None
 assert [str(w.message) for w in caught] and "cannot be made" in str(caught[0].message)
 """
     run_python(code, env={"XDG_CACHE_HOME": None})
@@ -230,10 +230,10 @@ def test_network_file_systems_are_known(monkeypatch, tmp_path, folder, network):
 def test_a_network_file_system_is_used_only_where_it_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(cache_folder, "is_network", lambda _folder: True)
     with pytest.warns(CacheWarning, match="network"):
-        assert store_for(True, model_bytes=0) is None
-    assert store_for(tmp_path / "named", model_bytes=0) is not None
+        assert open_store(True) is None
+    assert open_store(tmp_path / "named") is not None
     monkeypatch.setenv("ORTMMAP_CACHE_DIR", str(tmp_path / "named too"))
-    assert store_for(None, model_bytes=LARGE) is not None
+    assert open_store(None) is not None
 
 
 @pytest.mark.parametrize(
@@ -262,5 +262,5 @@ def test_a_text_that_is_no_size_is_refused(text):
 def test_a_limit_that_is_no_size_warns_and_is_the_default(monkeypatch, tmp_path):
     monkeypatch.setenv("ORTMMAP_CACHE_LIMIT", "much")
     with pytest.warns(CacheWarning, match="much"):
-        store = store_for(tmp_path / "cache", model_bytes=0)
+        store = open_store(tmp_path / "cache")
     assert store.most_bytes == 10 << 30

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ortmmap.cache.entry import Damaged, Entry
 from ortmmap.cache.key import Key
 from ortmmap.cache.pages import ALIGNMENT, BadPages, read_ahead, read_table, write_pages
-from ortmmap.cache.store import Store, store_for
+from ortmmap.cache.store import Store, open_store
 
 KEY = bytes(range(32))
 SIZES = (65536, 1, 200_000, 65537)
@@ -195,7 +195,7 @@ def test_every_truncation_and_extension_is_refused(changed, good, data):
 @pytest.fixture
 def entry(tmp_path: Path) -> Entry:
     """An entry of the cache that holds the file."""
-    store = store_for(tmp_path / "cache", model_bytes=0)
+    store = open_store(tmp_path / "cache")
 
     def fill(draft):
         written(Path(draft.path("pages")), blocks_of(SIZES), draft.key)

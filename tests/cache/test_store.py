@@ -22,7 +22,7 @@ from ortmmap.cache import folder as cache_folder
 from ortmmap.cache import lock as cache_lock
 from ortmmap.cache import store as cache
 from ortmmap.cache.folder import CacheWarning
-from ortmmap.cache.store import Store, store_for
+from ortmmap.cache.store import Store, open_store
 
 pytestmark = pytest.mark.usefixtures("clean")
 
@@ -277,7 +277,7 @@ def test_two_users_do_not_see_each_other(public_path):
     model = public_path / "model.onnx"
     model.write_bytes(b"weights")
     public_path.chmod(0o777)
-    store = store_for(public_path / "cache", model_bytes=0)
+    store = open_store(public_path / "cache")
     put(store, key_of(model))
     code = """
 import sys, warnings
@@ -286,7 +286,7 @@ from ortmmap.cache import store as cache
 drop_privileges()
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    assert cache.store_for(sys.argv[1], model_bytes=0) is None
+    assert cache.open_store(sys.argv[1]) is None
 assert len(caught) == 1 and "belongs to user 0" in str(caught[0].message), caught
 """
     run_python(code, store.folder)
@@ -299,8 +299,8 @@ import ortmmap.cache.store
 slow = {"filelock", "platformdirs", "psutil", "hashlib", "json", "pathlib", "subprocess", "xxhash"}
 from ortmmap._core import Session
 before = set(sys.modules)
-from ortmmap.cache.store import Key, Source, store_for
-store = store_for(sys.argv[1], model_bytes=0)
+from ortmmap.cache.store import Key, Source, open_store
+store = open_store(sys.argv[1])
 assert store.find(Key([Source.of(__import__("os").__file__)], {}), "model") is None
 print(sorted(slow & (set(sys.modules) - before)))
 """

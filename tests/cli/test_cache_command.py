@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 import ortmmap
 from ortmmap.cache import folder as cache_folder
-from ortmmap.cache.store import Key, Source, Store, store_for
+from ortmmap.cache.store import Key, Source, Store, open_store
 from ortmmap.cli.cache import cache_group
 
 
@@ -24,7 +24,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return store_for(tmp_path / "cache", model_bytes=0)
+    return open_store(tmp_path / "cache")
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ class FakeSession:
             raise ortmmap.errors.InvalidProtobuf("no model")
         self.opened.append((path, options, cache))
         if "small" not in path:
-            put(store_for(cache, model_bytes=0), Path(path))
+            put(open_store(cache), Path(path))
 
     def close(self) -> None:
         pass

@@ -4,7 +4,6 @@ import copy
 import gc
 import pickle
 import re
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -364,7 +363,7 @@ MEMORY = """
 rollup = dict(
     line.split()[:2] for line in open("/proc/self/smaps_rollup").read().splitlines()[1:]
 )
-private = sum(int(rollup[f"Private_{kind}:"]) for kind in ("Clean", "Dirty"))
+private = int(rollup["Anonymous:"])   # pages of files are private if no other process maps them
 maps = open("/proc/self/maps").read()
 print(json.dumps([private, "libonnxruntime.so" in maps, "ortmmap/_core" in maps]))
 """
@@ -374,7 +373,10 @@ print(json.dumps([private, "libonnxruntime.so" in maps, "ortmmap/_core" in maps]
 @pytest.mark.parametrize("layers", [1, 5])  # of 1 MiB
 def test_a_process_of_small_models_takes_no_more_memory(tmp_path, layers):
     (tmp_path / "model.onnx").write_bytes(models.weights(layers, 512))
-    code = OPENING + MEMORY
+    no_huge_pages = (
+        "import ctypes; ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)\n"  # they come by chance
+    )
+    code = no_huge_pages + OPENING + MEMORY
     environment = {
         "ORT_DISABLE_TELEMETRY": "1",
         "PYTHONPYCACHEPREFIX": str(tmp_path / "pyc"),
@@ -385,7 +387,5 @@ def test_a_process_of_small_models_takes_no_more_memory(tmp_path, layers):
         for way in ("plain", "patched")
     }
     assert not any(loaded for each in found.values() for _, *loaded in each for loaded in loaded)
-    plain, patched = (
-        statistics.median(private for private, *_ in found[way]) for way in ("plain", "patched")
-    )
+    plain, patched = (min(private for private, *_ in found[way]) for way in ("plain", "patched"))
     assert patched <= 1.02 * plain

@@ -428,15 +428,17 @@ for name in ("_interpreters", "_xxsubinterpreters"):   # Python 3.13; before
         break
     except ImportError:
         continue
-import os, ortmmap
+import os
+from ortmmap import Session   # the native modules, which one interpreter may load
 other = interpreters.create()
 reader, writer = os.pipe()
 run = getattr(interpreters, "run_string", None) or interpreters.exec
 run(other, f'''
-import os, sys
+import os, sys, warnings
+warnings.simplefilter("ignore")   # numpy's own, of such interpreters
 sys.path[:0] = {os.environ["PYTHONPATH"].split(os.pathsep)!r}
 try:
-    import ortmmap
+    from ortmmap import Session
     text = "imported"
 except ImportError as error:
     text = f"ImportError: {{error}}"

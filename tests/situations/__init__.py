@@ -7,6 +7,7 @@ A situation takes that module, works in a folder of its own, and returns what a 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import warnings
 from collections.abc import Callable
@@ -26,9 +27,12 @@ class Situation:
     run: Callable[[ModuleType], object]
     needs: str
     since: tuple[int, int]
+    package: str
 
     def is_possible(self, module: ModuleType) -> bool:
         if tuple(map(int, module.__version__.split(".")[:2])) < self.since:
+            return False
+        if self.package and importlib.util.find_spec(self.package) is None:
             return False
         try:
             reduce(getattr, filter(None, self.needs.split(".")), module)
@@ -47,15 +51,17 @@ def situations() -> dict[str, Situation]:
     return _situations
 
 
-def situation(needs: str = "", since: tuple[int, int] = (0, 0)) -> Callable[[Callable], Callable]:
+def situation(
+    needs: str = "", since: tuple[int, int] = (0, 0), package: str = ""
+) -> Callable[[Callable], Callable]:
     """Register a situation.
 
     It means something to versions of onnxruntime that have the dotted name `needs`, and no defect
-    that `since` is known to be without.
+    that `since` is known to be without. `package` is another package that it imports.
     """
 
     def register(run: Callable[[ModuleType], object]) -> Callable:
-        _situations[run.__name__] = Situation(run, needs, since)
+        _situations[run.__name__] = Situation(run, needs, since, package)
         return run
 
     return register

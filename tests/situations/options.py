@@ -258,7 +258,7 @@ def without_profiling_there_is_no_profile(ort):
 # Libraries of custom operators
 
 
-@situation()
+@situation(package="onnxruntime_extensions")
 def a_library_of_custom_operators_is_registered(ort):
     import onnxruntime_extensions
 

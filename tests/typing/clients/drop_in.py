@@ -21,7 +21,8 @@ class Model:
     def normalized(self, *arrays: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         embeddings = self.session.run(None, self.feed(*arrays))[0][:, :2]
         norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
-        normalized: npt.NDArray[np.float32] = embeddings / np.maximum(norms, 1e-12)
+        scaled = embeddings / np.maximum(norms, 1e-12)
+        normalized: npt.NDArray[np.float32] = scaled.astype(np.float32)
         return normalized
 
     def feed(self, *arrays: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
