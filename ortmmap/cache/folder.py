@@ -1,8 +1,8 @@
 """The cache's folder: its location, whether it can be trusted, its room, its names and its locks.
 
 A cache folder holds folders of entries, files ``*.alias`` that name an entry for another identity
-of the same bytes, folders ``tmp-*`` of entries being written, and ``locks``. Nothing else in it is
-touched.
+of the same bytes, folders ``tmp-*`` of entries being written, files ``failed-*`` of entries that
+could not be written, and ``locks``. Nothing else in it is touched.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = [
     "default_folder",
     "delete",
     "limit",
+    "make_folder",
     "modified",
     "parse_size",
     "refusal",
@@ -138,7 +139,7 @@ def _distrust(folder: str) -> str | None:
     decides what a session computes.
     """
     try:
-        _make(folder)
+        make_folder(folder)
         found = os.lstat(folder)
     except OSError as error:
         return f"{folder} cannot be made: {error.strerror}"
@@ -152,7 +153,8 @@ def _distrust(folder: str) -> str | None:
     return None
 
 
-def _make(folder: str) -> None:
+def make_folder(folder: str) -> None:
+    """Create a cache folder, for this user alone and with its tag, if it does not exist."""
     if os.path.lexists(folder):
         return
     os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
@@ -358,6 +360,7 @@ class CacheFolder:
         if not hasattr(os, "statvfs"):
             return None
         try:
+            make_folder(self.folder)  # it may have been removed since it was found
             disk = os.statvfs(self.folder)
         except OSError as error:
             return str(error)

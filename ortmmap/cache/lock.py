@@ -14,7 +14,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ortmmap.cache.folder import NO_FOLLOW, modified, warn
+from ortmmap.cache.folder import NO_FOLLOW, make_folder, modified, warn
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -27,6 +27,7 @@ except ImportError:  # Windows
 __all__ = ["Turn"]
 
 MODE = 0o600
+ATTEMPTS = 10  # against processes that remove the folder at the same time
 # A killed owner's lock ends just after its event, and other machines cause none.
 MOST_SECONDS_BETWEEN_TRIES = 1.0
 POLL_SECONDS = 0.02  # without events
@@ -44,12 +45,18 @@ class Turn:
         The lock's file, created if it does not exist.
     timeout : float
         How long to wait for another owner, in seconds.
+
+    Attributes
+    ----------
+    failure : str or None
+        Why `acquire` could not try: a folder that is read-only, a file system without locks.
     """
 
     def __init__(self, path: str, timeout: float) -> None:
         self._path = path
         self._timeout = timeout
         self._lock: _FileLock | BaseFileLock | None = None
+        self.failure: str | None = None
 
     def acquire(self) -> bool:
         """Acquire the lock, and return whether this process is to write the entries.
@@ -58,10 +65,11 @@ class Turn:
         is read-only, with a warning in that case.
         """
         try:
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+            self._make_folders()
             return self._acquire_file()
         except (OSError, NotImplementedError) as error:
             self._lock = None
+            self.failure = str(error)
             warn("write", f"the cache is not written: {error}")
             return False
 
@@ -90,6 +98,19 @@ class Turn:
 
     def __del__(self) -> None:
         self.release()
+
+    def _make_folders(self) -> None:
+        """Make the cache's folder and that of its locks; others may remove them in between."""
+        locks = os.path.dirname(self._path)
+        for _ in range(ATTEMPTS):
+            make_folder(os.path.dirname(locks))
+            try:
+                os.mkdir(locks, 0o700)
+            except FileNotFoundError:
+                continue
+            except FileExistsError:
+                pass
+            return
 
     def _acquire_file(self) -> bool:
         """Acquire the file's lock; `CacheFolder.note_failure` touches the file."""
