@@ -26,5 +26,7 @@ cdef class Recording:
     cdef list _table(self)
 
 cdef bint start() except -1
+cdef object why_not_started()
+cdef object address_space_limit()
 cdef int give_way() except -1
 cdef int settle(bint replaced) except -1

@@ -21,6 +21,8 @@ ARENA_MODEL = (
     b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
 )
 
+LEAST_ADDRESS_SPACE = 4 << 30   # of the heap, heap.c
+
 # Held while a creation is recorded, so that one at a time has the memory and the cores, and while
 # the allocator is replaced. Acquired before `_starting`.
 creating = ProcessLock()
@@ -43,6 +45,29 @@ cdef bint start() except -1:
             _forks = forks
             csp.ortmmap_allocator_set_arena(_make_arena())   # the parent's may stay locked
     return _started
+
+
+cdef object why_not_started():
+    """Return why start() has returned False."""
+    if _allocator != NULL:
+        return "another allocator is registered for the CPU"
+    limit = address_space_limit()
+    if limit is None:
+        return "this system cannot exchange pages"
+    return (
+        f"the address space is limited to {limit} bytes (RLIMIT_AS), a quarter of which is less "
+        f"than the {LEAST_ADDRESS_SPACE} bytes that sharing reserves"
+    )
+
+
+cdef object address_space_limit():
+    """Return the process's limit of address space, in bytes; None if there is none."""
+    try:
+        import resource
+    except ImportError:   # Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 cdef int give_way() except -1:

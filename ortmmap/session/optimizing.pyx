@@ -9,7 +9,6 @@ from ortmmap.model.source cimport ModelSource
 from ortmmap.session.creation cimport Attempt, Creation
 
 import os
-from functools import partial
 
 from ortmmap.errors import OrtError
 from ortmmap.model.skeleton import DEFAULT_THRESHOLD
@@ -33,33 +32,6 @@ METADATA_NAME_FIELD = 1       # of StringStringEntryProto
 
 class Refused(Exception):  # noqa: N818 - a result, not an error
     """ONNX Runtime refuses the model itself; the argument is its error."""
-
-
-def optimized(Creation creation not None, store, key) -> list:
-    """Return the attempts for a session of the saved graph, saving it first if need be.
-
-    Parameters
-    ----------
-    creation : Creation
-        Of an ONNX file. It holds the entry from here on.
-    store : Store
-    key : Key
-
-    Returns
-    -------
-    list of Attempt
-        Empty if the cache has no usable graph of the model.
-
-    Raises
-    ------
-    OrtError
-        If ONNX Runtime refuses the model.
-    """
-    try:
-        entry = store.build(key, "model", partial(save_optimized, creation))
-    except Refused as refused:
-        raise refused.args[0] from None
-    return [] if entry is None else attempts_of(creation, entry)
 
 
 def attempts_of(Creation creation not None, entry) -> list:
@@ -96,24 +68,34 @@ def unsaved(list blocks not None, entry) -> list:
     """
     if entry is None or not has_weights(entry):
         return blocks
+    from xxhash import xxh3_64_intdigest
+
+    sizes = set(map(len, blocks))
+    saved = digests(entry.path(COPY_FILE), entry.path(DATA_FILE), sizes)
+    return [block for block in blocks if xxh3_64_intdigest(block) not in saved]
+
+
+cdef dict digests(str graph, str file, set sizes=None):
+    """Digest the weights of a graph that lie in a file, by default its own; return their sizes.
+
+    If `sizes` is given, only weights of these sizes are read.
+    """
     from mmap import ACCESS_READ, mmap
 
     from xxhash import xxh3_64_intdigest
 
     from ortmmap.model.inspect import inspect
 
-    sizes = set(map(len, blocks))
-    weights = inspect(entry.path(COPY_FILE), largest=MOST_WEIGHTS).largest
-    path = entry.path(DATA_FILE)
-    with open(path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        view = memoryview(data)
-        saved_digests = {
-            xxh3_64_intdigest(view[weight.offset : weight.offset + weight.nbytes])
-            for weight in weights
-            if weight.place == "external" and weight.nbytes in sizes and weight.offset is not None
-        }
-        view.release()
-    return [block for block in blocks if xxh3_64_intdigest(block) not in saved_digests]
+    place = "mapped" if file == graph else "external"
+    found = {}
+    weights = inspect(graph, largest=MOST_WEIGHTS).largest
+    with open(file, "rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as data:
+        with memoryview(data) as view:
+            for weight in weights:
+                start, size = weight.offset, weight.nbytes
+                if weight.place == place and start is not None and (not sizes or size in sizes):
+                    found[xxh3_64_intdigest(view[start : start + size])] = size
+    return found
 
 
 cdef bint has_weights(object entry) except -1:
@@ -227,6 +209,11 @@ cdef tuple save(Creation creation, object options, object draft):
     graph = draft.path(graph_file(creation.model))
     saving = step_of(options)
     saving.add_session_config_entry(SAVE_FORMAT, "ONNX")
+    if has_convolutions(creation):
+        signature = save_copy(creation, saving, draft)
+        if copied_bytes(creation, draft) > MOST_REWRITTEN:
+            return signature
+        empty(draft.folder)
     saving.optimized_model_filepath = graph
     try:
         signature = creation.signature(creation.in_place(saving))
@@ -235,10 +222,41 @@ cdef tuple save(Creation creation, object options, object draft):
     except OrtError:
         pass   # its weights exceed the limit of protobuf
     empty(draft.folder)
+    return save_copy(creation, saving, draft)
+
+
+cdef tuple save_copy(Creation creation, object options, object draft):
+    """Save the graph, and all its weights in a file of their own; return its signature."""
     draft.check_room(creation.nbytes())
+    saving = step_of(options)
     saving.optimized_model_filepath = draft.path(COPY_FILE)
     saving.add_session_config_entry(SAVED_DATA, DATA_FILE)
     return creation.signature(creation.in_place(saving))
+
+
+cdef bint has_convolutions(Creation creation) except -1:
+    """Whether the optimizer is likely to rewrite too many weights for a saved graph.
+
+    It folds batch normalizations into weights of convolutions, and changes the layout of these.
+    They are the large weights of four dimensions. `copied_bytes` tells later whether it was so.
+    """
+    from ortmmap.model.inspect import inspect
+
+    if creation.options.graph_optimization_level != GraphOptimizationLevel.ORT_ENABLE_ALL:
+        return False
+    if creation.skeleton.external_locations:
+        return False
+    weights = inspect(creation.model.path, largest=MOST_WEIGHTS).largest
+    return sum([weight.nbytes for weight in weights if len(weight.dims) == 4]) > MOST_REWRITTEN
+
+
+cdef Py_ssize_t copied_bytes(Creation creation, object draft) except -1:
+    """Count the bytes of the weights in a saved copy that the model does not have."""
+    copy, data = draft.path(COPY_FILE), draft.path(DATA_FILE)
+    if not os.path.lexists(data):
+        return 0
+    before = digests(creation.model.path, creation.model.path)
+    return sum([size for digest, size in digests(copy, data).items() if digest not in before])
 
 
 cdef Py_ssize_t rewritten_bytes(str path) except -1:

@@ -3,11 +3,18 @@
 If the cache has all that belongs to the model, the session is created of the saved graph, and its
 prepacked weights are the cache's pages. If not, it is created of the model's own file, and handed
 out; a thread then saves the graph, writes the prepacked weights, and exchanges them for the pages
-of the file that it has written.
+of the file that it has written. If it is known that they cannot be written, nothing is recorded.
 """
 
 cimport ortmmap.abi.ort as ort
-from ortmmap.cache.prepack cimport Pages, Recording, creating, start
+from ortmmap.cache.prepack cimport (
+    Pages,
+    Recording,
+    address_space_limit,
+    creating,
+    start,
+    why_not_started,
+)
 from ortmmap.model.source cimport ModelSource
 from ortmmap.process.guard cimport ortmmap_count_add
 from ortmmap.session.creation cimport Attempt, Creation
@@ -16,8 +23,8 @@ from ortmmap.session.native_options cimport NativeOptions
 import os
 
 from ortmmap.runtime.providers import CPU
-from ortmmap.session.filing import PRIVATE, SHARED, Cached, Filing
-from ortmmap.session.optimizing import Refused, attempts_of, optimized, save_optimized, unsaved
+from ortmmap.session.filing import PRIVATE, SHARED, Cached, Filing, lack_of_threads
+from ortmmap.session.optimizing import Refused, attempts_of, save_optimized, unsaved
 
 # Keys of onnxruntime_session_options_config_keys.h.
 NO_PREPACKING = "session.disable_prepacking"
@@ -40,7 +47,8 @@ cdef class PrepackedCreation(Creation):
 
     cdef object store
     cdef object key
-    cdef bint prepacked   # whether kernels prepack weights
+    cdef bint prepacked   # whether prepacked weights are to be shared
+    cdef object unshared  # why they are not; None if they are, or if kernels prepack nothing
     cdef list graph       # attempts for a session of the saved graph; None if there is no entry
     cdef Pages pages      # None if there is no entry
     cdef object filing    # a Filing; None if there is nothing to write
@@ -51,25 +59,28 @@ cdef class PrepackedCreation(Creation):
 
     cdef ort.OrtSession *create(self, list attempts) except NULL:
         cdef ort.OrtSession *session
-        if not start():
-            return self._create_without_pages(attempts)
+        self._check_sharing()
         if self._find():
             return self._create_shared(attempts)
+        reason = self._known_failure()
+        if reason is not None:
+            return self._create_private(attempts, reason)
         turn = self.store.lock(self.key)
         try:
             is_ours = turn.acquire()
             if self._find():
                 turn.release()
                 return self._create_shared(attempts)
+            if not is_ours:
+                self._note_failure(turn)
+                return self._create_private(
+                    attempts, turn.failure or "another process has not written it, or cannot"
+                )
             session = self._create_recorded(attempts)
         except BaseException:
             turn.release()
             raise
-        if is_ours:
-            self._prepare_filing(turn)
-        else:
-            turn.release()
-            self.cached = Cached(PRIVATE, "another process has not written it, or cannot")
+        self._prepare_filing(turn)
         return session
 
     cdef int hand_out(self) except -1:
@@ -93,6 +104,18 @@ cdef class PrepackedCreation(Creation):
         if self.recording is None or self.options._config.get(PARALLEL_PREPACKING) != "1":
             return 0
         return (<Recording>self.recording).set_threads(native.options)
+
+    cdef int _check_sharing(self) except -1:
+        """Find out whether prepacked weights can be shared in this process."""
+        from ortmmap.cache.folder import warn
+
+        if not self.prepacked or start():
+            return 0
+        self.prepacked = False
+        self.unshared = why_not_started()
+        if address_space_limit() is not None:
+            warn("address space", f"prepacked weights are not shared: {self.unshared}")
+        return 0
 
     # Reading the cache
 
@@ -124,17 +147,17 @@ cdef class PrepackedCreation(Creation):
 
     # Creating the session
 
-    cdef ort.OrtSession *_create_without_pages(self, list attempts) except NULL:
-        """Create a session of the saved graph, which is saved first if need be."""
-        if self.skeleton is not None:
-            attempts = optimized(self, self.store, self.key) + attempts
-        self.cached = Cached(SHARED)
-        return self.try_each(attempts)
-
     cdef ort.OrtSession *_create_shared(self, list attempts) except NULL:
         """Create a session of all that the cache has."""
-        self.cached = Cached(SHARED)
+        self.cached = Cached(SHARED, self.unshared)
         return self._create_recorded(attempts)
+
+    cdef ort.OrtSession *_create_private(self, list attempts, str reason) except NULL:
+        """Create a session as without the cache, but of the saved graph if there is one."""
+        self.cached = Cached(PRIVATE, reason)
+        if self.pages is not None:
+            return self._create_recorded(attempts)
+        return self.try_each((self.graph or []) + attempts)
 
     cdef ort.OrtSession *_create_recorded(self, list attempts) except NULL:
         """Create a session whose kernels' memory is recorded, and shared with pages if equal.
@@ -180,13 +203,52 @@ cdef class PrepackedCreation(Creation):
 
     # Writing the cache
 
+    cdef object _known_failure(self):
+        """Return why writing would fail, if that is known before any work is done, or None."""
+        from ortmmap.cache.failures import failure
+
+        reason = None if self._may_blocks_change() else lack_of_threads()
+        return reason or failure(self.store, self.key)
+
+    cdef int _note_failure(self, object turn) except -1:
+        from ortmmap.cache.failures import remember_folder
+
+        if turn.failure is not None:
+            remember_folder(self.store.folder, turn.failure)
+        return 0
+
     cdef int _prepare_filing(self, object turn) except -1:
-        """Keep what is to be written; hand_out() or give_up() follows."""
+        """Keep what is to be written; hand_out() or give_up() follows.
+
+        If there is no room for it, that is noted, and nothing follows.
+        """
+        reason = self._lack_of_room()
+        if reason is not None:
+            turn.release()
+            self.cached = Cached(PRIVATE, reason)
+            return 0
         self.filing = Filing(self._file, turn, self._let)
         self.cached = self.filing.cached
         if self.recording is not None:
             (<Recording>self.recording).keep()
         return 0
+
+    cdef object _lack_of_room(self):
+        """Return why there is no room for the recorded blocks, or None."""
+        from ortmmap.cache.failures import remember
+        from ortmmap.cache.folder import warn
+
+        nbytes = self._bytes_to_write()
+        reason = self.store.no_room(nbytes)
+        if reason is not None:
+            remember(self.store, self.key, nbytes)
+            warn("write", f"the cache is not written: {reason}")
+        return reason
+
+    cdef Py_ssize_t _bytes_to_write(self) except -1:
+        if self.recording is None or not self._lacks_pages():
+            return 0
+        return self.recording.private_blocks()[1]
 
     cdef bint _may_blocks_change(self) except -1:
         """Whether other code than ONNX Runtime's own kernels may write to recorded memory.
@@ -202,15 +264,20 @@ cdef class PrepackedCreation(Creation):
 
     def _file(self, filing):
         """Write what the cache lacks; return why the session keeps its own copy, or None."""
+        from ortmmap.cache.failures import remember
+
         cdef Creation saving = self._for_saving(filing)
         ortmmap_count_add(&saving.model.guard.users, 1)
         try:
             graph = self._file_graph(filing, saving) if self._lacks_graph() else None
             if not self._lacks_pages() or self.recording is None:
                 return None
-            return self._file_pages(filing, saving, graph)
+            reason = self._file_pages(filing, saving, graph)
         finally:
             ortmmap_count_add(&saving.model.guard.users, -1)
+        if reason is not None:
+            remember(self.store, self.key)
+        return reason
 
     cdef Creation _for_saving(self, object filing):
         """Make a creation that neither the session's end nor its user's options affect."""
@@ -222,6 +289,9 @@ cdef class PrepackedCreation(Creation):
 
     cdef object _file_graph(self, object filing, Creation saving):
         """Save the graph, and return its entry; None if that failed."""
+        entry = self.store.find(self.key, "model")   # of work that was interrupted
+        if entry is not None:
+            return entry
         draft = self.store.write(self.key, "model")
         if draft is None:
             return None
@@ -230,15 +300,19 @@ cdef class PrepackedCreation(Creation):
                 save_optimized(saving, draft)
                 filing.check()
         except Refused:
+            filing.check()   # a cancelled creation fails as a refused model does
             return None
         filing.check()
         return draft.entry
 
     cdef object _file_pages(self, object filing, Creation saving, object graph):
         """Write the recorded blocks, and put the file's pages in their place."""
+        from xxhash import xxh3_64
+
         from ortmmap.cache.pages import write_pages
 
         cdef Pages pages
+        digest = xxh3_64()
         blocks = unsaved(self.recording.blocks(), graph)
         draft = self.store.write(self.key, "pages", expect=sum(map(len, blocks)))
         if draft is None:
@@ -247,9 +321,10 @@ cdef class PrepackedCreation(Creation):
             saving.model.check_whole()
             fd = os.open(draft.path(PAGES_FILE), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
-                write_pages(fd, draft.key, blocks, filing.check)
+                write_pages(fd, draft.key, blocks, filing.check, digest)
             finally:
                 os.close(fd)
+            draft.note_checksum(PAGES_FILE, digest.intdigest())
         pages = None if draft.entry is None else self._open(draft.entry)
         if pages is None:
             return "the cache could not be written"

@@ -44,11 +44,11 @@ def opened():
 def kinds():
     return sorted(entry.kind for entry in Store(sys.argv[2]).entries())
 real, reached, go = pages.write_pages, threading.Event(), threading.Event()
-def pause(fd, key, blocks, check):
+def pause(fd, key, blocks, check, digest):
     reached.set()
     while not go.wait(0.01):
         check()
-    return real(fd, key, blocks, check)
+    return real(fd, key, blocks, check, digest)
 """
 
 
@@ -367,6 +367,216 @@ assert kinds() == ["model", "pages"]
 """
     )
     run_python(code, model, folder, timeout=120)
+
+
+def test_a_fork_finds_no_thread_and_the_work_begins_again(model, folder):
+    """The hook that counts was registered first, so it runs after ortmmap's."""
+    code = (
+        """
+import os
+counts = []
+os.register_at_fork(before=lambda: counts.append(len(os.listdir("/proc/self/task"))))
+"""
+        + OPEN
+        + """
+begun = []
+def counted(*args):
+    begun.append(threading.get_native_id())
+    return pause(*args)
+pages.write_pages = counted
+session = opened()
+for number in range(3):
+    assert reached.wait(60)
+    reached.clear()
+    child = os.fork()   # a warning of threads would be an error
+    if child == 0:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert session.cached.state == "filing"
+assert reached.wait(60)
+go.set()
+assert session.cached.wait(60) and session.cached.state == "shared"
+assert counts == [1, 1, 1], counts
+assert len(begun) == 4
+assert kinds() == ["model", "pages"]
+assert [name for name in os.listdir(sys.argv[2]) if name.startswith("tmp")] == []
+"""
+    )
+    run_python(code, model, folder, env={"OPENBLAS_NUM_THREADS": "1"})  # it has threads too
+
+
+def test_work_that_forks_have_interrupted_often_is_waited_for(model, folder):
+    code = (
+        OPEN
+        + """
+filing.MOST_INTERRUPTIONS = 1
+pages.write_pages = pause
+session = opened()
+for number in range(2):
+    assert reached.wait(60)
+    reached.clear()
+    if number:
+        threading.Timer(0.2, go.set).start()
+    warnings.simplefilter("ignore")   # of the timer's thread
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+assert session.cached.state == "shared"
+"""
+    )
+    run_python(code, model, folder)
+
+
+# Where it is impossible
+
+IMPOSSIBLE = (
+    OPEN
+    + """
+warnings.simplefilter("error")
+import resource, support
+def private():
+    session = opened()
+    assert session.run(None, feed)
+    assert session.cached.state == "private", session.cached
+    return session
+"""
+)
+
+
+def test_without_another_thread_nothing_is_recorded(public_path, tmp_path):
+    model = public_path / "model.onnx"
+    model.write_bytes(models.weights(LAYERS, WIDTH))
+    public_path.chmod(0o777)
+    code = (
+        IMPOSSIBLE
+        + """
+with ortmmap.Session(sys.argv[1], options, cache=sys.argv[3]) as session:   # imports everything
+    assert session.cached.wait(60)
+support.drop_privileges()
+resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+session = private()
+assert "thread" in session.cached.reason, session.cached
+assert session.memory().private_blocks == 0
+assert kinds() == []
+"""
+    )
+    run_python(code, model, public_path / "cache", tmp_path / "cache")
+
+
+def test_too_little_room_is_remembered_until_there_is_more(model, folder):
+    code = IMPOSSIBLE + "session = private()\nassert session.memory().private_blocks == 0\n"
+    few = {"ORTMMAP_CACHE_LIMIT": "1MB"}
+    with pytest.warns(ortmmap.CacheWarning, match="1000000"):
+        first = opened_with_limit(model, folder, few)
+    assert first.cached.state == "private"
+    assert "1000000" in first.cached.reason
+    assert kinds(folder) == []
+    before = locks(folder)
+    run_python(code, model, folder, env=few)  # another process is silent, and asks for no lock
+    assert locks(folder) == before
+    later = opened(model, folder)
+    assert later.cached.wait(60)
+    assert later.cached.state == "shared"
+    assert kinds(folder) == ["model", "pages"]
+
+
+def opened_with_limit(model: Path, folder: Path, env: dict[str, str]) -> ortmmap.Session:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache_folder, "_warned", set())
+        for name, value in env.items():
+            patch.setenv(name, value)
+        return opened(model, folder)
+
+
+def locks(folder: Path) -> list[tuple[str, int]]:
+    return sorted((path.name, path.stat().st_atime_ns) for path in (folder / "locks").iterdir())
+
+
+def test_locks_that_are_denied_are_tried_once_in_a_process(model, folder):
+    code = (
+        IMPOSSIBLE
+        + """
+import errno, fcntl
+tried = []
+def deny(fd, how):
+    tried.append(how)
+    raise OSError(errno.ENOLCK, "no locks available")
+fcntl.flock = deny
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    session = private()
+    assert "no locks" in session.cached.reason
+    assert session.memory().private_blocks == 0
+    first = len(tried)
+    assert first == 1
+    private()
+    assert len(tried) == first
+assert [warning.category for warning in caught] == [ortmmap.CacheWarning]
+assert kinds() == []
+"""
+    )
+    run_python(code, model, folder)
+
+
+def test_a_failure_to_write_is_remembered_for_a_while(model, folder):
+    code = (
+        IMPOSSIBLE
+        + """
+import errno
+def fail(*args):
+    raise OSError(errno.EDQUOT, "quota")
+pages.write_pages = fail
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    session = opened()
+    assert session.cached.wait(60) and session.cached.state == "private"
+assert len(caught) == 1
+"""
+    )
+    run_python(code, model, folder)
+    again = opened(model, folder)
+    assert again.cached.state == "private"
+    assert "lately" in again.cached.reason
+    (noted,) = folder.glob("failed-*")
+    os.utime(noted, (0, 0))
+    later = opened(model, folder)
+    assert later.cached.wait(60)
+    assert later.cached.state == "shared"
+
+
+def test_an_address_space_limit_that_turns_sharing_off_says_so(model, folder):
+    code = (
+        IMPOSSIBLE
+        + """
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    session = opened()
+    assert session.run(None, feed)
+    assert session.cached.wait(60)
+(warning,) = caught
+assert "RLIMIT_AS" in str(warning.message) and str(8 << 30) in str(warning.message)
+assert kinds() == ["model"]
+again = opened()
+assert "RLIMIT_AS" in again.cached.reason, again.cached
+"""
+    )
+    run_python(code, model, folder)
+
+
+def test_sharing_leaves_most_of_a_limited_address_space(model, folder):
+    code = (
+        IMPOSSIBLE
+        + """
+import mmap
+resource.setrlimit(resource.RLIMIT_AS, (64 << 30, 64 << 30))
+session = opened()
+assert session.cached.wait(60) and session.cached.state == "shared"
+mmap.mmap(-1, 40 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0).close()
+"""
+    )
+    run_python(code, model, folder)
 
 
 # Many at once
