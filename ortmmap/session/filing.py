@@ -33,6 +33,7 @@ EXIT_WAIT_VARIABLE = "ORTMMAP_CACHE_EXIT_WAIT"
 DEFAULT_EXIT_WAIT = 30.0  # seconds
 CANCEL_SECONDS = 5.0  # until the thread has noticed that it is cancelled or interrupted
 MOST_INTERRUPTIONS = 16  # by forks, for one session
+REST_SECONDS = 1.0  # after a fork: others often follow, and interrupt what was begun again
 NICE = 5  # a quarter of a core that another thread wants too
 
 
@@ -112,6 +113,7 @@ class Filing:
         self.cancelled = False
         self.interrupted = False
         self.interruptions = 0
+        self._stop = threading.Event()  # cancelled or interrupted
         self._work: Callable[[Filing], str | None] | None = work
         self._turn = turn
         self._let = let
@@ -142,7 +144,13 @@ class Filing:
         if self.cancelled or self.interrupted:
             call()
 
+    def rest(self) -> None:
+        """Wait a while before work that was interrupted is begun again."""
+        if self.interruptions:
+            self._stop.wait(REST_SECONDS)
+
     def _call_on_cancel(self) -> None:
+        self._stop.set()
         for call in list(self._on_cancel):
             call()
 
@@ -168,6 +176,7 @@ class Filing:
         except Cancelled:
             if self.interrupted and not self.cancelled:
                 state, self.interrupted = FILING, False
+                self._stop.clear()
             reason = "the process exited before it was done"
         except CacheWarning as warning:  # the user's filter makes errors of warnings
             reason = str(warning)
@@ -254,6 +263,7 @@ def _run() -> None:
     _yield_to_others()
     while (filing := _next()) is not None:
         try:
+            filing.rest()
             if not filing.run():
                 _put_back(filing)
         except BaseException:  # the next session's work is still to be done

@@ -242,6 +242,7 @@ cdef class PrepackedCreation(Creation):
         reason = self.store.no_room(nbytes)
         if reason is not None:
             remember(self.store, self.key, nbytes)
+            self.store.note_failure(self.key)
             warn("write", f"the cache is not written: {reason}")
         return reason
 
