@@ -189,6 +189,10 @@ class Filing:
                 self._end(state, reason)
         return state != FILING
 
+    def written(self) -> None:
+        """Release the key's lock: what other processes wait for is in the cache."""
+        self._turn.release()
+
     def abandon(self) -> None:
         """Leave the work to the parent process, in the child of a fork."""
         self._turn.abandon()

@@ -326,6 +326,7 @@ cdef class PrepackedCreation(Creation):
             finally:
                 os.close(fd)
             draft.note_checksum(PAGES_FILE, digest.intdigest())
+        filing.written()
         pages = None if draft.entry is None else self._open(draft.entry)
         if pages is None:
             return "the cache could not be written"
