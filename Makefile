@@ -32,8 +32,9 @@ WITHOUT_TORCH := "torch is not installed, so its tests were skipped; run them wi
 demo: $(VENV)/installed
 	$(BIN)/python -m benchmarks demo
 
+# In parallel, each file in one process, whose module's fixtures are then made once.
 test: $(VENV)/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
 	@$(BIN)/python -c "import importlib.util as u, sys; sys.exit(not u.find_spec('torch'))" \
 		|| echo $(WITHOUT_TORCH)
 

@@ -120,7 +120,7 @@ cdef class Session:
         return self._state.settings()
 
     def _arguments(self):
-        """Return what the session was made of, for `PrivateAttributes`."""
+        """Return what the session was made of, for the attributes of `InferenceSession`."""
         return self._state.arguments()
 
     def __copy__(self):
@@ -241,13 +241,15 @@ cdef class Session:
         list of OrtValue
             An output that the model copies from an input unchanged may share the input's memory.
         """
+        from ortmmap.values.ort_value import OrtValue
+
         cdef RunOptions options = run_options_of(run_options)
         cdef Call call
         cdef size_t index
         values = {name: value_of(value, name) for name, value in input_dict_ort_values.items()}
         call = self._call(output_names, values)
         call.run(default_run_options if options is None else options.options)
-        return [call.take_value(index) for index in range(call.fetches)]
+        return [call.take_value(index, OrtValue) for index in range(call.fetches)]
 
     def run_with_ortvaluevector(
         self, run_options, feed_names, feeds, fetch_names, fetches, fetch_devices=None

@@ -1,4 +1,4 @@
-"""Exceptions: a class for each of ONNX Runtime's error codes, and those of files.
+"""Exceptions: a class for each of ONNX Runtime's error codes, and those of files. Warnings.
 
 Classes with an error code have the names and the wording of those in
 ``onnxruntime.capi.onnxruntime_pybind11_state``, so that code which relies on either keeps working.
@@ -7,6 +7,7 @@ Classes with an error code have the names and the wording of those in
 import errno
 import os
 import sys
+import warnings
 from _thread import RLock  # threading would be imported for this alone
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 ONNXRUNTIME = "onnxruntime.capi.onnxruntime_pybind11_state"  # the module of its exceptions
 
 # Guards the bases of the classes: of two threads that add the same base, the second would fail.
@@ -308,3 +310,11 @@ def system_error(reason: str, path: str, number: int) -> NoSuchFile | MappingErr
         said = os.strerror(number)
     cls = BY_ERRNO.get(number, MappingError)
     return file_error(cls, f"{reason}: {said}", path, number)
+
+
+def warn_caller(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn with the file and line of the innermost function outside of this package."""
+    level, frame = 1, sys._getframe()
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back  # type: ignore[assignment]
+    warnings.warn(text, category, stacklevel=level)

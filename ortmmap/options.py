@@ -14,11 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from ortmmap.abi.named_number import NamedNumber
 from ortmmap.errors import InvalidArgument, OrtError
-from ortmmap.runtime.compiled_data import CompiledData
-from ortmmap.runtime.custom_ops import has_identity
-from ortmmap.runtime.providers import check_available
+from ortmmap.runtime.named_number import NamedNumber
+from ortmmap.runtime.providers import CompiledData, check_available
 
 if TYPE_CHECKING:
     from ortmmap.runtime.ep_devices import OrtExecutionProviderDevicePolicy
@@ -288,6 +286,8 @@ class SessionOptions(CompiledData):
 
     def _is_cacheable(self) -> bool:
         """Whether the cache's key would cover everything that a session is made from."""
+        from ortmmap.runtime.custom_ops import has_identity
+
         return (
             not any(in_cache is REFUSED for _, in_cache, _ in self._changed())
             and not any(CONFIG.get(key) is REFUSED for key in self._config)

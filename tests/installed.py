@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from support import REPOSITORY
 
 NO_SOURCES = (".git", "dist", "*.egg-info", "__pycache__", ".venv*", ".*_cache", ".hypothesis")
@@ -37,6 +39,21 @@ def have_build_requirements() -> bool:
         return False
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Path]) -> Path:
+    """Return what `make` makes in a new folder, once for all processes that pytest-xdist starts."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    result = root / f"{name}.made"
+    with FileLock(root / f"{name}.lock"):
+        if not result.exists():
+            folder = root / f"installed-{name}"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            result.write_text(str(make(folder)))
+    return Path(result.read_text())
+
+
 @pytest.fixture(scope="session")
 def build_environment(tmp_path_factory) -> dict[str, str]:
     """Build with what is installed here where that will do; compile quickly, on all CPUs."""
@@ -62,33 +79,27 @@ def build_environment(tmp_path_factory) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def sdist(tmp_path_factory, build_environment) -> Path:
     """Build an sdist, of a copy of the source tree, by the hook that every front end calls."""
-    folder = tmp_path_factory.mktemp("source")
-    source = folder / "ortmmap"
-    shutil.copytree(REPOSITORY, source, ignore=LEFT_OUT)
-    hook = "import sys, setuptools.build_meta as b; print(b.build_sdist(sys.argv[1]))"
-    run(sys.executable, "-c", hook, folder, cwd=source, env=build_environment)
-    (path,) = folder.glob("*.tar.gz")
-    return path
+
+    def make(folder: Path) -> Path:
+        source = folder / "ortmmap"
+        shutil.copytree(REPOSITORY, source, ignore=LEFT_OUT)
+        hook = "import sys, setuptools.build_meta as b; print(b.build_sdist(sys.argv[1]))"
+        run(sys.executable, "-c", hook, folder, cwd=source, env=build_environment)
+        (path,) = folder.glob("*.tar.gz")
+        return path
+
+    return made_once(tmp_path_factory, "sdist", make)
 
 
 @pytest.fixture(scope="session")
 def wheel(sdist, tmp_path_factory, build_environment) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    run(
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        folder,
-        sdist,
-        cwd=folder,
-        env=build_environment,
-    )
-    (path,) = folder.glob("*.whl")
-    return path
+    def make(folder: Path) -> Path:
+        pip = (sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation")
+        run(*pip, "-w", folder, sdist, cwd=folder, env=build_environment)
+        (path,) = folder.glob("*.whl")
+        return path
+
+    return made_once(tmp_path_factory, "wheel", make)
 
 
 def fresh_interpreter(folder: Path) -> Path:
@@ -108,9 +119,13 @@ def pip_install(python: Path, *what: object, env: dict[str, str]) -> None:
 @pytest.fixture(scope="session")
 def python(wheel, tmp_path_factory) -> Path:
     """Install the wheel into a fresh environment."""
-    python = fresh_interpreter(tmp_path_factory.mktemp("venv"))
-    pip_install(python, wheel, env=clean_environment())
-    return python
+
+    def make(folder: Path) -> Path:
+        python = fresh_interpreter(folder)
+        pip_install(python, wheel, env=clean_environment())
+        return python
+
+    return made_once(tmp_path_factory, "python", make)
 
 
 @pytest.fixture(scope="session")
@@ -119,8 +134,12 @@ def editable_python(tmp_path_factory, build_environment) -> Path:
 
     What was built in this tree is copied too, so that only what is stale is built again.
     """
-    source = tmp_path_factory.mktemp("editable") / "ortmmap"
-    shutil.copytree(REPOSITORY, source, ignore=shutil.ignore_patterns(*NO_SOURCES))
-    python = fresh_interpreter(tmp_path_factory.mktemp("venv"))
-    pip_install(python, "--no-build-isolation", "--editable", source, env=build_environment)
-    return python
+
+    def make(folder: Path) -> Path:
+        source = folder / "ortmmap"
+        shutil.copytree(REPOSITORY, source, ignore=shutil.ignore_patterns(*NO_SOURCES))
+        python = fresh_interpreter(folder / "venv")
+        pip_install(python, "--no-build-isolation", "--editable", source, env=build_environment)
+        return python
+
+    return made_once(tmp_path_factory, "editable", make)

@@ -113,7 +113,9 @@ def test_a_feed_that_is_no_mapping_raises(both, feed):
 
 
 @pytest.mark.parametrize(
-    "value", [None, {}, {"a": 1}, object(), {1.0}, (x for x in [1.0])], ids=str
+    "value",
+    [None, {}, {"a": 1}, object(), {1.0}, (x for x in [1.0])],
+    ids=["None", "empty dict", "dict", "object", "set", "generator"],
 )
 def test_a_value_that_is_no_tensor_raises_and_is_named(both, value):
     error = caught(both[0].run, None, {"x": X, "Größe": value})
@@ -229,7 +231,9 @@ def test_the_error_of_a_model_names_its_file(write):
     assert error.path == str(path)
 
 
-@pytest.mark.parametrize("model", [b"junk" * 4, b"\0" * 100, b"\x08", b"ORTM" * 4, os.urandom(5)])
+@pytest.mark.parametrize(
+    "model", [b"junk" * 4, b"\0" * 100, b"\x08", b"ORTM" * 4, b"\xa5\xf9\xa7\xb4C"]
+)
 def test_bytes_that_are_no_model_raise_what_onnxruntime_raises(model):
     ours, theirs = caught(ortmmap_session, model), caught(onnxruntime_session, model)
     assert type(theirs).__name__ in class_names(ours)

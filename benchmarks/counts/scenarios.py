@@ -46,8 +46,7 @@ def count() -> Counts:
             case = Store(Path(folder)).case(one.model, {})
             cache = str(case.cache("ortmmap")) if one.cached else ""
             arguments = [str(case.path), cache, str(one.calls)]
-            if one.cached:
-                own_counts(arguments)  # fills the cache
+            own_counts(arguments)  # fills the cache, and writes bytecode that is not there yet
             tools = [*([instructions] if one.executed else []), system_calls, own_counts]
             jobs += [(one, pool.submit(tool, arguments)) for tool in tools]
         for one, job in jobs:

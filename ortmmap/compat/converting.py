@@ -8,7 +8,7 @@ from typing import Any
 from ortmmap.compat import between
 from ortmmap.inference_session import InferenceSession
 from ortmmap.session.binding import IOBinding
-from ortmmap.session.private_attributes import InnerSession
+from ortmmap.session.inner_session import InnerSession
 from ortmmap.values.ort_value_vector import OrtValueVector
 
 __all__ = ["ConvertingBinding", "ConvertingSession"]

@@ -23,7 +23,7 @@ from typing import Any
 from ortmmap.compat import between, recording
 from ortmmap.compat.stand_in import StandIn, binding_of, choosing_class, mapped_class
 from ortmmap.compat.threshold import threshold_of
-from ortmmap.runtime.deferred import call_when_open
+from ortmmap.runtime import call_when_open
 from ortmmap.session import recorded
 
 __all__ = ["Patch", "patch_onnxruntime"]

@@ -5,7 +5,7 @@ Imported at first use: making these classes would take a tenth of the time of im
 
 from typing import Any, NamedTuple
 
-from ortmmap.abi.named_number import NamedNumber
+from ortmmap.runtime.named_number import NamedNumber
 
 __all__ = [
     "OrtEpDevice",

@@ -18,7 +18,7 @@ from ortmmap.process.fork cimport (
 )
 
 from ortmmap.errors import LibraryError, from_status
-from ortmmap.runtime.deferred import opened
+from ortmmap.runtime import opened
 
 cdef extern from "runtime/log_line.h" nogil:
     void ortmmap_log_set_sink(log_sink sink)

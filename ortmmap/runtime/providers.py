@@ -1,13 +1,13 @@
 """Execution providers: the requested ones, checked against those of the library in use."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from ortmmap.errors import InvalidArgument, OrtError
-from ortmmap.process.warning import warn_caller
+from ortmmap.errors import InvalidArgument, OrtError, warn_caller
 from ortmmap.runtime.library import get_available_providers
 
 __all__ = [
     "CPU",
+    "CompiledData",
     "check_available",
     "get_all_providers",
     "get_device",
@@ -125,6 +125,27 @@ def get_device() -> str:
 def has_collective_ops() -> bool:
     """Return False: only builds for training have collective operators."""
     return False
+
+
+class CompiledData:
+    """Methods of `SessionOptions` for data that providers have compiled, which ortmmap refuses."""
+
+    __slots__ = ()
+
+    def set_ep_context_data_read_func(self, read_func: Callable[..., object]) -> None:
+        """Raise: a model that was compiled for a provider keeps its data in files here.
+
+        Raises
+        ------
+        NotImplementedError
+        """
+        raise NotImplementedError(
+            f"ortmmap calls no function ({read_func!r}) to read what an execution provider has "
+            "compiled: keep the data in a file beside the model"
+        )
+
+    def clear_ep_context_data_read_func(self) -> None:
+        """Do nothing: no function is set."""
 
 
 class _NotIterable(TypeError, ValueError):  # noqa: N818

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from ortmmap.errors import OrtError
+from ortmmap.errors import OrtError, warn_caller
 from ortmmap.options import SessionOptions
-from ortmmap.process.warning import warn_caller
 from ortmmap.runtime.library import get_available_providers
 from ortmmap.runtime.providers import get_all_providers, normalize
 

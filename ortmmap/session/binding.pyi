@@ -6,9 +6,9 @@ from typing_extensions import disjoint_base
 
 from ortmmap._core import Session
 from ortmmap.session.call import _Output
+from ortmmap.session.inner_session import InnerBinding
 from ortmmap.session.native_options import RunOptions
 from ortmmap.session.open_session import Binding
-from ortmmap.session.private_attributes import InnerBinding
 from ortmmap.values.devices import OrtDevice
 from ortmmap.values.ort_value import OrtValue
 from ortmmap.values.ort_value_vector import OrtValueVector

@@ -11,7 +11,7 @@ from ortmmap.values.containers cimport from_python, to_python
 from ortmmap.session.metadata cimport NodeArg
 from ortmmap.session.native_options cimport RunOptions
 from ortmmap.session.open_session cimport OpenSession
-from ortmmap.values.ort_value cimport own_ort_value
+from ortmmap.values.ort_value cimport OrtValue
 from ortmmap.runtime.library cimport (
     allocator,
     api,
@@ -22,7 +22,7 @@ from ortmmap.runtime.library cimport (
 )
 from ortmmap.values.tensors cimport tensor_at
 from ortmmap.values.foreign cimport as_value, as_writable_value
-from ortmmap.values.value cimport Value, check_holds
+from ortmmap.values.value cimport Value, check_holds, own_as
 
 from ortmmap.values.devices import check_cpu
 from ortmmap.errors import InvalidArgument
@@ -66,7 +66,7 @@ cdef class IOBinding(Binding):
     @property
     def _iobinding(self):
         """The binding with the methods of onnxruntime's C++ class, which packages read."""
-        from ortmmap.session.private_attributes import InnerBinding
+        from ortmmap.session.inner_session import InnerBinding
 
         return InnerBinding(self)
 
@@ -266,7 +266,7 @@ cdef class IOBinding(Binding):
         if values == NULL:
             return []
         try:
-            return [own_ort_value(values[index], self._memory) for index in range(count)]
+            return [own_as(OrtValue, values[index], self._memory) for index in range(count)]
         finally:
             check(api.AllocatorFree(allocator, values))
 

@@ -6,7 +6,6 @@ cimport ortmmap.abi.ort as ort
 from ortmmap.session.metadata cimport NodeArg
 from ortmmap.session.native_options cimport RunOptions
 from ortmmap.session.open_session cimport OpenSession
-from ortmmap.values.ort_value cimport OrtValue
 from ortmmap.values.value cimport Value
 
 cdef enum:
@@ -34,7 +33,7 @@ cdef class Call:
     cdef int name_fetches(self) noexcept
     cdef list results(self)
     cdef object take(self, size_t index, NodeArg arg)
-    cdef OrtValue take_value(self, size_t index)
+    cdef Value take_value(self, size_t index, object cls)
     cdef object own_memory(self, object result)
     cdef bint is_fed(self, void *data) except -1
 

@@ -9,17 +9,28 @@ cimport numpy as cnp
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free
 
-from ortmmap.values.containers cimport from_python, lies_in_value, to_python
-from ortmmap.values.native_tensor cimport lies_in
-from ortmmap.values.ort_value cimport own_ort_value
+from ortmmap.values.native_tensor cimport Layout, lies_in
 from ortmmap.runtime.library cimport api, forks
-from ortmmap.session.string_feed cimport string_feed
-from ortmmap.values.tensors cimport array_from_tensor, as_tensor_array, tensor_from_array
-from ortmmap.values.value cimport check_holds, has_value, own
+from ortmmap.values.strings cimport StringTensor, new_string_tensor
+from ortmmap.values.tensors cimport (
+    array_from_tensor,
+    as_tensor_array,
+    get_layout,
+    lies_in_value,
+    tensor_from_array,
+)
+from ortmmap.values.value cimport check_holds, check_made, has_value, own, own_as
 
 from ortmmap.errors import InvalidArgument
 
 cnp.import_array()
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(PyObject *)
+
+cdef enum:
+    KEPT_BYTES = 32 << 20    # limit of the memory that an input keeps
+    STRING_BYTES = 32        # size of an empty std::string
 
 
 cdef inline bint lies_in_array(cnp.ndarray array, const void *data) noexcept:
@@ -92,7 +103,13 @@ cdef class Call:
 
     cdef int feed(self, size_t index, NodeArg arg, object data) except -1:
         cdef cnp.ndarray array
-        if arg.kind != ort.ONNX_TYPE_TENSOR or isinstance(data, Value):
+        if isinstance(data, Value):
+            return self.feed_value(
+                index, arg, check_holds(check_made(<Value>data, arg.name), arg.name)
+            )
+        if arg.kind != ort.ONNX_TYPE_TENSOR:
+            from ortmmap.values.containers import from_python
+
             return self.feed_value(
                 index, arg, check_holds(from_python(data, arg.type, arg.name), arg.name)
             )
@@ -152,6 +169,8 @@ cdef class Call:
         self.values[self.feeds + index] = NULL
         if arg.kind == ort.ONNX_TYPE_TENSOR:
             return self.own_memory(array_from_tensor(value))
+        from ortmmap.values.containers import to_python
+
         return self.own_memory(to_python(value))
 
     cdef object own_memory(self, object result):
@@ -165,12 +184,12 @@ cdef class Call:
             return [self.own_memory(item) for item in result]
         return result
 
-    cdef OrtValue take_value(self, size_t index):
-        """Return the fetch at `index` as an OrtValue, which keeps the memory of the feeds."""
+    cdef Value take_value(self, size_t index, object cls):
+        """Return the fetch at `index` as a `cls`, a class of values that keep the feeds."""
         cdef ort.OrtValue *value = self.values[self.feeds + index]
         cdef size_t feed
         self.values[self.feeds + index] = NULL
-        return own_ort_value(value, [<object>self.owners[feed] for feed in range(self.feeds)])
+        return own_as(cls, value, [<object>self.owners[feed] for feed in range(self.feeds)])
 
     cdef bint is_fed(self, void *data) except -1:
         """Whether an address lies in the memory of a feed."""
@@ -268,3 +287,36 @@ cdef int separate(list results, list args) except -1:
         if earlier != index:
             results[index] = deepcopy(results[earlier])
     return 0
+
+
+# --- strings ---
+# Making and freeing a tensor's strings takes longer than filling them, so an input keeps its tensor
+# for the next run.
+
+cdef StringTensor string_feed(NodeArg arg, cnp.ndarray array):
+    """Return a tensor with the texts of `array`, to which the caller has the only reference."""
+    cdef StringTensor tensor = arg.strings
+    # Two references, `arg`'s and ours: neither a run nor a value shares its memory.
+    if tensor is None or Py_REFCNT(<PyObject *>tensor) != 2 or not has_shape(tensor, array):
+        tensor = new_string_tensor(array)
+    tensor.fill(array)
+    arg.strings = tensor if is_small(tensor, cnp.PyArray_SIZE(array)) else None
+    return tensor
+
+
+cdef bint has_shape(StringTensor tensor, cnp.ndarray array) except -1:
+    cdef Layout layout
+    cdef size_t index
+    get_layout(tensor.value, &layout)
+    if layout.rank != <size_t>cnp.PyArray_NDIM(array):
+        return False
+    for index in range(layout.rank):
+        if layout.shape[index] != cnp.PyArray_DIM(array, index):
+            return False
+    return True
+
+
+cdef bint is_small(StringTensor tensor, size_t count) noexcept:
+    """Whether to keep a tensor; each string may have room for the longest text it ever had."""
+    cdef size_t room = min(tensor.strings.written, tensor.strings.longest * count)
+    return count * STRING_BYTES + room <= KEPT_BYTES

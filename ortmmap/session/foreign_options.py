@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import Any
 
 from ortmmap.abi.config_keys import RUN_CONFIG_KEYS, SESSION_CONFIG_KEYS
+from ortmmap.errors import warn_caller
 from ortmmap.options import SessionOptions, without_effect
-from ortmmap.process.warning import warn_caller
 from ortmmap.session import recorded
 from ortmmap.session.native_options import RunOptions
 

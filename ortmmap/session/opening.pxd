@@ -47,7 +47,7 @@ cdef class Reopenable:
     cdef dict config
     cdef object cache
     cdef dict mapped                 # prefault and lock
-    # Arguments that nothing is done with but to report them; see PrivateAttributes.
+    # Arguments that nothing is done with but to report them; see inference_session.
     cdef object initial_options      # a SessionOptions, onnxruntime's or ours, or None
     cdef bint fallback
 

@@ -23,10 +23,10 @@ from ortmmap.errors import (
     OrtError,
     file_error,
     from_status,
+    warn_caller,
 )
 from ortmmap.model.mapping import check_sources
 from ortmmap.model.skeleton import DEFAULT_THRESHOLD
-from ortmmap.process.warning import warn_caller
 from ortmmap.runtime.library import get_available_providers
 from ortmmap.runtime.providers import CPU, normalize
 from ortmmap.session.creation import LOAD_FORMAT, ONNX

@@ -2,6 +2,5 @@
 
 from ortmmap.values.value cimport Value
 
-cdef object to_python(Value value)
-cdef Value from_python(object data, str type_, str name)
-cdef bint lies_in_value(Value value, const void *data) except -1
+cpdef object to_python(Value value)
+cpdef Value from_python(object data, str type_, str name)

@@ -11,21 +11,13 @@ cimport ortmmap.abi.ort as ort
 from ortmmap.runtime.library cimport api, check, env, hold_forks, let_forks
 from ortmmap.values.element_types cimport element_type_named
 from ortmmap.values.maps cimport dict_of, dicts_of
-from ortmmap.values.native_tensor cimport Layout, lies_in, nbytes_of
 from ortmmap.values.sparse cimport SparseTensor
-from ortmmap.values.tensors cimport (
-    array_from_tensor,
-    as_tensor_array,
-    data_of,
-    get_layout,
-    new_tensor,
-)
+from ortmmap.values.tensors cimport array_from_tensor, as_tensor_array, new_tensor
 from ortmmap.values.value cimport (
     Value,
     check_holds,
     check_made,
     element_of,
-    elements_of,
     has_value,
     kind_of,
     own,
@@ -43,7 +35,7 @@ cdef dict _empty_sequences = {}
 ATTRIBUTE_IS_INT = b"\xa0\x01\x02"
 
 
-cdef object to_python(Value value):
+cpdef object to_python(Value value):
     """Return a value as a Python object: an array, a list, a dict, a SparseTensor, or None."""
     if not has_value(value):
         return None
@@ -67,7 +59,7 @@ cdef list sequence_to_python(Value sequence):
     return [to_python(element_of(sequence, index)) for index in range(count)]
 
 
-cdef Value from_python(object data, str type_, str name):
+cpdef Value from_python(object data, str type_, str name):
     """Make a value of type `type_` for the input `name`; it keeps the memory that it lies over."""
     if isinstance(data, Value):
         return check_made(data, name)
@@ -189,23 +181,3 @@ def sequence_empty(element_type):
     node = field(2, b"y") + field(4, b"SequenceEmpty") + field(5, dtype)
     graph = field(1, node) + field(2, b"g") + field(12, output)
     return field(1, 8) + field(8, field(2, 17)) + field(7, graph)
-
-
-cdef bint lies_in_value(Value value, const void *data) except -1:
-    """Whether `data` points into the memory of a tensor, or of a tensor in a sequence."""
-    cdef Layout layout
-    if not has_value(value):
-        return False
-    kind = kind_of(value)
-    if kind == ort.ONNX_TYPE_SEQUENCE:
-        return any([lies_in_value(element, data) for element in elements_of(value)])
-    if kind != ort.ONNX_TYPE_TENSOR:
-        return False   # maps are copied
-    get_layout(value.value, &layout)
-    if layout.element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
-        return False   # strings are copied
-    return lies_in(
-        data,
-        data_of(value.value),
-        nbytes_of(layout.shape, layout.rank, layout.element_type),
-    )

@@ -3,7 +3,7 @@
 cimport numpy as cnp
 from libc.stdint cimport int64_t
 
-cdef cnp.ndarray array_from_dlpack(object source)
+cpdef cnp.ndarray array_from_dlpack(object source)
 cdef object dlpack_capsule(
     object owner, void *data, int element_type, int rank, const int64_t *shape,
     bint versioned, int flags,

@@ -75,7 +75,7 @@ cdef class Imported:
         return self.versioned == NULL or not self.versioned.flags & dl.ORTMMAP_DL_READ_ONLY
 
 
-cdef cnp.ndarray array_from_dlpack(object source):
+cpdef cnp.ndarray array_from_dlpack(object source):
     """Return an array over the memory of another library's tensor, or of a DLPack capsule's.
 
     Raise BufferError if its type has no dtype, NotImplementedError if it is on another device.

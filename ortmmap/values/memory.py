@@ -3,8 +3,8 @@
 import operator
 from typing import overload
 
-from ortmmap.abi.named_number import NamedNumber
 from ortmmap.errors import InvalidArgument
+from ortmmap.runtime.named_number import NamedNumber
 
 __all__ = [
     "OrtAllocatorType",

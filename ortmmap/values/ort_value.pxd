@@ -1,6 +1,5 @@
 """OrtValue: a value as users hold it."""
 
-cimport ortmmap.abi.ort as ort
 from ortmmap.values.value cimport Value
 
 cdef class OrtValue(Value):
@@ -8,5 +7,3 @@ cdef class OrtValue(Value):
     cdef readonly object _numpy_obj      # the array that it was made of, or None
 
     cdef int _expect_tensor(self) except -1
-
-cdef OrtValue own_ort_value(ort.OrtValue *value, object memory)

@@ -5,6 +5,7 @@ cimport numpy as cnp
 from libc.stdint cimport int64_t, uint8_t
 
 cimport ortmmap.abi.dlpack as dl
+cimport ortmmap.abi.ort as ort
 from ortmmap.runtime.library cimport check, load
 from ortmmap.values.dlpack cimport array_from_dlpack, dlpack_capsule
 from ortmmap.values.element_types cimport (
@@ -415,14 +416,6 @@ class _NativeOrtValue(OrtValue):
     def to_dlpack(self):
         """Return a DLPack capsule, whose consumer shares the tensor's memory."""
         return self.__dlpack__()
-
-
-cdef OrtValue own_ort_value(ort.OrtValue *value, object memory):
-    """Take over `value`, whose memory `memory` may keep."""
-    cdef OrtValue owner = OrtValue.__new__(OrtValue)
-    owner.value = value
-    owner.memory = memory
-    return owner
 
 
 cdef OrtValue made_of(object data, OrtValue value):

@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import disjoint_base
 
-from ortmmap.abi.named_number import NamedNumber
+from ortmmap.runtime.named_number import NamedNumber
 from ortmmap.values.devices import OrtDevice
 from ortmmap.values.value import Value
 

@@ -17,7 +17,7 @@ from ortmmap.values.value cimport check_made, share, share_with
 
 import numpy as np
 
-from ortmmap.abi.named_number import NamedNumber
+from ortmmap.runtime.named_number import NamedNumber
 from ortmmap.errors import Fail, InvalidArgument, NotImplemented
 from ortmmap.values.devices import check_cpu
 

@@ -18,3 +18,4 @@ cdef cnp.ndarray array_of_elements(
 )
 cdef int get_layout(ort.OrtValue *tensor, Layout *layout) except -1
 cdef void *data_of(ort.OrtValue *tensor) except? NULL
+cdef bint lies_in_value(Value value, const void *data) except -1

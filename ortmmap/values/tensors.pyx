@@ -9,7 +9,6 @@ from libc.stdint cimport int64_t, uint8_t
 
 from ortmmap.runtime.library cimport api, check
 from ortmmap.values.array_over cimport array_over
-from ortmmap.values.dlpack cimport array_from_dlpack
 from ortmmap.values.element_types cimport (
     bits_of,
     dtype_of,
@@ -23,11 +22,13 @@ from ortmmap.values.element_types cimport (
 from ortmmap.values.native_tensor cimport (
     MOST_DIMENSIONS,
     allocated_tensor,
+    lies_in,
     nbytes_of,
     read_layout,
     tensor_over,
 )
 from ortmmap.values.strings cimport string_array, string_tensor
+from ortmmap.values.value cimport elements_of, has_value, kind_of
 
 from operator import index as as_integer
 
@@ -62,6 +63,8 @@ cdef cnp.ndarray array_of(object data, int element_type, str name):
     if data is None or isinstance(data, dict):
         raise TypeError(f"a tensor cannot be made from {type(data).__name__} for input: {name}")
     if hasattr(data, "__dlpack__"):
+        from ortmmap.values.dlpack import array_from_dlpack
+
         return array_from_dlpack(data)
     if hasattr(data, "_get_c_value"):   # onnxruntime's OrtValue, which has DLPack since 1.24
         return data.numpy()
@@ -209,3 +212,23 @@ cdef void *data_of(ort.OrtValue *tensor) except? NULL:
     cdef void *data = NULL
     check(api.GetTensorMutableData(tensor, &data))
     return data
+
+
+cdef bint lies_in_value(Value value, const void *data) except -1:
+    """Whether `data` points into the memory of a tensor, or of a tensor in a sequence."""
+    cdef Layout layout
+    if not has_value(value):
+        return False
+    kind = kind_of(value)
+    if kind == ort.ONNX_TYPE_SEQUENCE:
+        return any([lies_in_value(element, data) for element in elements_of(value)])
+    if kind != ort.ONNX_TYPE_TENSOR:
+        return False   # maps are copied
+    get_layout(value.value, &layout)
+    if layout.element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING:
+        return False   # strings are copied
+    return lies_in(
+        data,
+        data_of(value.value),
+        nbytes_of(layout.shape, layout.rank, layout.element_type),
+    )

@@ -10,6 +10,7 @@ cdef class Value:
     cdef int forks           # of the process that made it, which alone may release it
 
 cdef Value own(ort.OrtValue *value)
+cdef Value own_as(object cls, ort.OrtValue *value, object memory)
 cdef Value share(object cls, Value value)
 cdef Value share_with(Value made, Value value)
 cdef Value check_made(Value value, str name)

@@ -30,6 +30,14 @@ cdef Value own(ort.OrtValue *value):
     return owner
 
 
+cdef Value own_as(object cls, ort.OrtValue *value, object memory):
+    """Make a `cls`, a class of values, that owns `value`; `memory` keeps what it may lie in."""
+    cdef Value owner = cls.__new__(cls)
+    owner.value = value
+    owner.memory = memory
+    return owner
+
+
 cdef Value share(object cls, Value value):
     """Make a `cls`, a class of values, with the value that `value` still owns."""
     return share_with(cls.__new__(cls), value)

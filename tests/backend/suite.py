@@ -60,7 +60,7 @@ def outcome(function: object) -> str:
 
 
 def run_share(names: list[str], cases: dict[str, object]) -> Iterator[dict]:
-    """Run the cases, telling what begins and what came of it."""
+    """Run the cases; yield each beginning and each outcome."""
     from onnx_backend import VARIANTS, SessionBackend
 
     warnings.simplefilter("ignore")
@@ -76,7 +76,7 @@ class Child:
 
     def __init__(self, names: list[str], cases: dict[str, object]) -> None:
         self.names = names
-        self.told = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in wait
+        self.report = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in wait
         self.process = os.fork()
         if self.process == 0:
             self.run(cases)
@@ -84,18 +84,18 @@ class Child:
     def run(self, cases: dict[str, object]) -> NoReturn:
         try:
             for line in run_share(self.names, cases):
-                self.told.write(json.dumps(line) + "\n")
-                self.told.flush()
+                self.report.write(json.dumps(line) + "\n")
+                self.report.flush()
             os._exit(0)
         finally:
             os._exit(1)
 
     def wait(self) -> tuple[list[dict], list[str]]:
-        """Give what it told, and the cases that are left; one that ends a child has crashed."""
+        """Return the outcomes, and the cases that are left; one that ends the child has crashed."""
         _, status = os.waitpid(self.process, 0)
-        with self.told:
-            self.told.seek(0)
-            lines = [json.loads(line) for line in self.told]
+        with self.report:
+            self.report.seek(0)
+            lines = [json.loads(line) for line in self.report]
         outcomes = [line for line in lines if "outcome" in line]
         if status == 0:
             return outcomes, []
