@@ -11,6 +11,7 @@ from ortmmap.model.mapping import Mapping
 from ortmmap.options import SessionOptions
 from ortmmap.session.binding import IOBinding
 from ortmmap.session.call import _Output
+from ortmmap.session.filing import Cached
 from ortmmap.session.metadata import ModelMetadata, NodeArg
 from ortmmap.session.native_options import RunOptions
 from ortmmap.session.open_session import Memory, OpenSession
@@ -50,6 +51,8 @@ class Session:
     def mapping(self) -> Mapping | None: ...
     def changed(self) -> bool: ...
     def memory(self) -> Memory: ...
+    @property
+    def cached(self) -> Cached: ...
     def close(self) -> None: ...
     def run(
         self,

@@ -1,7 +1,6 @@
 """Session: an ONNX Runtime session over mapped bytes.
 
-The class delegates: a `Reopenable` opens the model and holds it, and a `Call`, an `IOBinding` or an
-`AsyncRun` runs it. The latter two are imported when first used.
+A `Reopenable` opens the model, and a `Call`, an `IOBinding` or an `AsyncRun` runs it.
 """
 
 from cpython.pycapsule cimport PyCapsule_New
@@ -173,6 +172,11 @@ cdef class Session:
         self._state.open.check_not_closed()
         return self._state.open.memory()
 
+    @property
+    def cached(self):
+        """The session's state in the cache, a `Cached`; its `wait` waits until it is written."""
+        return self._state.open.cached_state()
+
     def close(self) -> None:
         """Release ONNX Runtime's session, then the model's bytes. Closing twice is no error.
 
@@ -300,9 +304,7 @@ cdef class Session:
             iobinding.raise_unusable()
         iobinding.run(default_run_options if options is None else options.options)
 
-    def run_async(
-        self, output_names, input_feed, callback, user_data, run_options=None
-    ) -> None:
+    def run_async(self, output_names, input_feed, callback, user_data, run_options=None) -> None:
         """Start to compute the outputs on ONNX Runtime's threads, and return at once.
 
         The session needs two or more threads within a node (`intra_op_num_threads`).

@@ -23,6 +23,7 @@ from ortmmap.cache.folder import (
     HEADER_NAME,
     CacheFolder,
     delete,
+    make_folder,
     sync_folder,
     temporary_name,
     warn,
@@ -84,6 +85,8 @@ class Draft:
         self._description: dict[str, object] = {}
         self._unmade: OSError | None = None
         self._reader: Thread | None = None
+        self._ended = False
+        self._checksums: dict[str, int] = {}
 
     def describe(self, **description: object) -> None:
         """Add items to `Entry.description`."""
@@ -92,6 +95,10 @@ class Draft:
     def path(self, name: str) -> str:
         """Return the path for a file of that name."""
         return os.path.join(self.folder, name)
+
+    def note_checksum(self, name: str, checksum: int) -> None:
+        """Use this XXH3-64 of a file's bytes, which are not read again for it."""
+        self._checksums[name] = checksum
 
     def check_room(self, nbytes: int) -> None:
         """Raise OSError if there is no room for that many bytes."""
@@ -115,6 +122,7 @@ class Draft:
         traceback: TracebackType | None,
     ) -> bool:
         failure = self._try_to_commit() if exc is None else exc
+        self._end_reader()
         self._clean()
         if failure is None:
             self._committed(self.name)
@@ -128,8 +136,9 @@ class Draft:
     def _make_folder(self) -> None:
         """Create and lock the folder; another process may clear the cache in between."""
         for _ in range(ATTEMPTS):
-            os.mkdir(self.folder, 0o700)
+            make_folder(self._cache.folder)  # it may have been removed since it was found
             try:
+                os.mkdir(self.folder, 0o700)
                 fd = self._fd = hold(self.folder)
                 if fd is None or fd < 0 or os.path.samestat(os.fstat(fd), os.lstat(self.folder)):
                     return
@@ -154,7 +163,7 @@ class Draft:
 
     def _commit(self) -> None:
         names = sorted(os.listdir(self.folder))
-        files = tuple(record(self.path(name)) for name in names)
+        files = tuple(record(self.path(name), self._checksums.get(name)) for name in names)
         self._check_size(sum(file.size for file in files))
         header = Header(self.name, self._content(), files, self._described())
         self._write_header(header)
@@ -176,12 +185,23 @@ class Draft:
         """Start to digest the sources, which identifies copies of them later.
 
         It takes about a second per gigabyte, in a thread without the interpreter lock, while the
-        caller writes.
+        caller writes; if the process may have no more threads, after that.
         """
+        if self._key.has_content():
+            return
         from threading import Thread
 
-        self._reader = Thread(target=self._key.try_content, name="ortmmap cache", daemon=True)
-        self._reader.start()
+        work, check = self._key.try_content, self._check_open
+        reader = Thread(target=work, args=(check,), name="ortmmap cache", daemon=True)
+        try:
+            reader.start()
+        except RuntimeError:
+            return
+        self._reader = reader
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise OSError("the entry is not written")
 
     def _content(self) -> bytes:
         if self._reader is not None:
@@ -219,6 +239,13 @@ class Draft:
                 return existing
             self._cache.remove(self.name)
         raise OSError(f"{target} cannot be replaced")
+
+    def _end_reader(self) -> None:
+        """End the thread, so that it is not alive when the process forks."""
+        self._ended = True
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.join()
 
     def _clean(self) -> None:
         fd, self._fd = self._fd, None

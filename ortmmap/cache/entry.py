@@ -129,13 +129,17 @@ def parse(raw: bytes, name: str) -> Header:
     return Header(name, content, tuple(files), raw[end : end + described])
 
 
-def record(path: str) -> File:
-    """Make a written file private, flush it to the disk, and return its description."""
+def record(path: str, checksum: int | None = None) -> File:
+    """Make a written file private, flush it to the disk, and return its description.
+
+    The file is read if its `checksum` is not given.
+    """
     fd = os.open(path, os.O_RDWR | NO_FOLLOW)
     try:
         if hasattr(os, "fchmod"):
             os.fchmod(fd, 0o600)
-        checksum = _file_checksum(fd)
+        if checksum is None:
+            checksum = _file_checksum(fd)
         os.fsync(fd)
         return _describe(os.path.basename(path), checksum, os.fstat(fd))
     finally:

@@ -1,8 +1,8 @@
 """The cache's folder: its location, whether it can be trusted, its room, its names and its locks.
 
 A cache folder holds folders of entries, files ``*.alias`` that name an entry for another identity
-of the same bytes, folders ``tmp-*`` of entries being written, and ``locks``. Nothing else in it is
-touched.
+of the same bytes, folders ``tmp-*`` of entries being written, files ``failed-*`` of entries that
+could not be written, and ``locks``. Nothing else in it is touched.
 """
 
 from __future__ import annotations
@@ -13,21 +13,19 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from filelock import BaseFileLock
-
     from ortmmap.cache.key import Key
 
 __all__ = [
     "CacheFolder",
     "CacheWarning",
-    "Turn",
     "default_folder",
     "delete",
     "limit",
+    "make_folder",
     "modified",
     "parse_size",
     "refusal",
@@ -42,7 +40,6 @@ LIMIT_VARIABLE = "ORTMMAP_CACHE_LIMIT"
 WAIT_VARIABLE = "ORTMMAP_CACHE_WAIT"
 DEFAULT_LIMIT = 10 << 30  # bytes
 DEFAULT_WAIT = 60.0  # seconds
-POLL_SECONDS = 0.02
 RESERVE_PART = 100  # one part in so many of the disk stays free
 LOCKS = 256
 HEADER_NAME = "header"
@@ -142,7 +139,7 @@ def _distrust(folder: str) -> str | None:
     decides what a session computes.
     """
     try:
-        _make(folder)
+        make_folder(folder)
         found = os.lstat(folder)
     except OSError as error:
         return f"{folder} cannot be made: {error.strerror}; {_elsewhere()}"
@@ -182,7 +179,8 @@ def _elsewhere() -> str:
     return f"use another folder: export {FOLDER_VARIABLE}=/a/folder/of/your/own"
 
 
-def _make(folder: str) -> None:
+def make_folder(folder: str) -> None:
+    """Create a cache folder, for this user alone and with its tag, if it does not exist."""
     if os.path.lexists(folder):
         return
     os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
@@ -388,6 +386,7 @@ class CacheFolder:
         if not hasattr(os, "statvfs"):
             return None
         try:
+            make_folder(self.folder)  # it may have been removed since it was found
             disk = os.statvfs(self.folder)
         except OSError as error:
             return str(error)
@@ -411,74 +410,15 @@ class CacheFolder:
             return not os.path.lexists(path)
         return True
 
-    def lock(self, key: Key, timeout: float | None = None) -> Turn:
-        """Return the lock to hold while looking for an entry once more and writing it.
-
-        ``with store.lock(key) as turn``: `turn` is True for one thread of one process at a time.
-        It is False if the timeout has passed, if another writer has failed meanwhile, or if the
-        folder is read-only: look for the entry once more, and go on without it. The kernel frees
-        the lock of a killed process. The lock is not reentrant.
-
-        Parameters
-        ----------
-        key : Key
-            The lock is for its entries of every kind.
-        timeout : float, optional
-            In seconds; by default the value of ``ORTMMAP_CACHE_WAIT``, or 60.
-        """
-        return Turn(self._lock_path(key), longest_wait() if timeout is None else timeout)
-
     def note_failure(self, key: Key) -> None:
         """Let processes that wait for the key's lock know that writing has failed."""
         try:
-            os.utime(self._lock_path(key))
+            os.utime(self.lock_path(key))
         except OSError:
             return
 
-    def _lock_path(self, key: Key) -> str:
+    def lock_path(self, key: Key) -> str:
+        """Return the path of the file whose lock the key's writer holds."""
         # A fixed set of files, never removed: removing one would free those who wait for it.
         number = (int(key.setting, 16) ^ int(key.identity, 16)) % LOCKS
         return os.path.join(self.folder, "locks", f"{number:02x}")
-
-
-class Turn:
-    """A lock between processes, which the kernel frees when its owner is killed."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        self._path = path
-        self._timeout = timeout
-        self._lock: BaseFileLock | None = None
-
-    def __enter__(self) -> bool:
-        from filelock import FileLock, Timeout
-
-        try:
-            os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
-            self._lock = FileLock(self._path, mode=0o600, thread_local=False)
-            try:
-                self._lock.acquire(blocking=False)
-            except Timeout:
-                return self._wait(self._lock)
-        except Timeout:
-            self._lock = None
-            return False
-        except (OSError, NotImplementedError) as error:
-            self._lock = None
-            warn("write", f"the cache is not written: {error}")
-            return False
-        return True
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._lock is not None:
-            self._lock.release()
-
-    def _wait(self, lock: BaseFileLock) -> bool:
-        """Wait for the owner, and return whether it succeeded; `note_failure` touches the file."""
-        before = modified(self._path)
-        lock.acquire(timeout=self._timeout, poll_interval=POLL_SECONDS)
-        return modified(self._path) == before

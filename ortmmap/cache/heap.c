@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 typedef struct extent {
   unsigned char *address;
@@ -135,9 +136,20 @@ ortmmap_block *ortmmap_heap_blocks(size_t *count) {
 
 /* --- the whole range --- */
 
-/* 1 TiB, or less under a limit. */
-bool ortmmap_heap_reserve(void) {
+/* 1 TiB, or at most a quarter of the address space that the process may have: the reservation
+ * counts, and the rest is for everything else. */
+static size_t largest_reservation(void) {
   size_t size = (size_t)1 << 40;
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return size;
+  while (size > limit.rlim_cur / 4)
+    size /= 2;
+  return size;
+}
+
+bool ortmmap_heap_reserve(void) {
+  size_t size = largest_reservation();
   void *base = MAP_FAILED;
   for (; size >= (size_t)1 << 32 && base == MAP_FAILED; size /= 2) {
     base = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -15,7 +15,8 @@ enum { ORTMMAP_PAGE = 4 << 10, ORTMMAP_HUGE_PAGE = 2 << 20 };
 typedef enum ortmmap_block_state {
   ORTMMAP_BLOCK_PRIVATE,
   ORTMMAP_BLOCK_SCRATCH, /* a view of its thread's scratch file, until the next allocation */
-  ORTMMAP_BLOCK_SHARED   /* pages of a store */
+  ORTMMAP_BLOCK_SHARED,  /* pages of a store */
+  ORTMMAP_BLOCK_FREED    /* by its session; the recorder still keeps it */
 } ortmmap_block_state;
 
 typedef struct ortmmap_block {

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections import namedtuple
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from ortmmap.options import CONFIG, FILES, KEY, SessionOptions
 from ortmmap.runtime.custom_ops import has_identity
@@ -89,13 +89,18 @@ class Key:
             If a file cannot be read, or has changed since the key was made.
         """
         if self._content is None:
-            self._content = _content(self.sources)
+            self._content = _content(self.sources, None)
         return self._content
 
-    def try_content(self) -> None:
-        """Compute `content` in advance, if possible."""
+    def has_content(self) -> bool:
+        """Return whether `content` has been computed."""
+        return self._content is not None
+
+    def try_content(self, check: Callable[[], object]) -> None:
+        """Compute `content` in advance, if possible; an OSError of `check` ends it."""
         try:
-            self.content()
+            if self._content is None:
+                self._content = _content(self.sources, check)
         except OSError:
             return
 
@@ -209,7 +214,7 @@ def _digest(value: object) -> str:
     return blake2b(repr(value).encode("utf-8", "replace"), digest_size=DIGEST_BYTES).hexdigest()
 
 
-def _content(sources: tuple[Source, ...]) -> bytes:
+def _content(sources: tuple[Source, ...], check: Callable[[], object] | None) -> bytes:
     from _blake2 import blake2b
 
     digest = blake2b(digest_size=32)
@@ -220,6 +225,8 @@ def _content(sources: tuple[Source, ...]) -> bytes:
         with open(source.path, "rb", buffering=0) as file:
             while count := file.readinto(buffer):
                 digest.update(view[:count])
+                if check is not None:
+                    check()
             _check_unchanged(source, os.fstat(file.fileno()))
     return digest.digest()
 

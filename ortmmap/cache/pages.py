@@ -19,7 +19,8 @@ size of Linux, macOS and Windows (its allocation granularity), so each block can
 
 import os
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 __all__ = ["ALIGNMENT", "BadPages", "read_ahead", "read_table", "write_pages"]
 
@@ -38,11 +39,23 @@ _ENTRY = struct.Struct("<QQ")
 _CHECKSUM_BYTES = 16
 
 
+class Digest(Protocol):
+    """The part of hashlib's objects that `write_pages` uses."""
+
+    def update(self, data: memoryview, /) -> object: ...
+
+
 class BadPages(ValueError):  # noqa: N818 - a state of the file
     """A file breaks a rule of the format."""
 
 
-def write_pages(fd: int, key: bytes, blocks: Sequence[memoryview]) -> int:
+def write_pages(
+    fd: int,
+    key: bytes,
+    blocks: Sequence[memoryview],
+    check: Callable[[], object] | None = None,
+    digest: Digest | None = None,
+) -> int:
     """Write blocks to an empty file in few large sequential writes, without copying them.
 
     Parameters
@@ -53,6 +66,10 @@ def write_pages(fd: int, key: bytes, blocks: Sequence[memoryview]) -> int:
         32 bytes, to be passed to `read_table`.
     blocks : sequence of buffers
         C-contiguous, none empty.
+    check : callable, optional
+        Called before each write. What it raises ends the writing.
+    digest : xxhash.xxh3_64, optional
+        Updated with the file's bytes.
 
     Returns
     -------
@@ -74,6 +91,11 @@ def write_pages(fd: int, key: bytes, blocks: Sequence[memoryview]) -> int:
     table, size = _layout([view.nbytes for view in views])
     header = _header(key, table, size)
     for pieces in _batches(_padded(header, views)):
+        if check is not None:
+            check()
+        if digest is not None:
+            for piece in pieces:
+                digest.update(piece)
         _write_all(fd, pieces)
     return size
 

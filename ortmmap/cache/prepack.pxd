@@ -21,8 +21,12 @@ cdef class Recording:
     cdef int begin(self, Pages pages) except -1
     cdef int end(self) noexcept nogil
     cdef int share(self, Pages pages) except -1
+    cdef int keep(self) except -1
+    cdef tuple _totals(self, set states)
     cdef list _table(self)
 
 cdef bint start() except -1
+cdef object why_not_started()
+cdef object address_space_limit()
 cdef int give_way() except -1
 cdef int settle(bint replaced) except -1

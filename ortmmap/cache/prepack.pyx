@@ -21,6 +21,8 @@ ARENA_MODEL = (
     b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
 )
 
+LEAST_ADDRESS_SPACE = 4 << 30   # of the heap, heap.c
+
 # Held while a creation is recorded, so that one at a time has the memory and the cores, and while
 # the allocator is replaced. Acquired before `_starting`.
 creating = ProcessLock()
@@ -43,6 +45,29 @@ cdef bint start() except -1:
             _forks = forks
             csp.ortmmap_allocator_set_arena(_make_arena())   # the parent's may stay locked
     return _started
+
+
+cdef object why_not_started():
+    """Return why start() has returned False."""
+    if _allocator != NULL:
+        return "another allocator is registered for the CPU"
+    limit = address_space_limit()
+    if limit is None:
+        return "this system cannot exchange pages"
+    return (
+        f"the address space is limited to {limit} bytes (RLIMIT_AS), a quarter of which is less "
+        f"than the {LEAST_ADDRESS_SPACE} bytes that sharing reserves"
+    )
+
+
+cdef object address_space_limit():
+    """Return the process's limit of address space, in bytes; None if there is none."""
+    try:
+        import resource
+    except ImportError:   # Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 cdef int give_way() except -1:
@@ -137,6 +162,7 @@ cdef class Recording:
     """A recorded creation of a session. It must outlive the session."""
 
     def __dealloc__(self):
+        csp.ortmmap_recorder_let(&self.recorder)
         csp.ortmmap_recorder_release(&self.recorder)
 
     cdef int set_threads(self, ort.OrtSessionOptions *options) except -1:
@@ -158,13 +184,26 @@ cdef class Recording:
         return 0
 
     cdef int share(self, Pages pages) except -1:
-        """Share the private blocks with `pages`, before the session is used."""
+        """Share the private blocks with `pages`; other threads may use the session meanwhile."""
         with nogil:
             csp.ortmmap_recorder_share(&self.recorder, &pages.store)
         return 0
 
+    cdef int keep(self) except -1:
+        """Keep the blocks readable until let(), even if the session is released before."""
+        csp.ortmmap_recorder_keep(&self.recorder)
+        return 0
+
+    def let(self) -> None:
+        """Unmap the blocks that were freed since keep(), and keep none from here on."""
+        with nogil:
+            csp.ortmmap_recorder_let(&self.recorder)
+
     def blocks(self) -> list[memoryview]:
-        """Return the live blocks in the order of allocation; valid while the session lives."""
+        """Return the blocks in the order of allocation.
+
+        They are valid while the session lives or, between keep() and let(), in any case.
+        """
         return [
             PyMemoryView_FromMemory(<char *><size_t>address, size, PyBUF_READ)
             for _, address, size, _ in sorted(self._table())
@@ -172,16 +211,19 @@ cdef class Recording:
 
     def shared_blocks(self) -> tuple[int, int]:
         """Return number and size in bytes of the live blocks that are shared."""
-        sizes = [size for _, _, size, shared in self._table() if shared]
-        return len(sizes), sum(sizes)
+        return self._totals({csp.ORTMMAP_BLOCK_SHARED})
 
     def private_blocks(self) -> tuple[int, int]:
         """Return number and size in bytes of the live blocks that are not shared."""
-        sizes = [size for _, _, size, shared in self._table() if not shared]
+        return self._totals({csp.ORTMMAP_BLOCK_PRIVATE, csp.ORTMMAP_BLOCK_SCRATCH})
+
+    cdef tuple _totals(self, set states):
+        """Return number and size in bytes of the blocks in these states."""
+        sizes = [size for _, _, size, state in self._table() if state in states]
         return len(sizes), sum(sizes)
 
     cdef list _table(self):
-        """Return ordinal, address, size in bytes and whether it is shared, of each live block."""
+        """Return ordinal, address, size in bytes and state of each block."""
         cdef size_t capacity = csp.ortmmap_recorder_blocks(&self.recorder, NULL, 0)
         cdef csp.ortmmap_block *blocks
         cdef size_t count, index
@@ -195,7 +237,7 @@ cdef class Recording:
                     blocks[index].ordinal,
                     <size_t>blocks[index].address,
                     blocks[index].size,
-                    blocks[index].state == csp.ORTMMAP_BLOCK_SHARED,
+                    <int>blocks[index].state,
                 )
                 for index in range(count)
             ]

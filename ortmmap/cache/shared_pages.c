@@ -111,14 +111,13 @@ static size_t find_stored(const ortmmap_recorder *recorder, const unsigned char 
   return store->count;
 }
 
-/* Replace a block by the store's pages, if the store has an equal one. */
-static bool share(ortmmap_recorder *recorder, unsigned char *address, size_t size) {
+/* Map the store's pages in the place of a block, if the store has an equal one. */
+static bool map_equal(ortmmap_recorder *recorder, unsigned char *address, size_t size) {
   const ortmmap_store *store = recorder->store;
   size_t index = find_stored(recorder, address, size);
   if (index == store->count || !map_stored(store, index, address))
     return false;
   atomic_store(&recorder->expected, (index + 1) % store->count);
-  set_state(address, ORTMMAP_BLOCK_SHARED);
   return true;
 }
 
@@ -137,28 +136,52 @@ static void finalize_pending(recording_thread *thread) {
     size = ortmmap_heap_find(address)->size;
   thread->pending = NULL;
   ortmmap_heap_unlock();
-  if (address == NULL || share(thread->recorder, address, size))
+  if (address == NULL)
     return;
+  if (map_equal(thread->recorder, address, size)) {
+    set_state(address, ORTMMAP_BLOCK_SHARED);
+    return;
+  }
   make_private(thread, address, size);
   set_state(address, ORTMMAP_BLOCK_PRIVATE);
 }
 
-/* Compare each private block of the recorder with the store, and share the equal ones. */
+/* Share a block, unless it was freed since it was listed.
+ *
+ * Other threads may be running the session. None of them can see the exchange:
+ * - Kernels only read what they have prepacked, so the block still has the bytes that were compared
+ *   when the mapping replaces it. Before and after, a read returns the same bytes.
+ * - There is no moment in between. One mmap() with MAP_FIXED removes the old pages and puts the new
+ *   mapping in their place under the process's lock for mappings. A thread that touches a removed
+ *   page faults, waits for that lock, and finds the new mapping. The same holds for system calls
+ *   that read the block: they fault, or look up pages under that lock.
+ * - A block that is freed leaves the table, under the heap's lock, before its range is unmapped or
+ *   returned. Here that lock is held from the look-up until the mapping is in place, so a range
+ *   that is free or belongs to another block is never mapped over.
+ * - mmap() refuses a bad descriptor and too many mappings before it removes anything; the block
+ *   stays private then. The new mapping takes no more address space or commit charge than the old
+ *   one. */
+static void share_listed(ortmmap_recorder *recorder, const ortmmap_block *listed) {
+  ortmmap_block *block;
+  ortmmap_heap_lock();
+  block = ortmmap_heap_find(listed->address);
+  if (block != NULL && block->ordinal == listed->ordinal && block->state == ORTMMAP_BLOCK_PRIVATE &&
+      map_equal(recorder, block->address, block->size))
+    block->state = ORTMMAP_BLOCK_SHARED;
+  ortmmap_heap_unlock();
+}
+
+/* Compare each private block of the recorder with the store, and share the equal ones. If memory is
+ * out, they stay private. */
 static void share_private_blocks(ortmmap_recorder *recorder) {
-  ortmmap_block block = {0};
-  size_t index, count;
-  for (index = 0;; index++) {
-    const ortmmap_block *blocks;
-    ortmmap_heap_lock();
-    blocks = ortmmap_heap_blocks(&count);
-    if (index < count)
-      block = blocks[index];
-    ortmmap_heap_unlock();
-    if (index >= count)
-      return;
-    if (block.recorder == recorder && block.state == ORTMMAP_BLOCK_PRIVATE)
-      share(recorder, block.address, block.size);
-  }
+  size_t index, count, capacity = ortmmap_recorder_blocks(recorder, NULL, 0);
+  ortmmap_block *blocks = calloc(capacity + 1, sizeof *blocks);
+  if (blocks == NULL)
+    return;
+  count = ortmmap_recorder_blocks(recorder, blocks, capacity);
+  for (index = 0; index < count && index < capacity; index++)
+    share_listed(recorder, blocks + index);
+  free(blocks);
 }
 
 /* --- the allocator --- */
@@ -220,15 +243,17 @@ static void *ORT_API_CALL allocator_alloc(OrtAllocator *self, size_t size) {
   return block != NULL ? block : arena->Alloc(arena, size);
 }
 
-/* Remove the block at `address` from the table and from its thread; return its size, or 0 if there
- * is none. */
+/* Remove the block at `address` from the table and from its thread; return its size. 0 if there is
+ * none, or if its recorder keeps it. */
 static size_t forget_block(const void *address) {
   ortmmap_block *block;
   recording_thread *thread;
   size_t size = 0;
   ortmmap_heap_lock();
   block = ortmmap_heap_find(address);
-  if (block != NULL) {
+  if (block != NULL && block->recorder->keeping) {
+    block->state = ORTMMAP_BLOCK_FREED;
+  } else if (block != NULL) {
     size = block->size;
     for (thread = block->recorder->threads; thread != NULL; thread = thread->next)
       if (thread->pending == address)
@@ -239,23 +264,27 @@ static size_t forget_block(const void *address) {
   return size;
 }
 
+/* Unmap a block that has left the table, and only then let another one take its address. */
+static void unmap_block(unsigned char *address, size_t size) {
+  size_t length = ortmmap_whole_pages(size);
+  if (mmap(address, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+           0) == MAP_FAILED)
+    return;
+  ortmmap_heap_lock();
+  ortmmap_heap_return(address, length);
+  ortmmap_heap_unlock();
+}
+
 static void ORT_API_CALL allocator_free(OrtAllocator *self, void *block) {
-  size_t length;
+  size_t size;
   (void)self;
   if (!ortmmap_heap_contains(block)) {
     arena->Free(arena, block);
     return;
   }
-  length = ortmmap_whole_pages(forget_block(block));
-  if (length == 0)
-    return;
-  /* Unmapped before another thread can take its address. */
-  if (mmap(block, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-           0) == MAP_FAILED)
-    return;
-  ortmmap_heap_lock();
-  ortmmap_heap_return(block, length);
-  ortmmap_heap_unlock();
+  size = forget_block(block);
+  if (size > 0)
+    unmap_block(block, size);
 }
 
 static const OrtMemoryInfo *ORT_API_CALL allocator_info(const OrtAllocator *self) {
@@ -316,6 +345,39 @@ void ortmmap_recorder_end(ortmmap_recorder *recorder) {
   if (recorder->store != NULL)
     share_private_blocks(recorder);
   recorder->store = NULL;
+}
+
+void ortmmap_recorder_keep(ortmmap_recorder *recorder) {
+  ortmmap_heap_lock();
+  recorder->keeping = true;
+  ortmmap_heap_unlock();
+}
+
+/* Remove one block that was freed while its recorder kept it; false if there is none. */
+static bool take_freed(const ortmmap_recorder *recorder, ortmmap_block *taken) {
+  ortmmap_block *blocks;
+  size_t index, count;
+  bool found = false;
+  ortmmap_heap_lock();
+  blocks = ortmmap_heap_blocks(&count);
+  for (index = 0; index < count && !found; index++) {
+    found = blocks[index].recorder == recorder && blocks[index].state == ORTMMAP_BLOCK_FREED;
+    if (found) {
+      *taken = blocks[index];
+      ortmmap_heap_remove(blocks + index);
+    }
+  }
+  ortmmap_heap_unlock();
+  return found;
+}
+
+void ortmmap_recorder_let(ortmmap_recorder *recorder) {
+  ortmmap_block block;
+  ortmmap_heap_lock();
+  recorder->keeping = false;
+  ortmmap_heap_unlock();
+  while (take_freed(recorder, &block))
+    unmap_block(block.address, block.size);
 }
 
 void ortmmap_recorder_share(ortmmap_recorder *recorder, const ortmmap_store *store) {
@@ -400,6 +462,10 @@ bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *sto
 }
 
 void ortmmap_recorder_end(ortmmap_recorder *recorder) { (void)recorder; }
+
+void ortmmap_recorder_keep(ortmmap_recorder *recorder) { (void)recorder; }
+
+void ortmmap_recorder_let(ortmmap_recorder *recorder) { (void)recorder; }
 
 void ortmmap_recorder_share(ortmmap_recorder *recorder, const ortmmap_store *store) {
   (void)recorder, (void)store;

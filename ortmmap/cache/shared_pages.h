@@ -39,6 +39,7 @@ typedef struct ortmmap_recorder {
   atomic_size_t expected;     /* index of the stored block that is likely to come next */
   const ortmmap_store *store; /* may be NULL; set while no thread allocates */
   struct ortmmap_recording_thread *threads; /* guarded by the heap's lock */
+  bool keeping;                             /* guarded by the heap's lock */
 } ortmmap_recorder;
 
 /* Start the heap, once in a process, and return the allocator to register with ONNX Runtime; NULL
@@ -56,8 +57,15 @@ bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *sto
 /* End the recording, in the thread that began it, and share the blocks that the store has. */
 void ortmmap_recorder_end(ortmmap_recorder *recorder);
 
-/* Share the recorder's private blocks with `store`, after the recording and before the session is
- * used. */
+/* Keep the recorder's blocks readable, also those that the session frees, until
+ * ortmmap_recorder_let(). */
+void ortmmap_recorder_keep(ortmmap_recorder *recorder);
+
+/* Unmap the blocks that were freed since ortmmap_recorder_keep(), and keep none from here on. */
+void ortmmap_recorder_let(ortmmap_recorder *recorder);
+
+/* Share the recorder's private blocks with `store`, after the recording. Other threads may run the
+ * session, read its blocks and free them meanwhile; none may write to them. */
 void ortmmap_recorder_share(ortmmap_recorder *recorder, const ortmmap_store *store);
 
 /* Free the recorder's own memory, once its blocks are freed and its threads have ended. */

@@ -11,7 +11,10 @@ from ortmmap.abi.ort cimport (
 
 cdef extern from "cache/heap.h" nogil:
     ctypedef enum ortmmap_block_state:
+        ORTMMAP_BLOCK_PRIVATE
+        ORTMMAP_BLOCK_SCRATCH
         ORTMMAP_BLOCK_SHARED
+        ORTMMAP_BLOCK_FREED
 
     ctypedef struct ortmmap_block:
         unsigned char *address
@@ -40,6 +43,8 @@ cdef extern from "cache/shared_pages.h" nogil:
     void ortmmap_allocator_set_arena(OrtAllocator *arena)
     bint ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store)
     void ortmmap_recorder_end(ortmmap_recorder *recorder)
+    void ortmmap_recorder_keep(ortmmap_recorder *recorder)
+    void ortmmap_recorder_let(ortmmap_recorder *recorder)
     void ortmmap_recorder_share(ortmmap_recorder *recorder, const ortmmap_store *store)
     void ortmmap_recorder_release(ortmmap_recorder *recorder)
     size_t ortmmap_recorder_blocks(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from ortmmap.cache.draft import Draft
 from ortmmap.cache.entry import NO_CONTENT, Damaged, Entry, hold, is_entry, open_entry
+from ortmmap.cache.failures import RETRY_SECONDS, is_failure
 from ortmmap.cache.folder import (
     FOLDER_VARIABLE,
     READING,
@@ -15,6 +16,7 @@ from ortmmap.cache.folder import (
     default_folder,
     folder_bytes,
     is_temporary,
+    longest_wait,
     modified,
     refusal,
     temporary_name,
@@ -22,6 +24,7 @@ from ortmmap.cache.folder import (
     write_file,
 )
 from ortmmap.cache.key import Key, Source, options_signature, runtime_signature
+from ortmmap.cache.lock import Turn
 
 __all__ = [
     "Found",
@@ -33,7 +36,7 @@ __all__ = [
     "runtime_signature",
 ]
 
-YOUNG_SECONDS = 60  # a younger temporary folder may not have been locked yet
+YOUNG_SECONDS = 60  # an alias may be younger than its entry
 UNLOCKED_SECONDS = 86400  # without locks, the owner of an older one is taken for dead
 MOST_ALIASES = 256
 
@@ -113,6 +116,7 @@ class Store(CacheFolder):
 
         `expect` is an estimate, and may be too small.
         """
+        self._remove_leftovers()
         reason = self.no_room(expect)
         if reason is not None:
             warn("write", f"the cache is not written: {reason}")
@@ -137,6 +141,22 @@ class Store(CacheFolder):
             with draft:
                 fill(draft)
             return draft.entry
+
+    def lock(self, key: Key, timeout: float | None = None) -> Turn:
+        """Return the lock to hold while looking for an entry once more and writing it.
+
+        ``with store.lock(key) as turn``: `turn` is True for one thread of one process at a time.
+        It is False if the timeout has passed, if another writer has failed meanwhile, or if the
+        folder is read-only: look for the entry once more, and go on without it.
+
+        Parameters
+        ----------
+        key : Key
+            The lock is for its entries of every kind.
+        timeout : float, optional
+            In seconds; by default the value of ``ORTMMAP_CACHE_WAIT``, or 60.
+        """
+        return Turn(self.lock_path(key), longest_wait() if timeout is None else timeout)
 
     def entries(self) -> list[Found]:
         """Return a description of each entry, least recently used first."""
@@ -169,6 +189,8 @@ class Store(CacheFolder):
             self.remove(each.name)
         for name in self.names(lambda name: name.endswith(".alias") or name.startswith("tmp-")):
             self._remove_leftover(name, young=0)
+        for name in self.names(is_failure):
+            self._unlink(name)
         left = set(self.names(is_entry))
         return sum(each.nbytes for each in found if each.name not in left)
 
@@ -288,9 +310,16 @@ class Store(CacheFolder):
                 os.close(fd)
 
     def _remove_leftovers(self) -> None:
-        """Remove old temporary folders, and aliases that are lost or too many."""
-        for name in self.names(lambda name: name.startswith("tmp-")):
-            self._remove_leftover(name, YOUNG_SECONDS)
+        """Remove what killed processes have left, old failures, and aliases.
+
+        Aliases are removed if they are lost or too many. A temporary folder whose lock is free has
+        lost its owner, or is just being made: then `Draft` makes another one.
+        """
+        for name in self.names(is_temporary):
+            self._remove_unused(name, UNLOCKED_SECONDS)
+        for name in self.names(is_failure):
+            if age(self.path(name)) > RETRY_SECONDS:
+                self._unlink(name)
         aliases = self.names(lambda name: name.endswith(".alias"))
         aliases.sort(key=lambda name: modified(self.path(name)))
         for index, name in enumerate(aliases):
@@ -309,9 +338,12 @@ class Store(CacheFolder):
             return
         if stem == name:
             self._remove_unused(name, UNLOCKED_SECONDS if young else 0)
-            return
+        else:
+            self._unlink(name)
+
+    def _unlink(self, name: str) -> None:
         try:
-            os.unlink(path)
+            os.unlink(self.path(name))
         except OSError:
             return
 

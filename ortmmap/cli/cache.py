@@ -207,6 +207,7 @@ def _session_options(
 def _warm_one(console: Console, store: Store, model: str, options: SessionOptions) -> bool:
     """Open a model with the cache, print the result, and return whether it is cached."""
     import ortmmap
+    from ortmmap.session.filing import wait_for_all
 
     source = os.path.abspath(model)
     started = time.perf_counter()
@@ -215,6 +216,7 @@ def _warm_one(console: Console, store: Store, model: str, options: SessionOption
         try:
             with progress_of(console, model, None):
                 ortmmap.Session(model, options, cache=store.folder).close()
+                wait_for_all()
         except (ortmmap.errors.OrtError, OSError, NotImplementedError) as error:
             write(console, f"{model}: {error}")
             return False

@@ -20,6 +20,7 @@ cdef class ModelSource:
     cdef bint lock
 
     cdef ModelSource again(self)
+    cdef ModelSource of_files(self)
     cdef object reopenable(self)
     cdef str folder(self)
     cdef bytes file_name(self)

@@ -114,6 +114,14 @@ cdef class ModelSource:
         made.hold(<object>self.bytes.obj)
         return made
 
+    cdef ModelSource of_files(self):
+        """Make a source of the same files, with a guard of its own, that holds no bytes."""
+        cdef ModelSource made = ModelSource.__new__(ModelSource)
+        made.path, made.real_path, made.identity = self.path, self.real_path, self.identity
+        made.files = list(self.files)
+        made.guard_files([os.path.realpath(path) for path, _, _ in made.files])
+        return made
+
     cdef object reopenable(self):
         """Return the path, or a buffer that is still held; None if the buffer was released."""
         if self.path is not None:
@@ -187,7 +195,10 @@ cdef class ModelSource:
         return self.guard_files([self.real_path, *map(os.path.realpath, paths)])
 
     cdef int guard_files(self, list paths) except -1:
-        """Guard files that ONNX Runtime maps too or whose pages are shared, by their real paths."""
+        """Guard files that ONNX Runtime maps too or whose pages are shared, by their real paths.
+
+        Other threads may be using the model: the texts of before stay valid.
+        """
         cdef bytes names = b"".join(os.fsencode(path) + b"\0" for path in paths)
         if self.guard.files != NULL:
             names = <bytes>self._guarded[len(self._guarded) - 1] + names

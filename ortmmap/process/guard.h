@@ -10,8 +10,8 @@
 
 #include <stddef.h>
 
-/* The members after the counts are written under the interpreter lock, while no other thread is a
- * user. */
+/* The members after the counts are written under the interpreter lock: `data` and `size` while no
+ * other thread is a user, `files` at any time, since the texts of before stay valid. */
 typedef struct ortmmap_guard {
   ortmmap_count users;       /* runs and creations in progress */
   ortmmap_count changed;     /* the mark: 1 once a file was found truncated */

@@ -23,8 +23,11 @@ cdef class Creation:
     # Objects that the session needs for as long as it is open.
     cdef object recording            # None unless its prepacked weights are recorded
     cdef list entries                # of the cache
+    cdef object cached               # a Cached; None without cache
 
     cdef ort.OrtSession *create(self, list attempts) except NULL
+    cdef int hand_out(self) except -1
+    cdef int give_up(self) except -1
     cdef ort.OrtSession *try_each(self, list attempts) except NULL
     cdef tuple signature(self, list attempts)
     cdef list in_place(self, object options)

@@ -61,6 +61,14 @@ cdef class Creation:
         """Create the session that is handed out; the caller releases it."""
         return self.try_each(attempts)
 
+    cdef int hand_out(self) except -1:
+        """Start the work that is left when the session is handed out."""
+        return 0
+
+    cdef int give_up(self) except -1:
+        """Drop that work: the session is not handed out."""
+        return 0
+
     cdef ort.OrtSession *try_each(self, list attempts) except NULL:
         """Create a session of the first attempt that succeeds; raise the last one's error."""
         *first, last = attempts
@@ -125,10 +133,8 @@ cdef class Creation:
         return all(file.startswith(os.path.join(folder, "")) for file in files)
 
     cdef Py_ssize_t nbytes(self) except -1:
-        """Size of the model with its external data, in bytes."""
-        return self.model.bytes.len + (
-            0 if self.skeleton is None else self.skeleton.external_bytes
-        )
+        """Size of the model's files, in bytes."""
+        return sum([size for _, size, _ in self.model.files])
 
     cdef int use_entry(self, object entry) except -1:
         """Hold an entry of the cache while the session is open, and guard its files."""

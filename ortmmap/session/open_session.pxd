@@ -23,6 +23,7 @@ cdef class OpenSession:
     cdef object store
     cdef object key
     cdef list entries            # of the cache, held so that they are not removed to make room
+    cdef object cached           # a Cached; None without cache
     # Names and types, looked up once. `outputs` and `fetches` lack outputs that were added.
     cdef list inputs
     cdef list outputs
@@ -38,6 +39,7 @@ cdef class OpenSession:
     cdef set _calling_back       # threads of the session's own that are in a callback; or None
 
     cdef ModelMetadata metadata(self)
+    cdef object cached_state(self)
     cdef Use use(self) noexcept nogil
     cdef Use enter(self) noexcept nogil
     cdef Use leave(self) noexcept nogil

@@ -69,6 +69,12 @@ cdef class OpenSession:
             found.custom_metadata_map = saved_order(found.custom_metadata_map, self.entries)
         return found
 
+    cdef object cached_state(self):
+        """Return the session's `Cached`."""
+        from ortmmap.session.filing import OFF, Cached
+
+        return Cached(OFF) if self.cached is None else self.cached
+
     cdef Use use(self) noexcept nogil:
         """Return whether the session may be used."""
         if self.session == NULL:

@@ -26,6 +26,7 @@ cdef class Opening:
     cpdef OpenSession open(self)
     cdef bint _is_replaced(self, object error) except -1
     cdef OpenSession _open(self)
+    cdef OpenSession _create_open(self)
     cdef list _attempts(self)
     cdef int _explain(self, object error) except -1
     cdef int _use_again(self, OpenSession first) except -1

@@ -1,7 +1,7 @@
 """Opening: how a session is opened, and Reopenable: how it is opened again.
 
 ORT format is used where it is mapped. An ONNX file becomes a skeleton whose weights stay in the
-file; with a cache, it is opened from the graph that the first process has optimized and saved, and
+file; with a cache, it is opened from the graph that an earlier session has optimized and saved, and
 its prepacked weights become pages that processes share.
 """
 
@@ -117,6 +117,19 @@ cdef class Opening:
         )
 
     cdef OpenSession _open(self):
+        """Create the session, and start the work that is left for the cache."""
+        cdef OpenSession made
+        try:
+            made = self._create_open()
+            made.cached = self.creation.cached
+            self.creation.hand_out()
+        except BaseException:
+            if self.creation is not None:
+                self.creation.give_up()
+            raise
+        return made
+
+    cdef OpenSession _create_open(self):
         cdef ort.OrtSession *session = NULL
         cdef OpenSession made
         ortmmap_count_add(&self.model.guard.users, 1)
@@ -197,7 +210,7 @@ cdef class Opening:
         return session
 
     cdef ort.OrtSession *_create_of_onnx(self) except NULL:
-        """Create a session of an ONNX file, from the cache's optimized graph if there is one."""
+        """Create a session of an ONNX file."""
         cdef ort.OrtSession *session
         cdef ModelSource model = self.model
         session = self.creation.create(self._attempts())
@@ -220,12 +233,7 @@ cdef class Opening:
         """Return the attempts for a session of an ONNX file."""
         if self.in_memory:
             return self.creation.in_memory(self.options)
-        attempts = self.creation.in_place(self.options)
-        if self.store is None:
-            return attempts
-        from ortmmap.session.optimizing import optimized
-
-        return optimized(self.creation, self.store, self.key) + attempts
+        return self.creation.in_place(self.options)
 
     cdef bint _is_ort_format(self) except -1:
         """Whether the bytes are in ORT format: by the options, else by their identifier."""

@@ -1,7 +1,7 @@
 """The cache's optimized graphs: how they are saved, and how sessions are created of them.
 
-The first process saves the graph as ONNX Runtime has optimized it. Weights that stay as they are
-stay in the model's file. If the optimizer makes too many others, the entry holds them all.
+The first session's process saves the graph as ONNX Runtime has optimized it. Weights that stay as
+they are stay in the model's file. If the optimizer makes too many others, the entry holds them all.
 """
 
 from ortmmap.model.skeleton cimport Skeleton, scan_onnx
@@ -9,7 +9,6 @@ from ortmmap.model.source cimport ModelSource
 from ortmmap.session.creation cimport Attempt, Creation
 
 import os
-from functools import partial
 
 from ortmmap.errors import OrtError
 from ortmmap.model.skeleton import DEFAULT_THRESHOLD
@@ -20,9 +19,11 @@ from ortmmap.session.creation import EXTERNAL_FOLDER, ONNX
 SAVE_FORMAT = "session.save_model_format"
 SAVED_DATA = "session.optimized_model_external_initializers_file_name"
 NO_PREPACKING = "session.disable_prepacking"
+AFFINITIES = "session.intra_op_thread_affinities"   # one for each thread
 
 COPY_FILE, DATA_FILE = "model.onnx", "model.data"
 MOST_REWRITTEN = 4 << 20      # bytes of weights that a saved graph may hold itself
+MOST_WEIGHTS = 1 << 20
 LOG_ERRORS = 3
 # Field numbers of onnx.proto.
 METADATA_FIELD = 14           # of ModelProto: StringStringEntryProto
@@ -33,41 +34,73 @@ class Refused(Exception):  # noqa: N818 - a result, not an error
     """ONNX Runtime refuses the model itself; the argument is its error."""
 
 
-def optimized(Creation creation not None, store, key) -> list:
-    """Return the attempts for a session of the saved graph, saving it first if need be.
+def attempts_of(Creation creation not None, entry) -> list:
+    """Return the attempts for a session of an entry's graph; empty if it is not usable.
 
     Parameters
     ----------
     creation : Creation
-        Of an ONNX file. It holds the entry from here on.
-    store : Store
-    key : Key
-
-    Returns
-    -------
-    list of Attempt
-        Empty if the cache has no usable graph of the model.
-
-    Raises
-    ------
-    OrtError
-        If ONNX Runtime refuses the model.
+        Of an ONNX file. It holds the entry from here on, and maps the weights that lie in it.
+    entry : Entry
     """
     cdef ModelSource model = creation.model
     try:
-        entry = store.build(key, "model", partial(save_optimized, creation))
-    except Refused as refused:
-        raise refused.args[0] from None
-    if entry is None:
-        return []
-    try:
         found = saved(creation, creation.options, entry.folder)
-        if any(file.name == DATA_FILE for file in entry.files):
+        if has_weights(entry):
             model.map(entry.path(DATA_FILE))
     except OSError:   # the cache was cleared in between
         return []
     creation.use_entry(entry)
     return found
+
+
+def unsaved(list blocks not None, entry) -> list:
+    """Leave out the recorded blocks that an entry's own data has.
+
+    Some versions of ONNX Runtime keep the weights that the optimizer has rewritten in recorded
+    memory. A session of the saved graph maps them from the entry's data instead.
+
+    Parameters
+    ----------
+    blocks : list of memoryview
+    entry : Entry or None
+        Of the saved graph.
+    """
+    if entry is None or not has_weights(entry):
+        return blocks
+    from xxhash import xxh3_64_intdigest
+
+    sizes = set(map(len, blocks))
+    saved = digests(entry.path(COPY_FILE), entry.path(DATA_FILE), sizes)
+    return [block for block in blocks if xxh3_64_intdigest(block) not in saved]
+
+
+cdef dict digests(str graph, str file, set sizes=None):
+    """Digest the weights of a graph that lie in a file, by default its own; return their sizes.
+
+    If `sizes` is given, only weights of these sizes are read.
+    """
+    from mmap import ACCESS_READ, mmap
+
+    from xxhash import xxh3_64_intdigest
+
+    from ortmmap.model.inspect import inspect
+
+    place = "mapped" if file == graph else "external"
+    found = {}
+    weights = inspect(graph, largest=MOST_WEIGHTS).largest
+    with open(file, "rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as data:
+        with memoryview(data) as view:
+            for weight in weights:
+                start, size = weight.offset, weight.nbytes
+                if weight.place == place and start is not None and (not sizes or size in sizes):
+                    found[xxh3_64_intdigest(view[start : start + size])] = size
+    return found
+
+
+cdef bint has_weights(object entry) except -1:
+    """Whether an entry holds the weights of its graph."""
+    return any(file.name == DATA_FILE for file in entry.files)
 
 
 def save_optimized(Creation creation not None, draft) -> None:
@@ -176,6 +209,11 @@ cdef tuple save(Creation creation, object options, object draft):
     graph = draft.path(graph_file(creation.model))
     saving = step_of(options)
     saving.add_session_config_entry(SAVE_FORMAT, "ONNX")
+    if has_convolutions(creation):
+        signature = save_copy(creation, saving, draft)
+        if copied_bytes(creation, draft) > MOST_REWRITTEN:
+            return signature
+        empty(draft.folder)
     saving.optimized_model_filepath = graph
     try:
         signature = creation.signature(creation.in_place(saving))
@@ -184,10 +222,41 @@ cdef tuple save(Creation creation, object options, object draft):
     except OrtError:
         pass   # its weights exceed the limit of protobuf
     empty(draft.folder)
+    return save_copy(creation, saving, draft)
+
+
+cdef tuple save_copy(Creation creation, object options, object draft):
+    """Save the graph, and all its weights in a file of their own; return its signature."""
     draft.check_room(creation.nbytes())
+    saving = step_of(options)
     saving.optimized_model_filepath = draft.path(COPY_FILE)
     saving.add_session_config_entry(SAVED_DATA, DATA_FILE)
     return creation.signature(creation.in_place(saving))
+
+
+cdef bint has_convolutions(Creation creation) except -1:
+    """Whether the optimizer is likely to rewrite too many weights for a saved graph.
+
+    It folds batch normalizations into weights of convolutions, and changes the layout of these.
+    They are the large weights of four dimensions. `copied_bytes` tells later whether it was so.
+    """
+    from ortmmap.model.inspect import inspect
+
+    if creation.options.graph_optimization_level != GraphOptimizationLevel.ORT_ENABLE_ALL:
+        return False
+    if creation.skeleton.external_locations:
+        return False
+    weights = inspect(creation.model.path, largest=MOST_WEIGHTS).largest
+    return sum([weight.nbytes for weight in weights if len(weight.dims) == 4]) > MOST_REWRITTEN
+
+
+cdef Py_ssize_t copied_bytes(Creation creation, object draft) except -1:
+    """Count the bytes of the weights in a saved copy that the model does not have."""
+    copy, data = draft.path(COPY_FILE), draft.path(DATA_FILE)
+    if not os.path.lexists(data):
+        return 0
+    before = digests(creation.model.path, creation.model.path)
+    return sum([size for digest, size in digests(copy, data).items() if digest not in before])
 
 
 cdef Py_ssize_t rewritten_bytes(str path) except -1:
@@ -221,6 +290,8 @@ cdef object quiet(object options):
     copy.enable_profiling = False
     copy.log_severity_level = LOG_ERRORS   # no warning that the saved file is for this machine
     copy.add_session_config_entry(NO_PREPACKING, "1")   # the graph is the same, the peak lower
+    if not copy._config.get(AFFINITIES):
+        copy.intra_op_num_threads = copy.inter_op_num_threads = 1   # it yields to other work
     return copy
 
 

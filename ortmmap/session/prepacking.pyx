@@ -1,13 +1,30 @@
-"""The cache's prepacked weights: how they are recorded, saved and shared between processes."""
+"""The cache's part in creating a session: what is found, and what is written afterwards.
+
+If the cache has all that belongs to the model, the session is created of the saved graph, and its
+prepacked weights are the cache's pages. If not, it is created of the model's own file, and handed
+out; a thread then saves the graph, writes the prepacked weights, and exchanges them for the pages
+of the file that it has written. If it is known that they cannot be written, nothing is recorded.
+"""
 
 cimport ortmmap.abi.ort as ort
-from ortmmap.cache.prepack cimport Pages, Recording, creating, start
+from ortmmap.cache.prepack cimport (
+    Pages,
+    Recording,
+    address_space_limit,
+    creating,
+    start,
+    why_not_started,
+)
 from ortmmap.model.source cimport ModelSource
+from ortmmap.process.guard cimport ortmmap_count_add
 from ortmmap.session.creation cimport Attempt, Creation
 from ortmmap.session.native_options cimport NativeOptions
-from ortmmap.runtime.library cimport api
 
 import os
+
+from ortmmap.runtime.providers import CPU
+from ortmmap.session.filing import PRIVATE, SHARED, Cached, Filing, lack_of_threads
+from ortmmap.session.optimizing import Refused, attempts_of, save_optimized, unsaved
 
 # Keys of onnxruntime_session_options_config_keys.h.
 NO_PREPACKING = "session.disable_prepacking"
@@ -30,29 +47,57 @@ cdef class PrepackedCreation(Creation):
 
     cdef object store
     cdef object key
+    cdef bint prepacked   # whether prepacked weights are to be shared
+    cdef object unshared  # why they are not; None if they are, or if kernels prepack nothing
+    cdef list graph       # attempts for a session of the saved graph; None if there is no entry
+    cdef Pages pages      # None if there is no entry
+    cdef object filing    # a Filing; None if there is nothing to write
 
     def __init__(self, model, skeleton, options, config, providers, store, key):
         self.store, self.key = store, key
+        self.prepacked = is_prepacked(options)
 
     cdef ort.OrtSession *create(self, list attempts) except NULL:
         cdef ort.OrtSession *session
-        if not is_prepacked((<Attempt>attempts[0]).options) or not start():
-            return self.try_each(attempts)
-        pages = self._find()
-        if pages is not None:
-            return self._create_recorded(attempts, pages)
-        session = NULL
-        with self.store.lock(self.key) as turn:
-            pages = self._find()
-            session = self._create_recorded(attempts, pages)
-            if pages is None and turn and self.recording is not None:
-                try:
-                    self.model.check_whole()
-                    self._save()
-                except BaseException:
-                    api.ReleaseSession(session)
-                    raise
+        self._check_sharing()
+        if self._find():
+            return self._create_shared(attempts)
+        reason = self._known_failure()
+        if reason is not None:
+            return self._create_private(attempts, reason)
+        turn = self.store.lock(self.key)
+        try:
+            is_ours = turn.acquire()
+            if self._find():
+                turn.release()
+                return self._create_shared(attempts)
+            if not is_ours:
+                self._note_failure(turn)
+                return self._create_private(
+                    attempts, turn.failure or "another process has not written it, or cannot"
+                )
+            session = self._create_recorded(attempts)
+        except BaseException:
+            turn.release()
+            raise
+        self._prepare_filing(turn)
         return session
+
+    cdef int hand_out(self) except -1:
+        if self.filing is None:
+            return 0
+        if self._may_blocks_change():
+            self.filing.run()
+        else:
+            self.filing.start()
+        self.filing = None
+        return 0
+
+    cdef int give_up(self) except -1:
+        if self.filing is not None:
+            self.filing.give_up()
+            self.filing = None
+        return 0
 
     cdef int _prepare(self, NativeOptions native) except -1:
         """Let threads that prepack in parallel record too."""
@@ -60,20 +105,77 @@ cdef class PrepackedCreation(Creation):
             return 0
         return (<Recording>self.recording).set_threads(native.options)
 
-    cdef ort.OrtSession *_create_recorded(self, list attempts, Pages pages) except NULL:
-        """Create a session whose kernels' memory is recorded, and shared with `pages` if equal.
+    cdef int _check_sharing(self) except -1:
+        """Find out whether prepacked weights can be shared in this process."""
+        from ortmmap.cache.folder import warn
+
+        if not self.prepacked or start():
+            return 0
+        self.prepacked = False
+        self.unshared = why_not_started()
+        if address_space_limit() is not None:
+            warn("address space", f"prepacked weights are not shared: {self.unshared}")
+        return 0
+
+    # Reading the cache
+
+    cdef bint _find(self) except -1:
+        """Look for the entries, and return whether none is missing."""
+        if self.skeleton is not None and self.graph is None:
+            entry = self.store.find(self.key, "model")
+            self.graph = None if entry is None else attempts_of(self, entry)
+        if self.prepacked and self.pages is None:
+            entry = self.store.find(self.key, "pages")
+            self.pages = None if entry is None else self._open(entry)
+        return not (self._lacks_graph() or self._lacks_pages())
+
+    cdef bint _lacks_graph(self) noexcept:
+        return self.skeleton is not None and self.graph is None
+
+    cdef bint _lacks_pages(self) noexcept:
+        return self.prepacked and self.pages is None
+
+    cdef Pages _open(self, object entry):
+        """Open an entry's blocks; if they are damaged or gone, remove it and return None."""
+        from ortmmap.cache.pages import BadPages
+
+        try:
+            return open_pages(entry)
+        except (BadPages, OSError):
+            self.store.remove(entry.name)
+            return None
+
+    # Creating the session
+
+    cdef ort.OrtSession *_create_shared(self, list attempts) except NULL:
+        """Create a session of all that the cache has."""
+        self.cached = Cached(SHARED, self.unshared)
+        return self._create_recorded(attempts)
+
+    cdef ort.OrtSession *_create_private(self, list attempts, str reason) except NULL:
+        """Create a session as without the cache, but of the saved graph if there is one."""
+        self.cached = Cached(PRIVATE, reason)
+        if self.pages is not None:
+            return self._create_recorded(attempts)
+        return self.try_each((self.graph or []) + attempts)
+
+    cdef ort.OrtSession *_create_recorded(self, list attempts) except NULL:
+        """Create a session whose kernels' memory is recorded, and shared with pages if equal.
 
         Nothing is recorded if another allocator has replaced ours meanwhile.
         """
         cdef Recording recording = Recording()
+        attempts = (self.graph or []) + attempts
+        if not self.prepacked:
+            return self.try_each(attempts)
         recorded = [allocating(attempt) for attempt in attempts]
         with creating.here():
             if not start():
                 return self.try_each(attempts)
             self.recording = recording
-            if pages is not None:
-                self.use_entry(pages.entry)
-            recording.begin(pages)
+            if self.pages is not None:
+                self.use_entry(self.pages.entry)
+            recording.begin(self.pages)
             try:
                 return self.try_each(recorded)
             finally:
@@ -87,52 +189,150 @@ cdef class PrepackedCreation(Creation):
         The parts that are still used lie scattered, so a touch shall not bring back 2 MiB.
         """
         cdef ModelSource model = self.model
+        mapping = model.mapping
         shared_blocks, shared_bytes = self.recording.shared_blocks()
-        if model.prefault or model.lock or not shared_blocks:
+        if mapping is None or model.prefault or model.lock or not shared_blocks:
             return 0
-        model.mapping.advise("dontneed")
-        if 2 * shared_bytes > model.mapping.nbytes:
+        mapping.advise("dontneed")
+        if 2 * shared_bytes > mapping.nbytes:
             try:
-                model.mapping.advise("nohugepage")
+                mapping.advise("nohugepage")
             except OSError:
                 return 0   # a kernel without huge pages, or another system
         return 0
 
-    cdef Pages _find(self):
-        """Return the blocks that an earlier process recorded, or None."""
-        entry = self.store.find(self.key, "pages")
-        return None if entry is None else self._open(entry)
+    # Writing the cache
 
-    cdef Pages _open(self, object entry):
-        """Open an entry's blocks; if they are damaged or gone, remove it and return None."""
-        from ortmmap.cache.pages import BadPages
+    cdef object _known_failure(self):
+        """Return why writing would fail, if that is known before any work is done, or None."""
+        from ortmmap.cache.failures import failure
 
+        reason = None if self._may_blocks_change() else lack_of_threads()
+        return reason or failure(self.store, self.key)
+
+    cdef int _note_failure(self, object turn) except -1:
+        from ortmmap.cache.failures import remember_folder
+
+        if turn.failure is not None:
+            remember_folder(self.store.folder, turn.failure)
+        return 0
+
+    cdef int _prepare_filing(self, object turn) except -1:
+        """Keep what is to be written; hand_out() or give_up() follows.
+
+        If there is no room for it, that is noted, and nothing follows.
+        """
+        reason = self._lack_of_room()
+        if reason is not None:
+            turn.release()
+            self.cached = Cached(PRIVATE, reason)
+            return 0
+        self.filing = Filing(self._file, turn, self._let)
+        self.cached = self.filing.cached
+        if self.recording is not None:
+            (<Recording>self.recording).keep()
+        return 0
+
+    cdef object _lack_of_room(self):
+        """Return why there is no room for the recorded blocks, or None."""
+        from ortmmap.cache.failures import remember
+        from ortmmap.cache.folder import warn
+
+        nbytes = self._bytes_to_write()
+        reason = self.store.no_room(nbytes)
+        if reason is not None:
+            remember(self.store, self.key, nbytes)
+            self.store.note_failure(self.key)
+            warn("write", f"the cache is not written: {reason}")
+        return reason
+
+    cdef Py_ssize_t _bytes_to_write(self) except -1:
+        if self.recording is None or not self._lacks_pages():
+            return 0
+        return self.recording.private_blocks()[1]
+
+    cdef bint _may_blocks_change(self) except -1:
+        """Whether other code than ONNX Runtime's own kernels may write to recorded memory.
+
+        Such blocks are compared and exchanged before anybody runs the session.
+        """
+        return bool(self.options._custom_ops) or any(name != CPU for name, _ in self.providers)
+
+    def _let(self):
+        """Give back the blocks that were kept for writing."""
+        if self.recording is not None:
+            self.recording.let()
+
+    def _file(self, filing):
+        """Write what the cache lacks; return why the session keeps its own copy, or None."""
+        from ortmmap.cache.failures import remember
+
+        cdef Creation saving = self._for_saving(filing)
+        ortmmap_count_add(&saving.model.guard.users, 1)
         try:
-            return open_pages(entry)
-        except (BadPages, OSError):
-            self.store.remove(entry.name)
-            return None
+            graph = self._file_graph(filing, saving) if self._lacks_graph() else None
+            if not self._lacks_pages() or self.recording is None:
+                return None
+            reason = self._file_pages(filing, saving, graph)
+        finally:
+            ortmmap_count_add(&saving.model.guard.users, -1)
+        if reason is not None:
+            remember(self.store, self.key)
+        return reason
 
-    cdef int _save(self) except -1:
-        """Write the recorded blocks to the cache, and put the file's pages in their place."""
+    cdef Creation _for_saving(self, object filing):
+        """Make a creation that neither the session's end nor its user's options affect."""
+        options = self.options.copy()
+        filing.on_cancel(lambda: options.set_load_cancellation_flag(True))
+        return Creation(
+            self.model.of_files(), self.skeleton, options, self.config, self.providers
+        )
+
+    cdef object _file_graph(self, object filing, Creation saving):
+        """Save the graph, and return its entry; None if that failed."""
+        entry = self.store.find(self.key, "model")   # of work that was interrupted
+        if entry is not None:
+            return entry
+        draft = self.store.write(self.key, "model")
+        if draft is None:
+            return None
+        try:
+            with draft:
+                save_optimized(saving, draft)
+                filing.check()
+        except Refused:
+            filing.check()   # a cancelled creation fails as a refused model does
+            return None
+        filing.check()
+        return draft.entry
+
+    cdef object _file_pages(self, object filing, Creation saving, object graph):
+        """Write the recorded blocks, and put the file's pages in their place."""
+        from xxhash import xxh3_64
+
         from ortmmap.cache.pages import write_pages
 
-        blocks = self.recording.blocks()
+        cdef Pages pages
+        digest = xxh3_64()
+        blocks = unsaved(self.recording.blocks(), graph)
         draft = self.store.write(self.key, "pages", expect=sum(map(len, blocks)))
         if draft is None:
-            return 0
+            return "there is no room for it in the cache"
         with draft:
+            saving.model.check_whole()
             fd = os.open(draft.path(PAGES_FILE), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
-                write_pages(fd, draft.key, blocks)
+                write_pages(fd, draft.key, blocks, filing.check, digest)
             finally:
                 os.close(fd)
+            draft.note_checksum(PAGES_FILE, digest.intdigest())
+        filing.written()
         pages = None if draft.entry is None else self._open(draft.entry)
-        if pages is not None:
-            self.use_entry(draft.entry)
-            (<Recording>self.recording).share(pages)
-            self._drop_weights()
-        return 0
+        if pages is None:
+            return "the cache could not be written"
+        self.use_entry(draft.entry)
+        (<Recording>self.recording).share(pages)
+        return self._drop_weights() or None
 
 
 cdef Attempt allocating(Attempt attempt):

@@ -246,6 +246,26 @@ with store.lock(key) as turn:
     assert content_of(store, key) == b"optimized"
 
 
+def test_what_a_killed_builder_has_left_goes_before_the_next_entry_is_written(store, key, model):
+    code = """
+import os, signal, sys
+from pathlib import Path
+from ortmmap.cache import store as cache
+store, key = cache.Store(sys.argv[1]), cache.Key([cache.Source.of(sys.argv[2])], {})
+with store.lock(key), store.write(key, "model") as draft:
+    Path(draft.path("model.ort")).write_bytes(b"optimized")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = run_python(code, store.folder, key.sources[0].path, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (left,) = visible(store)
+    assert left.startswith("tmp-")
+    with store.write(key_of(model, level=1), "model") as draft:
+        assert left not in visible(store)
+        Path(draft.path("model.ort")).write_bytes(b"optimized")
+    assert visible(store) == {draft.name}
+
+
 def test_an_entry_being_written_is_not_removed(store, key, model, monkeypatch):
     monkeypatch.setattr(cache, "YOUNG_SECONDS", 0)
     with store.write(key, "model") as draft:

@@ -35,6 +35,8 @@ feed = {"h0": np.linspace(-1, 1, 512, dtype="f4").reshape(1, 512)}
 RUN = """
 session = ortmmap.Session(sys.argv[1], options, cache=sys.argv[2])
 output = session.run(None, feed)[0].tobytes().hex()
+assert session.cached.wait(60)
+assert session.run(None, feed)[0].tobytes().hex() == output
 memory = session.memory()
 print(json.dumps([output, memory.shared_blocks, memory.private_blocks]))
 """
@@ -75,9 +77,12 @@ def expected(model) -> bytes:
 
 
 def opened(model: Path, folder: Path) -> ortmmap.Session:
+    """Open a session, and wait until the cache has what belongs to it."""
     options = ortmmap.SessionOptions()
     options.intra_op_num_threads = 1
-    return ortmmap.Session(model, options, cache=folder)
+    session = ortmmap.Session(model, options, cache=folder)
+    assert session.cached.wait(60)
+    return session
 
 
 def kinds(folder: Path) -> list[str]:

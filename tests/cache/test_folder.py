@@ -1,6 +1,7 @@
 """Which sessions use the cache, and in which folder; sizes and limits."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import ortmmap
 from ortmmap.cache import folder as cache_folder
 from ortmmap.cache import is_used
 from ortmmap.cache.folder import CacheWarning, is_network, parse_size
+from ortmmap.cache.key import Key
 from ortmmap.cache.store import open_store
 from ortmmap.options import SessionOptions
 
@@ -315,3 +317,31 @@ def test_a_limit_that_is_no_size_warns_and_is_the_default(monkeypatch, tmp_path)
     with pytest.warns(CacheWarning, match="much"):
         store = open_store(tmp_path / "cache")
     assert store.most_bytes == 10 << 30
+
+
+# A folder that is removed
+
+
+def assert_as_made_first(folder: str) -> None:
+    assert Path(folder).stat().st_mode & 0o777 == 0o700
+    assert Path(folder, "CACHEDIR.TAG").read_bytes().startswith(b"Signature: 8a477f59")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("use", ["lock", "write"])
+def test_a_removed_folder_comes_back_as_it_was_made_first(tmp_path, use):
+    previous = os.umask(0o022)
+    try:
+        store = open_store(tmp_path / "cache")
+        shutil.rmtree(store.folder)
+        if use == "lock":
+            with store.lock(Key([], {})) as turn:
+                assert turn
+        else:
+            with store.write(Key([], {}), "model") as draft:
+                Path(draft.path("model.onnx")).write_bytes(b"optimized")
+            assert draft.entry is not None
+    finally:
+        os.umask(previous)
+    assert_as_made_first(store.folder)
+    assert open_store(tmp_path / "cache") is not None

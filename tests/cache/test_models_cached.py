@@ -53,6 +53,8 @@ def check(path: Path, feeds: dict[str, np.ndarray], folder: Path) -> list[str]:
         session = opened(path, folder)
         assert [arg.name for arg in session.get_inputs()] == [a.name for a in plain.get_inputs()]
         assert_same(session.run(None, feeds), expected)
+        assert session.cached.wait(60)
+        assert_same(session.run(None, feeds), expected)
     return model_files(folder)
 
 
@@ -90,6 +92,8 @@ def test_kernels_share_the_weights_that_they_keep_in_a_form_of_their_own(name, t
     assert any(output.any() for output in expected)
     for _ in range(2):
         session = opened(path, tmp_path / "cache")
+        assert_same(session.run(None, feeds), expected)
+        assert session.cached.wait(60)
         assert_same(session.run(None, feeds), expected)
         memory = session.memory()
         assert memory.shared_blocks > 0

@@ -33,6 +33,8 @@ before = smaps_rollup()["Anonymous"]
 options = configured(ortmmap.SessionOptions(), config=config)
 session = ortmmap.Session(path, options, cache=cache)
 result = session.run(None, feed)[0]
+assert session.cached.wait(60)
+assert session.run(None, feed)[0].tobytes() == result.tobytes()
 memory = session.memory()
 print(json.dumps([result.tobytes().hex(), smaps_rollup()["Anonymous"] - before, memory._asdict()]))
 """
@@ -88,7 +90,7 @@ def test_shared_pages_are_read_ahead_when_they_are_found(model, folder, monkeypa
     monkeypatch.setattr(
         "ortmmap.cache.pages.read_ahead", lambda fd: ahead.append(os.fstat(fd).st_ino)
     )
-    ortmmap.Session(model, cache=folder).close()
+    ortmmap_session_at(model, folder).close()
     ahead.clear()
     ortmmap.Session(model, cache=folder).close()
     (file,) = folder.glob("pages-*/pages")
@@ -161,7 +163,7 @@ def test_a_small_model_is_not_cached_unless_its_folder_is_named(onnx_file, folde
     assert not folder.exists()
     ortmmap.Session(onnx_file, cache=True)
     assert not folder.exists()
-    ortmmap.Session(onnx_file, cache=folder)
+    assert ortmmap.Session(onnx_file, cache=folder).cached.wait(60)
     assert kinds(folder) == ["model"] or kinds(folder) == ["model", "pages"]
 
 
@@ -184,8 +186,11 @@ def test_options_that_change_the_graph_have_entries_of_their_own(model, folder):
 
 
 def ortmmap_session_at(model: Path, folder: Path, **settings: object) -> ortmmap.Session:
+    """Open a session, and wait until the cache has what belongs to it."""
     options = configured(ortmmap.SessionOptions(), **settings)
-    return ortmmap.Session(model, options, cache=folder)
+    session = ortmmap.Session(model, options, cache=folder)
+    assert session.cached.wait(60)
+    return session
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "emptied", "gone"])

@@ -19,6 +19,7 @@ from support import run_python
 
 from ortmmap.cache import entry as cache_entry
 from ortmmap.cache import folder as cache_folder
+from ortmmap.cache import lock as cache_lock
 from ortmmap.cache import store as cache
 from ortmmap.cache.folder import CacheWarning
 from ortmmap.cache.store import Store, open_store
@@ -155,7 +156,7 @@ def test_a_turn_is_for_one(store, key):
 def test_after_a_writer_has_failed_those_that_wait_do_not_try_again(store, key, monkeypatch):
     looked = threading.Event()
     turns = []
-    real = cache_folder.modified
+    real = cache_lock.modified
 
     def look(path):
         found = real(path)
@@ -166,11 +167,11 @@ def test_after_a_writer_has_failed_those_that_wait_do_not_try_again(store, key, 
         with store.lock(key) as turn:
             turns.append(turn)
 
-    monkeypatch.setattr(cache_folder, "modified", look)
+    monkeypatch.setattr(cache_lock, "modified", look)
     thread = threading.Thread(target=wait)
     with store.lock(key) as mine:
         assert mine
-        os.utime(store._lock_path(key), (0, 0))
+        os.utime(store.lock_path(key), (0, 0))
         thread.start()
         looked.wait()
         with pytest.warns(CacheWarning), store.write(key, "model"):

@@ -1,5 +1,9 @@
 /* test_shared_pages FOLDER: blocks become pages of a file, and nothing else changes. Linux only.
  * FOLDER is empty and may be written. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* syscall */
+#endif
+
 #include "check.h"
 
 #include "cache/shared_pages.h"
@@ -9,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -381,6 +386,143 @@ static void a_failed_file_leaves_blocks_private(const ortmmap_store *store) {
   nothing_is_left();
 }
 
+static void freed_blocks_are_kept_until_let(const ortmmap_store *store) {
+  ortmmap_recorder recorder = {0};
+  unsigned char *blocks[BLOCKS], *other;
+  int which;
+  create(&recorder, NULL, blocks, in_order);
+  ortmmap_recorder_keep(&recorder);
+  for (which = 0; which < BLOCKS; which++)
+    release(blocks[which]);
+  CHECK(count_of(&recorder, ORTMMAP_BLOCK_FREED) == BLOCKS - 1);
+  for (which = 1; which < BLOCKS; which++)
+    CHECK(is_filled(blocks[which], sizes[which], (unsigned)which));
+  ortmmap_recorder_share(&recorder, store);
+  CHECK(count_of(&recorder, ORTMMAP_BLOCK_SHARED) == 0); /* nobody reads them any more */
+  CHECK(ortmmap_recorder_begin(&recorder, NULL));
+  other = allocate(sizes[3]);
+  for (which = 1; which < BLOCKS; which++)
+    CHECK(other != blocks[which]);
+  ortmmap_recorder_end(&recorder);
+  ortmmap_recorder_let(&recorder);
+  CHECK(ortmmap_recorder_blocks(&recorder, NULL, 0) == 1); /* the live one */
+  release(other);
+  ortmmap_recorder_release(&recorder);
+  nothing_is_left();
+}
+
+typedef struct reader {
+  unsigned char **blocks;
+  atomic_bool *stop;
+  atomic_int *failures;
+} reader;
+
+/* Count bytes that are not `expected`, with loads like those of kernels, which are not
+ * instrumented: the thread sanitizer takes a mapping that replaces another for a write of its
+ * bytes. */
+__attribute__((no_sanitize("thread"), noinline)) static size_t
+differing(const unsigned char *block, size_t size, const unsigned char *expected) {
+  const volatile unsigned char *bytes = block;
+  size_t index, count = 0;
+  for (index = 0; index < size; index += 61)
+    count += bytes[index] != expected[index];
+  return count;
+}
+
+static void *read_all_the_time(void *argument) {
+  const reader *mine = argument;
+  unsigned char *expected[BLOCKS];
+  int which;
+  for (which = 1; which < BLOCKS; which++) {
+    expected[which] = malloc(sizes[which]);
+    fill(expected[which], sizes[which], (unsigned)which);
+  }
+  while (!atomic_load(mine->stop))
+    for (which = 1; which < BLOCKS; which++)
+      if (differing(mine->blocks[which], sizes[which], expected[which]) != 0)
+        atomic_fetch_add(mine->failures, 1);
+  for (which = 1; which < BLOCKS; which++)
+    free(expected[which]);
+  return NULL;
+}
+
+/* System calls read the block too: pwrite(2) copies from it, or fails if a page is not there. It is
+ * called without the sanitizer's wrapper, for the same reason. */
+static void *write_all_the_time(void *argument) {
+  const reader *mine = argument;
+  char path[4096];
+  int file, which;
+  snprintf(path, sizeof path, "%s/copy", folder);
+  file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  while (!atomic_load(mine->stop))
+    for (which = 1; which < BLOCKS; which++)
+      if (syscall(SYS_pwrite64, file, mine->blocks[which], sizes[which], 0L) != (long)sizes[which])
+        atomic_fetch_add(mine->failures, 1);
+  close(file);
+  return NULL;
+}
+
+static void threads_read_while_blocks_are_exchanged(const ortmmap_store *store) {
+  int round, index;
+  for (round = 0; round < ROUNDS / 25; round++) {
+    ortmmap_recorder recorder = {0};
+    unsigned char *blocks[BLOCKS];
+    pthread_t threads[THREADS];
+    atomic_bool stop = false;
+    atomic_int failures = 0;
+    reader mine = {blocks, &stop, &failures};
+    create(&recorder, NULL, blocks, round % 2 ? shuffled : in_order);
+    for (index = 0; index < THREADS; index++)
+      CHECK(pthread_create(threads + index, NULL,
+                           index == 0 ? write_all_the_time : read_all_the_time, &mine) == 0);
+    ortmmap_recorder_share(&recorder, store);
+    atomic_store(&stop, true);
+    for (index = 0; index < THREADS; index++)
+      pthread_join(threads[index], NULL);
+    CHECK(failures == 0);
+    CHECK(count_of(&recorder, ORTMMAP_BLOCK_SHARED) == BLOCKS - 1);
+    release_all(&recorder, blocks);
+  }
+  nothing_is_left();
+}
+
+static void *free_all(void *argument) {
+  unsigned char **blocks = argument;
+  int which;
+  for (which = 0; which < BLOCKS; which++)
+    release(blocks[which]);
+  return NULL;
+}
+
+/* The heap reuses a freed range at once. A block of the other recorder, whose bytes are not in the
+ * store, must never be mapped over. */
+static void blocks_are_freed_and_reused_while_others_are_exchanged(const ortmmap_store *store) {
+  int round, which;
+  for (round = 0; round < ROUNDS / 20; round++) {
+    ortmmap_recorder recorder = {0}, later = {0};
+    unsigned char *blocks[BLOCKS], *reused[BLOCKS];
+    pthread_t freeing;
+    create(&recorder, NULL, blocks, in_order);
+    CHECK(pthread_create(&freeing, NULL, free_all, blocks) == 0);
+    ortmmap_recorder_share(&recorder, store);
+    CHECK(ortmmap_recorder_begin(&later, NULL));
+    for (which = 1; which < BLOCKS; which++) {
+      reused[which] = allocate(sizes[which]);
+      fill(reused[which], sizes[which], 77);
+      ortmmap_recorder_share(&recorder, store);
+    }
+    ortmmap_recorder_end(&later);
+    pthread_join(freeing, NULL);
+    for (which = 1; which < BLOCKS; which++) {
+      CHECK(is_filled(reused[which], sizes[which], 77));
+      release(reused[which]);
+    }
+    ortmmap_recorder_release(&recorder);
+    ortmmap_recorder_release(&later);
+  }
+  nothing_is_left();
+}
+
 int main(int argc, char **argv) {
   ortmmap_store store;
   if (argc != 2) {
@@ -406,5 +548,8 @@ int main(int argc, char **argv) {
   two_sessions_drop_in_any_order(&store);
   a_child_of_fork_has_a_working_heap(&store);
   a_failed_file_leaves_blocks_private(&store);
+  freed_blocks_are_kept_until_let(&store);
+  threads_read_while_blocks_are_exchanged(&store);
+  blocks_are_freed_and_reused_while_others_are_exchanged(&store);
   return checks_report("test_shared_pages");
 }

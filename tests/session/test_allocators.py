@@ -281,6 +281,7 @@ def test_a_refused_registration_leaves_weights_shared(tmp_path):
     shared = ask_python(
         USE.format(module="ortmmap") + "def opened():\n"
         "    session = onnxruntime.InferenceSession(sys.argv[1], cache=sys.argv[2])\n"
+        "    assert session.cached.wait(60)\n"
         "    return session.memory().shared_blocks\n"
         "counts = [opened(), opened()]\n"
         "memory = onnxruntime.OrtMemoryInfo('Cpu', onnxruntime.OrtAllocatorType(1), 0,"

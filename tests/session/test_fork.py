@@ -156,8 +156,14 @@ def work():
     assert_same(warm.run(None, feed), expected)
     assert warm.memory().mapped == mapped
     assert warm.memory().shared_blocks and not warm.memory().private_blocks
+def fill():
+    assert_same(warm.run(None, feed), expected)
+    assert warm.cached.wait(60)
+    assert warm.memory().shared_blocks and not warm.memory().private_blocks
+    assert_same(warm.run(None, feed), expected)
 run_in_child(work)
 Store(cache).clear()
+run_in_child(fill)
 run_in_child(work)
 assert {entry.kind for entry in Store(cache).entries()} == {"model", "pages"}
 assert_same(warm.run(None, feed), expected)
