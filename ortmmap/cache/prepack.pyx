@@ -10,7 +10,16 @@ from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdlib cimport calloc, free
 
-from ortmmap.runtime.library cimport ProcessLock, api, check, cpu_memory, env, forks, lock_at_fork
+from ortmmap.runtime.library cimport (
+    ProcessLock,
+    api,
+    check,
+    cpu_memory,
+    env,
+    forks,
+    intact_since,
+    lock_at_fork,
+)
 
 import os
 
@@ -39,7 +48,7 @@ cdef bint start() except -1:
         if not _tried:
             _tried, _forks = True, forks
             _started = _register()
-        elif _started and _forks != forks:
+        elif _started and _forks < intact_since:
             _forks = forks
             csp.ortmmap_allocator_set_arena(_make_arena())   # the parent's may stay locked
     return _started

@@ -18,7 +18,7 @@ from ortmmap.runtime.library cimport (
     check,
     cpu_memory,
     default_run_options,
-    forks,
+    intact_since,
 )
 from ortmmap.values.tensors cimport tensor_at
 from ortmmap.values.foreign cimport as_value, as_writable_value
@@ -60,7 +60,7 @@ cdef class IOBinding(Binding):
         check(api.CreateIoBinding(self.open.session, &self.binding))
 
     def __dealloc__(self):
-        if self.binding != NULL and self.open.forks == forks:
+        if self.binding != NULL and self.open.forks >= intact_since:
             api.ReleaseIoBinding(self.binding)
 
     @property

@@ -10,7 +10,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free
 
 from ortmmap.values.native_tensor cimport Layout, lies_in
-from ortmmap.runtime.library cimport api, forks
+from ortmmap.runtime.library cimport api, intact_since
 from ortmmap.values.strings cimport StringTensor, new_string_tensor
 from ortmmap.values.tensors cimport (
     array_from_tensor,
@@ -45,8 +45,8 @@ cdef class Call:
 
     def __dealloc__(self):
         cdef size_t index
-        if self.open is not None and self.open.forks != forks:
-            return   # a run of the parent's, which goes on there
+        if self.open is not None and self.open.forks < intact_since:
+            return   # perhaps a run of the parent's, which goes on there
         for index in range(self.feeds):
             if self.values[index] != NULL and cnp.PyArray_Check(<object>self.owners[index]):
                 api.ReleaseValue(self.values[index])

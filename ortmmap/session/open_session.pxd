@@ -9,7 +9,7 @@ from ortmmap.process.guard cimport ortmmap_guard
 cdef enum Use:
     USABLE = 0
     CLOSED
-    FORKED       # it was opened before a fork, and this process is the child
+    FORKED       # it was opened before a fork that it does not survive
     CHANGED      # a file of the model was found truncated
 
 cdef class OpenSession:
@@ -30,7 +30,8 @@ cdef class OpenSession:
     cdef dict feeds              # inputs and overridable initializers by name
     cdef dict fetches            # outputs by name
     cdef Py_ssize_t required     # number of inputs that must be fed
-    cdef int forks               # of the process that opened it, the only one that may use it
+    cdef int forks               # of the process that opened it
+    cdef bint inheritable        # it may survive clean forks; see is_inheritable()
     # The model's; its `users` counts calls of ONNX Runtime under way. NULL until open.
     cdef ortmmap_guard *guard
     # Guarded by the interpreter lock:
@@ -38,6 +39,7 @@ cdef class OpenSession:
     cdef set _calling_back       # threads of the session's own that are in a callback; or None
 
     cdef ModelMetadata metadata(self)
+    cdef bint is_of_this_process(self) noexcept nogil
     cdef Use use(self) noexcept nogil
     cdef Use enter(self) noexcept nogil
     cdef Use leave(self) noexcept nogil
@@ -69,4 +71,5 @@ cdef OpenSession open_session(
     object store,
     object key,
     list entries,
+    bint inheritable,
 )

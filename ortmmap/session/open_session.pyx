@@ -15,7 +15,15 @@ from ortmmap.session.metadata cimport (
     overridable_initializers_of,
     take_string,
 )
-from ortmmap.runtime.library cimport allocator, api, check, forks
+from ortmmap.runtime.library cimport (
+    allocator,
+    api,
+    check,
+    enter_runtime,
+    forks,
+    intact_since,
+    leave_runtime,
+)
 from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
 
 from _thread import get_ident
@@ -69,11 +77,15 @@ cdef class OpenSession:
             found.custom_metadata_map = saved_order(found.custom_metadata_map, self.entries)
         return found
 
+    cdef bint is_of_this_process(self) noexcept nogil:
+        """Return whether this process has opened the session, or inherited it intact."""
+        return self.forks == forks or (self.inheritable and self.forks >= intact_since)
+
     cdef Use use(self) noexcept nogil:
         """Return whether the session may be used."""
         if self.session == NULL:
             return CLOSED
-        if self.forks != forks:
+        if not self.is_of_this_process():
             return FORKED
         return CHANGED if ortmmap_count_get(&self.guard.changed) else USABLE
 
@@ -146,21 +158,24 @@ cdef class OpenSession:
 
     cdef long running(self) noexcept:
         """Return the number of calls of ONNX Runtime under way in this process."""
-        if self.guard == NULL or self.forks != forks:
+        if self.guard == NULL or not self.is_of_this_process():
             return 0
         return ortmmap_count_get(&self.guard.users)
 
     cdef int release(self) except -1:
         """Release ONNX Runtime's session, and then the objects that it points into.
 
-        After a fork the session is left alone: its threads do not exist in the child, and another
-        thread may have held its locks. The recording that its blocks point to stays with it.
+        A session that did not survive a fork is left alone: its threads do not exist in the child,
+        or another thread may have held its locks. The recording that its blocks point to stays
+        with it.
         """
         cdef ort.OrtSession *session = self.session
         self.session, self.guard = NULL, NULL
-        if session != NULL and self.forks == forks:
+        if session != NULL and self.is_of_this_process():
             with nogil:
+                enter_runtime()
                 api.ReleaseSession(session)
+                leave_runtime()
         elif session != NULL and self.recording is not None:
             Py_INCREF(self.recording)
         self.model = None
@@ -212,6 +227,7 @@ cdef OpenSession open_session(
     object store,
     object key,
     list entries,
+    bint inheritable,
 ):
     """Take over a session of ONNX Runtime, together with the objects that it points into."""
     cdef OpenSession made = OpenSession.__new__(OpenSession)
@@ -219,5 +235,6 @@ cdef OpenSession open_session(
     made.model, made.guard = model, model.guard
     made.recording, made.initializers = recording, initializers
     made.store, made.key, made.entries = store, key, entries
+    made.inheritable = inheritable
     made._describe()
     return made
