@@ -32,6 +32,7 @@ cdef class OpenSession:
     cdef Py_ssize_t required     # number of inputs that must be fed
     cdef int forks               # of the process that opened it
     cdef bint inheritable        # it may survive clean forks; see is_inheritable()
+    cdef bint is_large           # freed memory is given back to the system
     # The model's; its `users` counts calls of ONNX Runtime under way. NULL until open.
     cdef ortmmap_guard *guard
     # Guarded by the interpreter lock:
@@ -53,6 +54,7 @@ cdef class OpenSession:
     cdef int raise_unusable(self, Use use) except -1
     cdef long running(self) noexcept
     cdef int release(self) except -1
+    cdef int _release_memory(self) except -1
     cdef str end_profiling(self)
     cdef int _describe(self) except -1
 
@@ -72,4 +74,5 @@ cdef OpenSession open_session(
     object key,
     list entries,
     bint inheritable,
+    Py_ssize_t nbytes,
 )

@@ -16,6 +16,7 @@ cdef class Opening:
     cdef OpenSession first           # an open session of the same bytes; else None
     # What is found out.
     cdef Skeleton skeleton           # of an ONNX file; else None
+    cdef Py_ssize_t nbytes           # of the model with its external data
     cdef object store                # the cache; None without
     cdef object key
     cdef Creation creation

@@ -150,6 +150,7 @@ cdef class Opening:
             self.key,
             self.creation.entries,
             telemetry_is_off and is_inheritable(self.options, self.config, self.providers),
+            self.nbytes,
         )
 
     cdef int _use_again(self, OpenSession first) except -1:
@@ -174,6 +175,9 @@ cdef class Opening:
             if self.first is not None:
                 check_sources(self.model.files)   # ONNX Runtime maps them anew, by their names
             self._scan()
+        self.nbytes = self.model.bytes.len
+        if self.skeleton is not None:
+            self.nbytes += self.skeleton.external_bytes
         if self.first is None and not self.in_memory:
             self._find_cache()
         self.creation = self._new_creation()
@@ -254,11 +258,8 @@ cdef class Opening:
     cdef int _find_cache(self) except -1:
         """Find the cache and this session's key in it, if the session uses the cache."""
         cdef bint cpu_only = all(name == CPU for name, _ in self.providers)
-        cdef Py_ssize_t size = self.model.bytes.len
-        if self.skeleton is not None:
-            size += self.skeleton.external_bytes
         if self.model.path is None or not is_used(
-            self.cache, self.options, model_bytes=size, cpu_only=cpu_only
+            self.cache, self.options, model_bytes=self.nbytes, cpu_only=cpu_only
         ):
             return 0
         from ortmmap.cache.store import open_store
