@@ -16,6 +16,7 @@ from rich.table import Table
 from ortmmap.cache.folder import FOLDER_VARIABLE, LIMIT_VARIABLE, parse_size
 from ortmmap.cache.store import Found, Store, open_store
 from ortmmap.cli.formatting import ago, counted, progress_of, size, write
+from ortmmap.cli.warming import showing_stages
 
 if TYPE_CHECKING:
     from ortmmap.options import SessionOptions
@@ -203,7 +204,7 @@ def _warm_one(console: Console, store: Store, model: str, options: SessionOption
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            with progress_of(console, model, None):
+            with showing_stages(console, model, store.folder, os.path.getsize(model)):
                 ortmmap.Session(model, options, cache=store.folder).close()
         except (ortmmap.errors.OrtError, OSError, NotImplementedError) as error:
             write(console, f"{model}: {error}")

@@ -124,7 +124,7 @@ def serving(
             sys.executable,
             "-m",
             module,
-            *(text.format(port=port, count=count) for text in arguments),
+            *(text.format(port=port, count=count) for text in given),
         ],
         env={**os.environ, "PYTHONPATH": path, "MODEL": str(folder / "model.onnx")},
         stderr=subprocess.PIPE,
