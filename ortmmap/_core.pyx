@@ -13,7 +13,7 @@ from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.native_options cimport RunOptions, value_of
 from ortmmap.session.open_session cimport USABLE, Binding
 from ortmmap.session.opening cimport Reopenable
-from ortmmap.runtime.library cimport api, check, default_run_options, load
+from ortmmap.runtime.library cimport api, check, load
 
 from ortmmap.runtime.providers import CPU
 
@@ -218,7 +218,7 @@ cdef class Session:
         """
         cdef RunOptions options = run_options_of(run_options)
         cdef Call call = self._call(output_names, input_feed)
-        call.run(default_run_options if options is None else options.options)
+        call.run_with(options)
         return call.results()
 
     def run_with_ort_values(self, output_names, input_dict_ort_values, run_options=None) -> list:
@@ -244,7 +244,7 @@ cdef class Session:
         cdef size_t index
         values = {name: value_of(value, name) for name, value in input_dict_ort_values.items()}
         call = self._call(output_names, values)
-        call.run(default_run_options if options is None else options.options)
+        call.run_with(options)
         return [call.take_value(index, OrtValue) for index in range(call.fetches)]
 
     def run_with_ortvaluevector(
@@ -295,7 +295,7 @@ cdef class Session:
         cdef RunOptions options = run_options_of(run_options)
         if iobinding.open is not self._here():
             iobinding.raise_unusable()
-        iobinding.run(default_run_options if options is None else options.options)
+        iobinding.run_with(options)
 
     def run_async(
         self, output_names, input_feed, callback, user_data, run_options=None

@@ -17,7 +17,6 @@ from ortmmap.runtime.library cimport (
     api,
     check,
     cpu_memory,
-    default_run_options,
     intact_since,
 )
 from ortmmap.values.tensors cimport tensor_at
@@ -289,7 +288,7 @@ def run_with_vector(session, options, feed_names, feeds, fetch_names, fetches, f
             binding.bind_ortvalue_output(name, fetches[index])
         else:
             binding.bind_output(name)
-    binding.run(default_run_options if options is None else (<RunOptions?>options).options)
+    binding.run_with(options)
     fetches[:] = binding.get_outputs()
 
 

@@ -10,7 +10,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free
 
 from ortmmap.values.native_tensor cimport Layout, lies_in
-from ortmmap.runtime.library cimport api, intact_since
+from ortmmap.runtime.library cimport api, default_run_options, intact_since
 from ortmmap.values.strings cimport StringTensor, new_string_tensor
 from ortmmap.values.tensors cimport (
     array_from_tensor,
@@ -134,6 +134,21 @@ cdef class Call:
         cdef size_t index
         for index in range(self.fetches):
             self.names[self.feeds + index] = (<NodeArg>self.args[index]).encoded_name
+        return 0
+
+    cdef int run_with(self, RunOptions options) except -1:
+        """Run with options; None stands for the default ones."""
+        cdef RunOptions lent
+        if options is None:
+            return self.run(default_run_options)
+        if not options.shrinks or self.open.recording is None:
+            return self.run(options.options)
+        lent = options.lend_without_shrinkage()
+        try:
+            self.run(lent.options)
+        finally:
+            options.take_back(lent)
+            self.open.shrink_arena()
         return 0
 
     cdef int run(self, const ort.OrtRunOptions *options) except -1:

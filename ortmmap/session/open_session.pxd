@@ -3,6 +3,7 @@
 cimport ortmmap.abi.ort as ort
 from ortmmap.model.source cimport ModelSource
 from ortmmap.session.metadata cimport ModelMetadata
+from ortmmap.session.native_options cimport RunOptions
 from ortmmap.process.guard cimport ortmmap_guard
 
 # Whether a session may be used, and if not, why.
@@ -54,6 +55,7 @@ cdef class OpenSession:
     cdef int raise_unusable(self, Use use) except -1
     cdef long running(self) noexcept
     cdef int release(self) except -1
+    cdef int shrink_arena(self) except -1
     cdef int _release_memory(self) except -1
     cdef str end_profiling(self)
     cdef int _describe(self) except -1
@@ -62,6 +64,7 @@ cdef class Binding:
     # Set once, when it is made.
     cdef OpenSession open
 
+    cdef int run_with(self, RunOptions options) except -1
     cdef int run(self, const ort.OrtRunOptions *options) except -1
     cdef int raise_unusable(self) except -1
 

@@ -19,6 +19,7 @@ from ortmmap.runtime.library cimport (
     allocator,
     api,
     check,
+    default_run_options,
     enter_runtime,
     forks,
     intact_since,
@@ -189,10 +190,18 @@ cdef class OpenSession:
         self.recording = self.initializers = self.store = self.key = self.entries = None
         return 0
 
-    cdef int _release_memory(self) except -1:
-        """Give memory that the released session has used back to the system."""
+    cdef int shrink_arena(self) except -1:
+        """Free what the session's runs have allocated, if it has recorded prepacked weights.
+
+        Such sessions share an arena.
+        """
         if self.recording is not None:
             self.recording.release_memory()
+        return 0
+
+    cdef int _release_memory(self) except -1:
+        """Give memory that the released session has used back to the system."""
+        self.shrink_arena()
         if self.is_large:
             with nogil:
                 ortmmap_malloc_trim()
@@ -223,6 +232,21 @@ cdef class OpenSession:
 cdef class Binding:
     """The part of `IOBinding` that a session calls; the class itself is imported when first used.
     """
+
+    cdef int run_with(self, RunOptions options) except -1:
+        """Run with options; None stands for the default ones."""
+        cdef RunOptions lent
+        if options is None:
+            return self.run(default_run_options)
+        if not options.shrinks or self.open.recording is None:
+            return self.run(options.options)
+        lent = options.lend_without_shrinkage()
+        try:
+            self.run(lent.options)
+        finally:
+            options.take_back(lent)
+            self.open.shrink_arena()
+        return 0
 
     cdef int run(self, const ort.OrtRunOptions *options) except -1:
         raise NotImplementedError
