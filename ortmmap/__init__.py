@@ -1,7 +1,8 @@
 """ONNX Runtime sessions that map the model file instead of reading it.
 
 The names are those of ``onnxruntime``, and a few of this package's own: `Mapping`, `convert`,
-`inspect`, `low_memory`, `patch_onnxruntime`, `get_include`. Each is imported when it is first asked for.
+`inspect`, `low_memory`, `patch_onnxruntime`, `get_include`. Each is imported when it is first asked
+for.
 """
 
 import os as _os

@@ -31,7 +31,8 @@ cdef class Session:
 
     A session can be pickled and copied. Its path (or buffer) and its options travel to another
     process, which maps the same file; if the file has changed, unpickling raises
-    `ModelChangedError`. A forked child opens another session, over the inherited mapping.
+    `ModelChangedError`. A forked child uses a session of one thread as it is, and opens another one
+    in place of any other, over the inherited mapping.
 
     Parameters
     ----------
