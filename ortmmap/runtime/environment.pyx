@@ -3,7 +3,15 @@
 A process has one environment. Each of these functions opens the library if no session has done so.
 """
 
-from ortmmap.runtime.library cimport api, check, env, enter_runtime, leave_runtime, load, native_path
+from ortmmap.runtime.library cimport (
+    api,
+    check,
+    env,
+    enter_runtime,
+    leave_runtime,
+    load,
+    native_path,
+)
 from ortmmap.runtime cimport library
 
 from ortmmap.errors import InvalidArgument

@@ -9,7 +9,6 @@ cimport numpy as cnp
 
 from ortmmap.values.containers cimport from_python, to_python
 from ortmmap.session.metadata cimport NodeArg
-from ortmmap.session.native_options cimport RunOptions
 from ortmmap.session.open_session cimport OpenSession
 from ortmmap.values.ort_value cimport OrtValue
 from ortmmap.runtime.library cimport (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ortmmap.abi.config_keys import SESSION_CONFIG_KEYS
 from ortmmap.options import ExecutionMode
 from ortmmap.runtime.providers import CPU
 
@@ -43,9 +42,15 @@ def is_inheritable(
         and _is_sequential(settings)
         and all(settings[name] == options._defaults[name] for name in _FOREIGN)
         and all(name == CPU for name, _ in providers)
-        and all(key in SESSION_CONFIG_KEYS for key in entries)
+        and (not entries or _are_known(entries))
         and os.environ.get(FORK_VARIABLE) != REOPEN
     )
+
+
+def _are_known(entries: dict[str, str]) -> bool:
+    from ortmmap.abi.config_keys import SESSION_CONFIG_KEYS
+
+    return all(key in SESSION_CONFIG_KEYS for key in entries)
 
 
 def _is_sequential(settings: dict[str, object]) -> bool:
