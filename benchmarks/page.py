@@ -1,4 +1,4 @@
-"""``docs/benchmarks.md``: one question a section, with a picture and a table, from its results.
+"""``docs/benchmarks.md``, from stored results: a question, a picture and a table in each section.
 
 Beside it, ``benchmarks-appendix.md`` has the full tables, and ``benchmarks.json`` every figure.
 """
@@ -24,7 +24,7 @@ _COUNTS = "--count 1 --count 2 --count 4 --count 8"
 
 
 class Section(NamedTuple):
-    """One question: the name of its files, the command that answers it, a note for readers."""
+    """One question, the command whose report answers it, and a note for readers."""
 
     name: str
     question: str
@@ -71,13 +71,13 @@ SECTIONS = (
 # alternative, ours), and the figures.
 _SHOWN = {
     "open": ("ort ort-prepacked ortmmap ortmmap-cold", "open, run, start to result"),
-    "workers": ("ort ort-preload ortmmap", "all ready, peak private, total PSS"),
+    "workers": ("ort ort-prepacked ort-preload ortmmap", "all ready, peak private, total PSS"),
     "run": ("ort ortmmap", "run, run_with_iobinding, awaited, 8 threads"),
     "fork": ("ort ortmmap-nocache ortmmap", "open, first run in a forked child"),
     "scale": ("ort ort-mmap ortmmap", "open, peak while opening"),
     "serve": ("ort ortmmap", "requests, p50, p99, total PSS, until all serve"),
 }
-# Options that make a command quick, instead of those that it has.
+# Options for a quick trial, which replace those of a section.
 _QUICK = {
     "open": "--model weights_1.onnx --repeat 1 --seconds 0",
     "workers": "--model weights_1.onnx --count 1 --count 2 --count 3",
@@ -88,18 +88,22 @@ _QUICK = {
 }
 # Why a rival can be ahead of ortmmap.
 _WHY = {
-    "ort": "nothing is looked up in a cache, and a forked child keeps the parent's session",
-    "ort-mmap": "the .ort file is optimized already",
-    "ort-mmap-noprepack": "it does not prepack, and its runs are slower",
-    "ort-prepacked": "its files are optimized and prepacked already, and must be kept in step",
+    "ort": "it looks nothing up in a cache, and its forked child uses the parent's session",
+    "ort-mmap": "somebody has converted the model to an optimized .ort file before",
+    "ort-mmap-noprepack": "it does not prepack, so each run takes longer",
+    "ort-prepacked": "somebody has made its files for this model, version and CPU before",
     "ort-preload": "its workers open nothing",
-    "openvino-cached": "other kernels",
+    "openvino-cached": "it has kernels of its own",
 }
 _HOW = """\
-Medians of cold processes that alternate between the rivals in one run, with the ratio to
-onnxruntime's. Models have random weights. Tables of models that grow, or of several numbers of
-workers, show the largest. The [appendix](benchmarks-appendix.md) has quartiles, all
-rivals and the meaning of each figure, [benchmarks.json](benchmarks.json) the same for programs."""
+Each figure is the median of cold processes that alternate between the rivals within one run; in
+parentheses is the ratio to plain onnxruntime, as most programs call it. Models have random weights.
+Where a model grows, or the number of workers, the table has the largest. The
+[appendix](benchmarks-appendix.md) has every rival, the quartiles and the meaning of each figure,
+and [benchmarks.json](benchmarks.json) all of it for programs."""
+_AHEAD = """\
+The best rival of each figure, if its quartiles lie beyond ortmmap's and the medians differ by more
+than 2 %; of each section and figure the case with the largest lead."""
 
 
 def write(folder: Path, results: Path, quick: bool, run: Callable[..., object]) -> Path:
@@ -109,9 +113,13 @@ def write(folder: Path, results: Path, quick: bool, run: Callable[..., object]) 
     facts = dict.fromkeys("; ".join(report.machine.values()) for report in reports.values())
     parts = ["# Benchmarks", _HOW, *(f"{one}." for one in facts)]
     for section, report in reports.items():
-        plot(_shown(section, report), folder / f"benchmarks-{section.name}.png", 80, notes=False)
+        shown = _shown(section, report)
+        plot(shown, folder / f"benchmarks-{section.name}.png", 80, notes=False)
+        if section.name == "workers":  # the README's picture
+            large = [row for row in shown.rows if row.model == "bert_base.onnx"]
+            plot(replace(shown, rows=large), folder / "front.png", 80, notes=False)
         parts.append(_text(section, report))
-    parts += ["## Where others are ahead", "\n".join(losses(reports))]
+    parts += ["## Where others are ahead", _AHEAD, "\n".join(losses(reports))]
     tables = [r.markdown(replace(report, title=one.question)) for one, report in reports.items()]
     appendix = ["# Benchmarks: full tables", *tables]
     every = {section.name: r.as_json(report) for section, report in reports.items()}
@@ -122,7 +130,7 @@ def write(folder: Path, results: Path, quick: bool, run: Callable[..., object]) 
 
 
 def measured(section: Section, results: Path, quick: bool, run: Callable[..., object]) -> Report:
-    """Return a section's report, measured now unless its command and the machine are the same."""
+    """Return a section's stored report; measure it if there is none of this command and machine."""
     path, done = results / f"{section.name}.json", results / f"{section.name}.command"
     name = section.command.split()[0]
     command = f"{name} {_QUICK[name]}" if quick else section.command
@@ -165,8 +173,8 @@ def _place(row: Row) -> str:
 
 
 def losses(reports: Mapping[Section, Report]) -> list[str]:
-    """Return a line for each rival that is the best, and ahead of ortmmap, and why."""
-    cases: dict[str, list[str]] = {}
+    """Return a line for each rival ahead of ortmmap: its largest lead in each figure, and why."""
+    cases: dict[str, dict[tuple[str, str], list[tuple[float, str]]]] = {}
     for section, report in reports.items():
         shown = _shown(section, report)
         for rows in report.groups():
@@ -176,12 +184,16 @@ def losses(reports: Mapping[Section, Report]) -> list[str]:
                 more = name in report.more_is_better
                 best = _best(others, name, more)
                 if best and is_ahead(best.figures[name], ours.figures[name], more):
-                    medians = (r.amount(row.figures[name].median) for row in (best, ours))
-                    told = f"{_place(ours)}, {name} {' against '.join(medians)} {unit}"
-                    cases.setdefault(best.rival, []).append(f"{section.name}: {told}")
+                    pair = [row.figures[name].median for row in (best, ours)]
+                    text = f"{_place(ours)}, {name} {' against '.join(map(r.amount, pair))} {unit}"
+                    case = max(pair) / max(min(pair), 1e-9), f"{section.name}: {text}"
+                    of_rival = cases.setdefault(best.rival, {})
+                    of_rival.setdefault((section.name, name), []).append(case)
     return [
-        f"- **{RIVALS[rival].title}** ({_WHY.get(rival, 'not known')}): {'; '.join(told)}."
-        for rival, told in cases.items()
+        f"- **{RIVALS[rival].title}** ({_WHY.get(rival, 'not known')}): "
+        + "; ".join(max(x)[1] + (f" (and {len(x) - 1} more)" if x[1:] else "") for x in leads)
+        + "."
+        for rival, leads in ((rival, found.values()) for rival, found in cases.items())
     ] or ["Nowhere was another measured ahead of ortmmap."]
 
 

@@ -64,7 +64,7 @@ def _bars(panel: Axes, rows: Sequence[Row], name: str) -> None:
 
 
 def _lines(panel: Axes, rows: Sequence[Row], name: str) -> None:
-    """Draw medians at each amount, whiskers to the quartiles; logarithmic where they span far."""
+    """Draw medians and quartiles over amounts, on logarithmic axes if these span a wide range."""
     rivals = list({row.rival: row for row in rows}.values())
     for one, (colour, style) in zip(rivals, _styles(rivals), strict=True):
         points = [(row.at, row.figures[name]) for row in rows if row.rival == one.rival]
@@ -77,7 +77,7 @@ def _lines(panel: Axes, rows: Sequence[Row], name: str) -> None:
     amounts = [row.at for row in rows if row.at]
     if max(amounts) > 100 * min(amounts) and any(row.figures[name] for row in rows):
         panel.set_xscale("log")
-        panel.set_yscale("log")  # leaves out what is not above 0
+        panel.set_yscale("log")  # omits values of 0
     panel.set_xlabel(rows[0].axis or "", fontsize=8, color=_FAINT)
     panel.tick_params(labelsize=7)
     panel.grid(color="#eeeeee")

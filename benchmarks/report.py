@@ -19,7 +19,7 @@ ABSENT = "n/a"
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of some measurements of one quantity, and how far they scatter."""
+    """The median and the quartiles of measurements of one quantity."""
 
     count: int
     low_quartile: float
@@ -28,7 +28,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Self:
-        """Sum up one value or more."""
+        """Return the spread of one value or more."""
         known = np.fromiter(values, float)
         return cls(known.size, *np.quantile(known, (0.25, 0.5, 0.75)).tolist())
 
@@ -41,13 +41,13 @@ class Row:
     rival: str
     title: str  # of the rival
     figures: dict[str, Spread | None]  # by column; None if it can't be had
-    difference: Difference | None  # from the outputs of the first row; None without outputs
+    difference: Difference | None  # of the outputs from the first row's; None without outputs
     axis: str | None = None  # what the figures grow with
     at: float | None = None  # how much of it there was
 
     @property
     def ours(self) -> bool:
-        """Whether it is ortmmap."""
+        """Whether the rival is ortmmap."""
         return self.rival.startswith("ortmmap")
 
 
@@ -58,10 +58,10 @@ class Report:
     title: str
     caption: str  # how it was measured, and what the figures mean
     units: dict[str, str]  # of each figure, in the order of the columns
-    rows: list[Row]  # the first of each model and amount is what the others are compared with
+    rows: list[Row]  # ratios are to the first row of each model and amount
     left_out: list[str]  # rivals that were not measured, and why
     machine: dict[str, str]
-    more_is_better: list[str] = field(default_factory=list)  # the figures of which that holds
+    more_is_better: list[str] = field(default_factory=list)  # figures; of others, less is better
 
     def by_model(self) -> Iterator[tuple[str, list[Row]]]:
         """Yield each model with its rows."""
@@ -78,7 +78,7 @@ class Report:
         return [self.caption, *self.left_out, "; ".join(self.machine.values())]
 
     def growth(self) -> list[dict[str, Any]]:
-        """Return the lines through the medians of figures at three amounts or more."""
+        """Return straight lines through the medians of figures at three amounts or more."""
         found = []
         for model, rows in self.by_model():
             for title in dict.fromkeys(row.title for row in rows if row.difference):
@@ -101,7 +101,7 @@ def line(points: Sequence[tuple[float | None, float]]) -> dict[str, float] | Non
     x, y = np.array(points, float).T
     slope, intercept = np.polyfit(x, y, 1).tolist()
     left = float(np.var(y - slope * x - intercept))
-    return {"slope": slope, "at none": intercept, "fit": 1 - left / (float(np.var(y)) or 1)}
+    return {"slope": slope, "intercept": intercept, "fit": 1 - left / (float(np.var(y)) or 1)}
 
 
 def amount(value: float) -> str:
@@ -127,7 +127,7 @@ def cell(figure: Spread | None, first: Spread | None, quartiles: bool = True) ->
 
 
 def tables(report: Report) -> Iterator[tuple[str, list[str], list[list[str]]]]:
-    """Yield title, head and lines of each model's table, and of that of growth."""
+    """Yield title, head and lines of the table of each model, and of the table of growth."""
     names = [f"{name}, {unit}" for name, unit in report.units.items()]
     for model, rows in report.by_model():
         axis = [rows[0].axis] if rows[0].axis else []
@@ -151,13 +151,15 @@ def terminal(report: Report) -> RenderableType:
         for name in head:
             made.add_column(name.replace(", ", "\n"), justify="right" if name else "left")
         for cells in lines:
-            made.add_row(*(escape(one).replace(" [", "\n").rstrip("]") for one in cells))
+            ours = any(one.startswith("ortmmap") for one in cells)
+            shown = (escape(one).replace(" [", "\n").rstrip("]") for one in cells)
+            made.add_row(*shown, style="bold" if ours else "bright_black")
         parts.append(made)
     return Group(*parts, *(f"[dim]{escape(note)}[/]" for note in report.notes()))
 
 
 def markdown(report: Report) -> str:
-    """Return the same as Markdown."""
+    """Return the tables as Markdown."""
     made = [f"### {title}\n\n{markdown_table(*table)}" for title, *table in tables(report)]
     return "\n\n".join([f"## {report.title}", *made, *report.notes()])
 
@@ -174,7 +176,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def from_json(values: Mapping[str, Any]) -> Report:
-    """Return the report that `as_json` was given; raise ValueError if the values are not one's."""
+    """Return the report of which `as_json` made the values; raise ValueError for others."""
     try:
         rows = []
         for row in values["rows"]:

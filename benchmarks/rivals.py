@@ -104,13 +104,12 @@ def _openvino(name: str, title: str, **more: Any) -> Rival:
 
 
 # Older versions ignore the first entry. https://github.com/microsoft/onnxruntime/pull/28164
-_IN_PLACE = {
-    "session.use_memory_mapped_ort_model": "1",
-    "session.use_ort_model_bytes_for_initializers": "1",
-}
+_COPIED = {"session.use_memory_mapped_ort_model": "1"}
+_IN_PLACE = _COPIED | {"session.use_ort_model_bytes_for_initializers": "1"}
 _PLAIN = {"session.disable_prepacking": "1"}
 _MAPPED = {"form": "mapped", "since": (1, 26), "entries": _IN_PLACE}
 _MAPPED_PLAIN = _MAPPED | {"entries": _IN_PLACE | _PLAIN}
+_MAPPED_COPIED = _MAPPED | {"entries": _COPIED}
 _UNCACHED = {"arguments": {"cache": False}}
 _UNCACHED_PLAIN = _UNCACHED | {"entries": _PLAIN}
 _ORT = {"form": "ort"}
@@ -120,6 +119,7 @@ _ALL = (
     _ort("ort", "onnxruntime"),
     _ort("ort-preload", "onnxruntime, preloaded", preload=True),
     _ort("ort-ort", "onnxruntime, .ort", **_ORT),
+    _ort("ort-mmap-copied", "onnxruntime mmap, .ort, initializers copied", **_MAPPED_COPIED),
     _ort("ort-mmap", "onnxruntime mmap, .ort", **_MAPPED),
     _ort("ort-mmap-noprepack", "onnxruntime mmap, .ort, no prepacking", **_MAPPED_PLAIN),
     _ort("ort-external", "onnxruntime, external data", form="external"),

@@ -77,7 +77,14 @@ class Survey:
         self, request: Request, model: str, points: Sequence[Point], progress: Progress
     ) -> tuple[list[Row], list[str]]:
         """Return the rows of one model, and the rivals that were left out of it."""
-        task = progress.add_task(f"{model}: preparing", total=None)
+        task = progress.add_task("", total=None)
+
+        def step(text: str, **more: int) -> None:
+            progress.update(task, description=text, **more)
+            if not progress.console.is_terminal:
+                progress.console.print(text, soft_wrap=True, highlight=False)
+
+        step(f"{model}: preparing")
         case = request.store.case(model, request.sizes)
         bare = [RIVALS[name].bare for name in request.rivals] if self.bare else []
         chosen = [RIVALS[name] for name in dict.fromkeys([*request.rivals, *bare])]
@@ -86,10 +93,7 @@ class Survey:
         total = (1 + request.repeat * len(points)) * len(rivals)
 
         def measure(rival: Rival, count: int) -> list[Record]:
-            text = f"{case.name}: {rival.title}"
-            progress.update(task, description=text, advance=1, total=total)
-            if not progress.console.is_terminal:
-                progress.console.print(text, soft_wrap=True, highlight=False)
+            step(f"{case.name}: {rival.title}", advance=1, total=total)
             return self.measure(request, case, rival, count)
 
         for rival in rivals:  # one worker of each fills the caches, and is not counted

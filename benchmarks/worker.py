@@ -22,7 +22,7 @@ from benchmarks.rivals import RIVALS, Rival
 
 IMPORTED, READY, RAN = "IMPORTED", "SESSION_READY", "RAN"
 
-_ASYNC_THREADS = 2  # run_awaitable refuses a session of one thread
+_ASYNC_THREADS = 2  # of a session whose runs are awaited
 
 
 @dataclass(frozen=True)

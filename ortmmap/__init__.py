@@ -23,6 +23,29 @@ _PUBLIC = {
     ),
     "compat.patch": ("patch_onnxruntime",),
     "embed.table": ("get_capi",),
+    "errors": (
+        "EPFail",
+        "EmptyFileError",
+        "EmptyPathError",
+        "EngineError",
+        "Fail",
+        "FolderError",
+        "InvalidArgument",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "LibraryError",
+        "MappingError",
+        "MappingPermissionError",
+        "ModelChangedError",
+        "ModelLoadCanceled",
+        "ModelLoaded",
+        "ModelRequiresCompilation",
+        "NoModel",
+        "NoSuchFile",
+        "NotFound",
+        "OrtError",
+        "RuntimeException",
+    ),
     "inference_session": ("InferenceSession",),
     "model.inspect": ("ModelInfo", "inspect"),
     "model.mapping": ("Mapping",),
@@ -36,6 +59,8 @@ _PUBLIC = {
         "unregister_execution_provider_library",
     ),
     "runtime.ep_devices": (
+        "OrtEpAssignedNode",
+        "OrtEpAssignedSubgraph",
         "OrtEpDevice",
         "OrtExecutionProviderDevicePolicy",
         "OrtHardwareDevice",
@@ -74,10 +99,12 @@ _PUBLIC = {
     "values.ort_value_vector": ("OrtValueVector",),
     "values.sparse": ("OrtSparseFormat", "SparseTensor"),
 }
-# What `from ortmmap import *` leaves out: these open the library, and the capsule is for C.
+# What `from ortmmap import *` leaves out: these open the library, the capsule is for C, and
+# NotImplemented would hide Python's.
 _UNLISTED = {
     "compat.parity": ("cuda_version", "package_name", "version"),
     "embed.table": ("_C_API",),
+    "errors": ("NotImplemented",),
 }
 _MODULES = ("capi", "errors")
 _ALIASES = {"Session": "InferenceSession"}

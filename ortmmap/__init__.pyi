@@ -14,6 +14,28 @@ from ortmmap.compat.parity import version as version
 from ortmmap.compat.patch import patch_onnxruntime as patch_onnxruntime
 from ortmmap.embed.table import _C_API as _C_API
 from ortmmap.embed.table import get_capi as get_capi
+from ortmmap.errors import EPFail as EPFail
+from ortmmap.errors import EmptyFileError as EmptyFileError
+from ortmmap.errors import EmptyPathError as EmptyPathError
+from ortmmap.errors import EngineError as EngineError
+from ortmmap.errors import Fail as Fail
+from ortmmap.errors import FolderError as FolderError
+from ortmmap.errors import InvalidArgument as InvalidArgument
+from ortmmap.errors import InvalidGraph as InvalidGraph
+from ortmmap.errors import InvalidProtobuf as InvalidProtobuf
+from ortmmap.errors import LibraryError as LibraryError
+from ortmmap.errors import MappingError as MappingError
+from ortmmap.errors import MappingPermissionError as MappingPermissionError
+from ortmmap.errors import ModelChangedError as ModelChangedError
+from ortmmap.errors import ModelLoadCanceled as ModelLoadCanceled
+from ortmmap.errors import ModelLoaded as ModelLoaded
+from ortmmap.errors import ModelRequiresCompilation as ModelRequiresCompilation
+from ortmmap.errors import NoModel as NoModel
+from ortmmap.errors import NoSuchFile as NoSuchFile
+from ortmmap.errors import NotFound as NotFound
+from ortmmap.errors import NotImplemented as NotImplemented
+from ortmmap.errors import OrtError as OrtError
+from ortmmap.errors import RuntimeException as RuntimeException
 from ortmmap.inference_session import InferenceSession as InferenceSession
 from ortmmap.model.inspect import ModelInfo as ModelInfo
 from ortmmap.model.inspect import inspect as inspect
@@ -28,6 +50,8 @@ from ortmmap.runtime.environment import get_ep_devices as get_ep_devices
 from ortmmap.runtime.environment import register_execution_provider_library as register_execution_provider_library
 from ortmmap.runtime.environment import set_default_logger_severity as set_default_logger_severity
 from ortmmap.runtime.environment import unregister_execution_provider_library as unregister_execution_provider_library
+from ortmmap.runtime.ep_devices import OrtEpAssignedNode as OrtEpAssignedNode
+from ortmmap.runtime.ep_devices import OrtEpAssignedSubgraph as OrtEpAssignedSubgraph
 from ortmmap.runtime.ep_devices import OrtEpDevice as OrtEpDevice
 from ortmmap.runtime.ep_devices import OrtExecutionProviderDevicePolicy as OrtExecutionProviderDevicePolicy
 from ortmmap.runtime.ep_devices import OrtHardwareDevice as OrtHardwareDevice
@@ -72,22 +96,44 @@ def get_include() -> str: ...
 
 __all__ = [
     "CacheWarning",
+    "EPFail",
+    "EmptyFileError",
+    "EmptyPathError",
+    "EngineError",
     "ExecutionMode",
     "ExecutionOrder",
+    "Fail",
+    "FolderError",
     "GraphOptimizationLevel",
     "IOBinding",
     "InferenceSession",
+    "InvalidArgument",
+    "InvalidGraph",
+    "InvalidProtobuf",
+    "LibraryError",
     "LoraAdapter",
     "Mapping",
+    "MappingError",
+    "MappingPermissionError",
+    "ModelChangedError",
     "ModelInfo",
+    "ModelLoadCanceled",
+    "ModelLoaded",
     "ModelMetadata",
+    "ModelRequiresCompilation",
+    "NoModel",
+    "NoSuchFile",
     "NodeArg",
+    "NotFound",
     "OrtAllocatorType",
     "OrtArenaCfg",
     "OrtDevice",
     "OrtDeviceMemoryType",
     "OrtDeviceVendorId",
+    "OrtEpAssignedNode",
+    "OrtEpAssignedSubgraph",
     "OrtEpDevice",
+    "OrtError",
     "OrtExecutionProviderDevicePolicy",
     "OrtHardwareDevice",
     "OrtHardwareDeviceType",
@@ -98,6 +144,7 @@ __all__ = [
     "OrtValue",
     "OrtValueVector",
     "RunOptions",
+    "RuntimeException",
     "Session",
     "SessionIOBinding",
     "SessionOptions",

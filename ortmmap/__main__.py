@@ -1,24 +1,25 @@
-"""``python -m ortmmap``."""
+"""The command ``ortmmap``, also as ``python -m ortmmap``."""
 
 import sys
 
+__all__ = ["main"]
 
-def _main() -> None:
+
+def main() -> None:
+    """Run the command line."""
     if sys.argv[1:2] == ["run"]:  # needs no click, and leaves the script's arguments alone
         from ortmmap.compat.run_script import main as run
 
-        return run(sys.argv[2:])
+        run(sys.argv[2:])
+        return
     try:
-        from ortmmap.cli.main import main
+        from ortmmap.cli.main import main as commands
     except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
+        if error.name != "click":
             raise
-        sys.exit(
-            f"python -m ortmmap needs {error.name}, which is not installed; "
-            'install it with: pip install "ortmmap[cli]"'
-        )
-    return main(prog_name="python -m ortmmap")
+        sys.exit("ortmmap's command line needs click; install it with: pip install click")
+    commands()
 
 
 if __name__ == "__main__":
-    _main()
+    main()

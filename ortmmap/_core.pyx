@@ -7,7 +7,7 @@ The class delegates: a `Reopenable` opens the model and holds it, and a `Call`, 
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint64_t
 
-from ortmmap.session.arguments cimport check_known, config_of, options_of
+from ortmmap.session.arguments cimport check_known, config_of, configured_by_model, options_of
 from ortmmap.session.arguments cimport providers_of, providers_or_none, texts_of
 from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.native_options cimport RunOptions, value_of
@@ -48,9 +48,11 @@ cdef class Session:
     provider_options : sequence of dict, optional
         Options for each of `providers`, if these are names only.
     cache : bool, str, os.PathLike or None, default None
-        Whether to keep and use the optimized model and the prepacked weights on disk: True, False,
-        or the folder to use. None follows the variable ``ORTMMAP_CACHE``; if that is not set, the
-        cache is used for models of 16 MiB or more that run on the CPU only.
+        Whether to keep and use the optimized model and the prepacked weights on disk. True: for
+        models that gain from it, which small ones do not (docs/cache.md has the sizes). False:
+        never. A folder: for every model, in that folder. None follows the variable
+        ``ORTMMAP_CACHE``; if that is not set, the cache is used for models of 16 MiB or more that
+        run on the CPU only.
     prefault : bool, default False
         Read the whole model file before the first run, so that no run waits for the disk.
     lock : bool, default False
@@ -59,7 +61,8 @@ cdef class Session:
         Further arguments of onnxruntime: ``disabled_optimizers``, a sequence of names, and
         ``enable_fallback`` (default 1), which creates the session on the CPU if `providers` is
         malformed, and leaves out a provider that cannot be added, with a warning each.
-        ``read_config_from_model`` is accepted and ignored.
+        ``read_config_from_model`` is accepted and ignored: as in onnxruntime, the variable
+        ``ORT_LOAD_CONFIG_FROM_MODEL`` decides whether a model's own options replace these.
 
     Raises
     ------
@@ -99,7 +102,7 @@ cdef class Session:
         if state.open.session != NULL:
             raise RuntimeError("this session is open already")
         load()
-        options = options_of(sess_options)
+        options = configured_by_model(options_of(sess_options), path_or_bytes)
         state.initial_options = sess_options
         state.fallback = int(kwargs.pop("enable_fallback", 1)) == 1
         config = config_of(kwargs)
@@ -244,7 +247,7 @@ cdef class Session:
         cdef Call call
         cdef size_t index
         values = {name: value_of(value, name) for name, value in input_dict_ort_values.items()}
-        call = self._call(output_names, values)
+        call = new_call(self._here(), output_names, values, False)
         call.run_with(options)
         return [call.take_value(index, OrtValue) for index in range(call.fetches)]
 
@@ -330,40 +333,38 @@ cdef class Session:
         run_with_callback(call, options or RunOptions(), callback, user_data)
 
     def run_awaitable(self, output_names, input_feed, run_options=None):
-        """Start to compute the outputs on ONNX Runtime's threads, for the running event loop.
+        """Return a coroutine that computes the outputs on another thread.
 
-        Use it as ``results = await session.run_awaitable(None, {"x": x})``.
-        No thread is made or blocked. When a task that awaits the result is cancelled, ONNX Runtime
-        ends the run after the current node. The session needs two or more threads within a node
-        (`intra_op_num_threads`).
+        Use it as ``results = await session.run_awaitable(None, {"x": x})``, or give it to
+        ``asyncio.create_task``, ``wait_for``, ``gather``, ``asyncio.run`` or a task group. The run
+        starts when the coroutine does. As many runs as the process may use processors go on at
+        once, whatever their sessions; later ones wait in order.
+
+        When the task is cancelled, which a timeout does too, a run that waits does not start, and
+        one under way is terminated: it ends after the current node, and its result is discarded.
 
         Parameters
         ----------
         output_names, input_feed
-            As for `run`. The inputs must not change until the run has ended.
+            As for `run`. The inputs must not change until the run has ended. Of a cancelled run
+            that may be a node later than the task's end.
         run_options : RunOptions, optional
-            The settings at the time of the call; setting `terminate` later has no effect.
+            The settings when the run starts; setting `terminate` later has no effect.
 
         Returns
         -------
-        asyncio.Future
-            Its result is that of `run`, or its exception one that `run` raises.
+        coroutine
+            Its result is that of `run`, or its exception one that `run` raises, bad arguments
+            included.
 
         Raises
         ------
-        InvalidArgument
-            If an argument is wrong, or the session has one thread only.
         RuntimeError
-            If no event loop is running.
+            If the coroutine runs outside of an asyncio event loop.
         """
-        from asyncio import get_running_loop
+        from ortmmap.session.awaitable_run import awaited
 
-        from ortmmap.session.async_run import run_for_loop
-
-        loop = get_running_loop()
-        cdef RunOptions options = run_options_of(run_options)
-        cdef Call call = self._call(output_names, input_feed)
-        return run_for_loop(call, RunOptions() if options is None else options.copy(), loop)
+        return awaited(self, output_names, input_feed, run_options)
 
     def create_ortvalue_from_shape_and_type(
         self, shape, element_type, device_type, device_id=0, vendor_id=-1
@@ -449,30 +450,6 @@ cdef class Session:
         session = PyCapsule_New(self._here().session, "OrtSession", NULL)
         set_dynamic_options(session, texts_of(options))
 
-    def get_tuning_results(self):
-        """Raise NotImplementedError: the C API has no such function."""
-        raise NotImplementedError("ONNX Runtime's C API cannot tell tuning results")
-
-    def set_tuning_results(self, results, *, error_on_invalid=False):
-        """Raise NotImplementedError: the C API has no such function."""
-        raise NotImplementedError("ONNX Runtime's C API cannot set tuning results")
-
-    def get_provider_graph_assignment_info(self):
-        """Raise NotImplementedError: the C API of ONNX Runtime 1.23 has no such function."""
-        raise NotImplementedError("ONNX Runtime's C API 23 cannot tell which provider has a node")
-
-    def get_input_memory_infos(self):
-        """Raise NotImplementedError: inputs are in the CPU's memory."""
-        raise NotImplementedError("ortmmap's inputs are in the CPU's memory")
-
-    def get_output_memory_infos(self):
-        """Raise NotImplementedError: outputs are in the CPU's memory."""
-        raise NotImplementedError("ortmmap's outputs are in the CPU's memory")
-
-    def get_input_epdevices(self):
-        """Raise NotImplementedError: inputs are in the CPU's memory."""
-        raise NotImplementedError("ortmmap's inputs are in the CPU's memory")
-
     def release_captured_graph(self, graph_annotation_id=0) -> None:
         """Do nothing: the CPU's provider captures no graphs."""
 
@@ -497,4 +474,4 @@ cdef class Session:
         return open_ if open_.use() == USABLE else self._state.here()
 
     cdef Call _call(self, object output_names, object input_feed):
-        return new_call(self._here(), output_names, input_feed)
+        return new_call(self._here(), output_names, input_feed, True)

@@ -318,3 +318,13 @@ def warn_caller(text: str, category: type[Warning] = UserWarning) -> None:
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back  # type: ignore[assignment]
     warnings.warn(text, category, stacklevel=level)
+
+
+_warned: set[str] = set()  # topics of `warn_once`
+
+
+def warn_once(topic: str, text: str) -> None:
+    """Warn as `warn_caller` does, unless this process has been warned of the topic."""
+    if topic not in _warned:
+        _warned.add(topic)
+        warn_caller(text)

@@ -9,12 +9,11 @@ setting concerns the cache; a setting without such a mark is part of the cache's
 
 import operator
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from ortmmap.errors import InvalidArgument, OrtError
+from ortmmap.errors import InvalidArgument, OrtError, warn_once
 from ortmmap.runtime.named_number import NamedNumber
 from ortmmap.runtime.providers import CompiledData, check_available
 
@@ -84,6 +83,7 @@ CONFIG = {
     # The key would not name the files in that folder.
     "session.model_external_initializers_file_folder_path": REFUSED,
     "session.prepack.enable_parallel": NO_EFFECT,
+    "session.record_ep_graph_assignment_info": REFUSED,  # nodes of an optimized graph are others
     "session.use_env_allocators": NO_EFFECT,
     "session.use_memory_mapped_ort_model": NO_EFFECT,
     "session.use_ort_model_bytes_directly": NO_EFFECT,
@@ -167,7 +167,7 @@ class _Option(_Setting, Generic[_Set, _Got]):
 
     def __set__(self, options: "SessionOptions", value: _Set) -> None:
         if not self.assign(options, value):
-            warnings.warn(without_effect(f"SessionOptions.{self.name}", value), stacklevel=2)
+            warn_without_effect(f"SessionOptions.{self.name}", value)
 
     def assign(self, options: "SessionOptions", value: _Set) -> bool:
         """Keep a value; return whether it has an effect, without a warning if it has none."""
@@ -494,6 +494,6 @@ class SessionOptions(CompiledData):
         return f"<ortmmap.SessionOptions {changed} {self._config}>"
 
 
-def without_effect(name: str, value: object) -> str:
-    """Return the warning of a value that onnxruntime's module can set, and the C API cannot."""
-    return f"{name} = {value!r} has no effect: ONNX Runtime's C API cannot set this option"
+def warn_without_effect(name: str, value: object) -> None:
+    """Warn, once in a process, of an option that onnxruntime's module can set, the C API not."""
+    warn_once(name, f"{name} = {value!r} has no effect: ONNX Runtime's C API cannot set it")

@@ -14,7 +14,15 @@ sys.path.append(str(Path(__file__).parent.parent))  # benchmarks
 import models
 from support import to_ort
 
+from ortmmap import errors
+
 pytest_plugins = ["installed"]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test see the warnings that a process issues once."""
+    monkeypatch.setattr(errors, "_warned", set())
 
 
 @pytest.fixture(scope="session")

@@ -123,6 +123,22 @@ def test_a_value_that_is_no_tensor_raises_and_is_named(both, value):
     assert "Größe" in str(error)
 
 
+@pytest.mark.parametrize(
+    "value", [object(), {1.0}, "text", b"bytes"], ids=["object", "set", "str", "bytes"]
+)
+def test_an_object_that_is_no_array_raises_with_onnxruntimes_text(both, value):
+    ours, theirs = (caught(session.run, None, {"x": X, "Größe": value}) for session in both)
+    assert type(theirs).__name__ in class_names(ours)
+    assert str(ours).startswith(str(theirs).rstrip("."))
+    assert "tensor(string)" not in str(ours)
+
+
+def test_the_errors_are_names_of_the_package_too():
+    for name in errors.__all__:
+        assert getattr(ortmmap, name) is getattr(errors, name)
+    assert {*errors.__all__} - {*ortmmap.__all__} == {"NotImplemented"}  # Python has another
+
+
 def test_an_error_of_python_in_a_value_comes_through(both):
     class Broken:
         def __array__(self, dtype: object = None, copy: object = None) -> None:

@@ -55,6 +55,7 @@ def test_the_wheel_has_what_python_cython_and_c_need(contents):
         for path in PACKAGE.rglob(pattern):
             assert path.relative_to(REPOSITORY).as_posix() in contents
     assert "ortmmap/py.typed" in contents
+    assert any(name.endswith(".dist-info/entry_points.txt") for name in contents)
     assert any(name.endswith("licenses/LICENSE") for name in contents)
 
 

@@ -210,7 +210,7 @@ struct OrtApi {
   OrtStatus *(ORT_API_CALL *UpdateCANNProviderOptions)(OrtCANNProviderOptions *provider_options, const char *const *keys, const char *const *values, size_t count);
   void *unused_223[1];
   void (ORT_API_CALL *ReleaseCANNProviderOptions)(OrtCANNProviderOptions *provider_options);
-  void *unused_225[1];
+  void (ORT_API_CALL *MemoryInfoGetDeviceType)(const OrtMemoryInfo *memory, OrtMemoryInfoDeviceType *type);
   OrtStatus *(ORT_API_CALL *UpdateEnvWithCustomLogLevel)(OrtEnv *env, OrtLoggingLevel severity);
   void *unused_227[1];
   OrtStatus *(ORT_API_CALL *RegisterCustomOpsLibrary_V2)(OrtSessionOptions *options, const ORTCHAR_T *path);
@@ -266,12 +266,22 @@ struct OrtApi {
   OrtStatus *(ORT_API_CALL *CreateMemoryInfo_V2)(const char *name, OrtMemoryInfoDeviceType device_type, uint32_t vendor_id, int32_t device_id, OrtDeviceMemoryType memory_type, size_t alignment, OrtAllocatorType allocator_type, OrtMemoryInfo **memory);
   OrtDeviceMemoryType (ORT_API_CALL *MemoryInfoGetDeviceMemType)(const OrtMemoryInfo *memory);
   uint32_t (ORT_API_CALL *MemoryInfoGetVendorId)(const OrtMemoryInfo *memory);
+  void *unused_323[57];
+  OrtStatus *(ORT_API_CALL *SessionGetMemoryInfoForInputs)(const OrtSession *session, const OrtMemoryInfo **memory, size_t count);
+  OrtStatus *(ORT_API_CALL *SessionGetMemoryInfoForOutputs)(const OrtSession *session, const OrtMemoryInfo **memory, size_t count);
+  OrtStatus *(ORT_API_CALL *SessionGetEpDeviceForInputs)(const OrtSession *session, const OrtEpDevice **devices, size_t count);
 };
 
 #endif /* ORT_API_VERSION */
 
 /* Functions of later API versions; NULL if the library lacks them. The layout is ortmmap's own. */
 typedef struct ortmmap_newer_api {
+  OrtStatus *(ORT_API_CALL *Session_GetEpGraphAssignmentInfo)(const OrtSession *session, const OrtEpAssignedSubgraph *const **subgraphs, size_t *count);
+  OrtStatus *(ORT_API_CALL *EpAssignedSubgraph_GetEpName)(const OrtEpAssignedSubgraph *subgraph, const char **name);
+  OrtStatus *(ORT_API_CALL *EpAssignedSubgraph_GetNodes)(const OrtEpAssignedSubgraph *subgraph, const OrtEpAssignedNode *const **nodes, size_t *count);
+  OrtStatus *(ORT_API_CALL *EpAssignedNode_GetName)(const OrtEpAssignedNode *node, const char **name);
+  OrtStatus *(ORT_API_CALL *EpAssignedNode_GetDomain)(const OrtEpAssignedNode *node, const char **domain);
+  OrtStatus *(ORT_API_CALL *EpAssignedNode_GetOperatorType)(const OrtEpAssignedNode *node, const char **operator_type);
   OrtStatus *(ORT_API_CALL *GetTensorElementTypeAndShapeDataReference)(const OrtValue *value, ONNXTensorElementDataType *type, const int64_t **shape, size_t *rank);
 } ortmmap_newer_api;
 
@@ -283,6 +293,12 @@ static inline void ortmmap_newer_api_load(const OrtApiBase *base, long version,
   memset(newer, 0, sizeof *newer);
   table = version < 24 ? NULL : (const char *)base->GetApi(24);
   if (table != NULL) {
+    memcpy(&newer->Session_GetEpGraphAssignmentInfo, table + 407 * sizeof(void *), sizeof(void *));
+    memcpy(&newer->EpAssignedSubgraph_GetEpName, table + 408 * sizeof(void *), sizeof(void *));
+    memcpy(&newer->EpAssignedSubgraph_GetNodes, table + 409 * sizeof(void *), sizeof(void *));
+    memcpy(&newer->EpAssignedNode_GetName, table + 410 * sizeof(void *), sizeof(void *));
+    memcpy(&newer->EpAssignedNode_GetDomain, table + 411 * sizeof(void *), sizeof(void *));
+    memcpy(&newer->EpAssignedNode_GetOperatorType, table + 412 * sizeof(void *), sizeof(void *));
     memcpy(&newer->GetTensorElementTypeAndShapeDataReference, table + 414 * sizeof(void *), sizeof(void *));
   }
 }

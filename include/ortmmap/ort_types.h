@@ -158,6 +158,8 @@ typedef struct OrtCANNProviderOptions OrtCANNProviderOptions;
 typedef struct OrtCUDAProviderOptionsV2 OrtCUDAProviderOptionsV2;
 typedef struct OrtDnnlProviderOptions OrtDnnlProviderOptions;
 typedef struct OrtEnv OrtEnv;
+typedef struct OrtEpAssignedNode OrtEpAssignedNode;
+typedef struct OrtEpAssignedSubgraph OrtEpAssignedSubgraph;
 typedef struct OrtEpDevice OrtEpDevice;
 typedef struct OrtHardwareDevice OrtHardwareDevice;
 typedef struct OrtIoBinding OrtIoBinding;

@@ -135,6 +135,10 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         pass
     ctypedef struct OrtEnv:
         pass
+    ctypedef struct OrtEpAssignedNode:
+        pass
+    ctypedef struct OrtEpAssignedSubgraph:
+        pass
     ctypedef struct OrtEpDevice:
         pass
     ctypedef struct OrtHardwareDevice:
@@ -500,6 +504,9 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
             OrtCANNProviderOptions *, const char *const *, const char *const *, size_t
         ) noexcept nogil
         void (*ReleaseCANNProviderOptions)(OrtCANNProviderOptions *) noexcept nogil
+        void (*MemoryInfoGetDeviceType)(
+            const OrtMemoryInfo *, OrtMemoryInfoDeviceType *
+        ) noexcept nogil
         OrtStatus *(*UpdateEnvWithCustomLogLevel)(OrtEnv *, OrtLoggingLevel) noexcept nogil
         OrtStatus *(*RegisterCustomOpsLibrary_V2)(
             OrtSessionOptions *, const ORTCHAR_T *
@@ -588,8 +595,35 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         ) noexcept nogil
         OrtDeviceMemoryType (*MemoryInfoGetDeviceMemType)(const OrtMemoryInfo *) noexcept nogil
         uint32_t (*MemoryInfoGetVendorId)(const OrtMemoryInfo *) noexcept nogil
+        OrtStatus *(*SessionGetMemoryInfoForInputs)(
+            const OrtSession *, const OrtMemoryInfo **, size_t
+        ) noexcept nogil
+        OrtStatus *(*SessionGetMemoryInfoForOutputs)(
+            const OrtSession *, const OrtMemoryInfo **, size_t
+        ) noexcept nogil
+        OrtStatus *(*SessionGetEpDeviceForInputs)(
+            const OrtSession *, const OrtEpDevice **, size_t
+        ) noexcept nogil
 
     ctypedef struct ortmmap_newer_api:
+        OrtStatus *(*Session_GetEpGraphAssignmentInfo)(
+            const OrtSession *, const OrtEpAssignedSubgraph *const **, size_t *
+        ) noexcept nogil
+        OrtStatus *(*EpAssignedSubgraph_GetEpName)(
+            const OrtEpAssignedSubgraph *, const char **
+        ) noexcept nogil
+        OrtStatus *(*EpAssignedSubgraph_GetNodes)(
+            const OrtEpAssignedSubgraph *, const OrtEpAssignedNode *const **, size_t *
+        ) noexcept nogil
+        OrtStatus *(*EpAssignedNode_GetName)(
+            const OrtEpAssignedNode *, const char **
+        ) noexcept nogil
+        OrtStatus *(*EpAssignedNode_GetDomain)(
+            const OrtEpAssignedNode *, const char **
+        ) noexcept nogil
+        OrtStatus *(*EpAssignedNode_GetOperatorType)(
+            const OrtEpAssignedNode *, const char **
+        ) noexcept nogil
         OrtStatus *(*GetTensorElementTypeAndShapeDataReference)(
             const OrtValue *, ONNXTensorElementDataType *, const int64_t **, size_t *
         ) noexcept nogil

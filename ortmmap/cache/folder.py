@@ -126,11 +126,11 @@ def refusal(folder: str | None, *, named: bool) -> str | None:
         Whether the user named the folder; only then may it be on a network file system.
     """
     if folder is None:
-        return f"there is no home folder; name a folder in {FOLDER_VARIABLE}"
+        return f"there is no home folder; name a folder: export {FOLDER_VARIABLE}=/a/folder"
     if not named and is_network(folder):
         return (
-            f"{folder} is on a network file system; to use it all the same, name it in "
-            f"{FOLDER_VARIABLE}"
+            f"{folder} is on a network file system; to use it all the same, name it: "
+            f"export {FOLDER_VARIABLE}={_quoted(folder)}"
         )
     return _distrust(folder)
 
@@ -145,15 +145,41 @@ def _distrust(folder: str) -> str | None:
         _make(folder)
         found = os.lstat(folder)
     except OSError as error:
-        return f"{folder} cannot be made: {error.strerror}"
+        return f"{folder} cannot be made: {error.strerror}; {_elsewhere()}"
     if not stat.S_ISDIR(found.st_mode):
-        return f"{folder} is a link or no folder"
+        return f"{folder} is a link or no folder; {_elsewhere()}"
     if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
-        return f"{folder} belongs to user {found.st_uid}, not to {os.geteuid()}"
+        return f"{folder} belongs to user {found.st_uid}, not to {os.geteuid()}; {_within(folder)}"
     if os.name == "posix" and found.st_mode & 0o077:
         mode = stat.S_IMODE(found.st_mode)
-        return f"others may enter {folder} (mode {mode:o}); chmod 700 it, or name another folder"
+        reason = f"others may enter {folder} (mode {mode:o})"
+        if os.path.ismount(folder):
+            return f"{reason}; {_within(folder)}"
+        return f"{reason}; close it to them: chmod 700 {_quoted(folder)}"
     return None
+
+
+def _within(folder: str) -> str:
+    """Return how to use a folder of this user's own within a mounted volume or shared folder."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return _elsewhere()
+    within = os.path.join(folder, _own())
+    return f"use a folder within it: export {FOLDER_VARIABLE}={_quoted(within)}"
+
+
+def _quoted(path: str) -> str:
+    """Return a path as a shell reads it."""
+    from shlex import quote  # importing it takes longer than most of this module
+
+    return quote(path)
+
+
+def _own() -> str:
+    return f"ortmmap-{os.geteuid()}" if hasattr(os, "geteuid") else "ortmmap"
+
+
+def _elsewhere() -> str:
+    return f"use another folder: export {FOLDER_VARIABLE}=/a/folder/of/your/own"
 
 
 def _make(folder: str) -> None:

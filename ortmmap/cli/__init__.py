@@ -1,1 +1,1 @@
-"""The command line, ``python -m ortmmap``: one module a command, and `formatting` for all."""
+"""The command line, ``ortmmap``: one module a command, and `formatting` for all."""

@@ -1,4 +1,4 @@
-"""``python -m ortmmap cache``: list, fill, verify and empty the cache."""
+"""``ortmmap cache``: list, fill, verify and empty the cache."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from ortmmap.cache.folder import FOLDER_VARIABLE, LIMIT_VARIABLE, parse_size
+from ortmmap.cache.folder import FOLDER_VARIABLE, LIMIT_VARIABLE, default_folder, parse_size
 from ortmmap.cache.store import Found, Store, open_store
-from ortmmap.cli.formatting import ago, counted, progress_of, size, write
+from ortmmap.cli.convert import LEVELS
+from ortmmap.cli.formatting import Console, Table, ago, counted, progress_of, size, write
 from ortmmap.cli.warming import showing_stages
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["cache_group"]
 
 HELP = {"help_option_names": ["-h", "--help"]}
-LEVELS = {"disable": 0, "basic": 1, "extended": 2, "layout": 3, "all": 99}
 
 
 class _Size(click.ParamType):
@@ -55,37 +52,36 @@ class _Pair(click.ParamType):
         return name, text
 
 
-@click.group("cache", context_settings=HELP)
+@click.group("cache", short_help="List, fill, verify and empty the cache.", context_settings=HELP)
 @click.option(
     "--dir",
     "folder",
     type=click.Path(file_okay=False),
-    help=f"The cache's folder.  [default: {FOLDER_VARIABLE}, or the user's cache folder]",
+    help=f"Use the cache in this folder.  [default: {FOLDER_VARIABLE}, or the user's cache folder]",
 )
 @click.pass_context
 def cache_group(context: click.Context, folder: str | None) -> None:
-    """List, fill, verify and empty the cache."""
+    """List, fill, verify and empty the cache of optimized models and prepacked weights."""
     context.obj = folder
 
 
-@cache_group.command("list", context_settings=HELP)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@cache_group.command("list", short_help="List the entries.", context_settings=HELP)
+@click.option("--json", "as_json", is_flag=True, help="Print the entries as JSON.")
 @click.pass_obj
 def list_(folder: str | None, *, as_json: bool) -> None:
-    """List the entries, least recently used first."""
-    store = _store(folder)
+    """List the entries with the models they were made of, least recently used first."""
+    store = _existing(folder)
     found = store.entries()
     if as_json:
         _print_json(store, found)
         return
     console = Console()
-    if found:
-        console.print(_table(found))
+    console.print(_table(found))
     total = size(sum(each.nbytes for each in found))
     write(console, f"{_count(found)}, {total} of {size(store.most_bytes)}, in {store.folder}")
 
 
-@cache_group.command("warm", context_settings=HELP)
+@cache_group.command("warm", short_help="Fill the cache with models.", context_settings=HELP)
 @click.argument("models", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
 @click.option("--threads", type=click.IntRange(0), default=0, help="Threads; 0: one a core.")
 @click.option(
@@ -117,49 +113,63 @@ def warm(folder: str | None, models: tuple[str, ...], **choices: Any) -> None:
         raise click.ClickException(f"not in the cache: {', '.join(failed)}")
 
 
-@cache_group.command("verify", context_settings=HELP)
+@cache_group.command("verify", short_help="Remove damaged entries.", context_settings=HELP)
 @click.pass_obj
 def verify(folder: str | None) -> None:
-    """Read every byte of every entry; remove damaged ones, and exit with 1 if there were any."""
-    store = _store(folder)
+    """Read every byte of every entry, and remove the damaged ones.
+
+    The exit code is 1 if there were any.
+    """
+    store = _existing(folder)
     found = store.entries()
     console = Console()
     with progress_of(console, "Verifying", sum(each.nbytes for each in found)) as advance:
         damaged = {each.name: store.verify(each.name, advance) for each in found}
-    damaged = {name: reason for name, reason in damaged.items() if reason is not None}
-    for name, reason in damaged.items():
-        write(console, f"removed {name}: {reason}")
-    write(console, f"{len(found) - len(damaged)} of {_count(found)} intact")
-    if damaged:
+    removed = [each for each in found if damaged[each.name] is not None]
+    for each in removed:
+        kind = f"{each.kind} of {_source(each)}" if each.sources else "entry of an unknown model"
+        write(console, f"removed {each.name}: {damaged[each.name]} ({kind})")
+    write(console, f"{len(found) - len(removed)} of {_count(found)} intact")
+    if removed:
         raise click.exceptions.Exit(1)
 
 
-@cache_group.command("clear", context_settings=HELP)
+@cache_group.command("clear", short_help="Remove every entry.", context_settings=HELP)
 @click.pass_obj
 def clear(folder: str | None) -> None:
     """Remove every entry. Sessions that are open keep what they have mapped."""
-    removed = _store(folder).clear()
+    removed = _existing(folder).clear()
     write(Console(), f"removed {size(removed)}")
 
 
-@cache_group.command("prune", context_settings=HELP)
+@cache_group.command("prune", short_help="Remove the oldest entries.", context_settings=HELP)
 @click.option(
     "--limit",
     "most_bytes",
     type=_Size(),
-    help=f"The size that may remain, such as 2GiB.  [default: {LIMIT_VARIABLE}, or 10GiB]",
+    help=f"Let this much remain, such as 2GiB.  [default: {LIMIT_VARIABLE}, or 10GiB]",
 )
 @click.pass_obj
 def prune(folder: str | None, most_bytes: int | None) -> None:
-    """Remove the least recently used entries, until the rest is below the limit.
+    """Remove the least recently used entries until the rest is below the limit.
 
     Entries in use stay. Unfinished entries of killed processes are removed too.
     """
-    store = _store(folder)
+    store = _existing(folder)
     removed = store.prune(most_bytes)
     left = store.entries()
     total = size(sum(each.nbytes for each in left))
     write(Console(), f"removed {size(removed)}; {_count(left)} of {total} left")
+
+
+def _existing(folder: str | None) -> Store:
+    """Return the store without making its folder, which may be misspelt."""
+    path = os.path.abspath(folder) if folder else default_folder()
+    if path is None or os.path.lexists(path):
+        return _store(folder)
+    if folder:
+        raise click.ClickException(f"there is no folder {path}")
+    return Store(path)
 
 
 def _store(folder: str | None) -> Store:
@@ -223,18 +233,12 @@ def _is_of(found: Found, source: str) -> bool:
 
 
 def _table(found: list[Found]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("source", ratio=1, overflow="fold")
-    table.add_column("kind", no_wrap=True)
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("made", justify="right", no_wrap=True)
-    table.add_column("used", justify="right", no_wrap=True)
-    table.add_column("state", overflow="fold", max_width=22)
+    table = Table("", ("model", "kind", "size", "made", "used", "state"))
     for each in found:
         state = f"{each.state}, in use" if each.in_use else each.state
         made = "?" if each.created is None else ago(each.created)
         used = ago(each.last_used)
-        table.add_row(escape(_source(each)), each.kind, size(each.nbytes), made, used, state)
+        table.add(_source(each), each.kind, size(each.nbytes), made, used, state)
     return table
 
 

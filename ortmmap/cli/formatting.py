@@ -1,24 +1,108 @@
-"""Sizes, ages, tables and progress, as every command prints them."""
+"""Sizes, ages, tables and progress, as every command prints them.
 
+Tables and bars are rich's if rich is installed and the output is a terminal. Otherwise tables are
+plain lines, which are never wrapped, and there is no bar.
+"""
+
+from __future__ import annotations
+
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from rich import box
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.table import Table
+import click
 
-__all__ = ["ago", "counted", "progress_of", "size", "table", "write"]
+if TYPE_CHECKING:
+    import rich.console
+    import rich.table
+
+__all__ = ["Console", "Table", "ago", "counted", "progress_of", "size", "write"]
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+NUMBERS = ("bytes", "size", "share", "made", "used")  # columns that are aligned right
+
+
+class Console:
+    """The standard output, with rich's console if there is one to use."""
+
+    def __init__(self) -> None:
+        self.is_terminal = sys.stdout.isatty()
+        self.rich = _rich_console() if self.is_terminal else None
+
+    def print(self, *tables: Table) -> None:
+        """Print those of the tables that have rows."""
+        for table in tables:
+            if not table.rows:
+                continue
+            if self.rich is None:
+                click.echo("\n".join(table.lines()))
+            else:
+                self.rich.print(table.as_rich())
+
+
+class Table:
+    """A table of texts.
+
+    Parameters
+    ----------
+    title : str
+    columns : sequence of str
+        The headings; columns of numbers are aligned right. Without headings it is a list of names
+        and values.
+    """
+
+    def __init__(self, title: str, columns: Sequence[str] = ()) -> None:
+        self.title = title
+        self.columns = list(columns)
+        self.rows: list[list[str]] = []
+
+    def add(self, *cells: str) -> None:
+        """Add a row."""
+        self.rows.append(list(cells))
+
+    def lines(self) -> list[str]:
+        """Return the table as lines of plain text, each row in one."""
+        rows = [self.columns, *self.rows] if self.columns else self.rows
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [self._line(row, widths) for row in rows]
+        return ["", self.title, *lines] if self.title else lines
+
+    def _line(self, row: list[str], widths: list[int]) -> str:
+        cells = [
+            cell.rjust(width) if self._is_number(index) else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(cells).rstrip()
+
+    def _is_number(self, index: int) -> bool:
+        return bool(self.columns) and self.columns[index] in NUMBERS
+
+    def as_rich(self) -> rich.table.Table:
+        """Return the table as rich's; the first column may be folded."""
+        from rich import box, table
+        from rich.text import Text
+
+        made = table.Table(
+            title=Text(self.title, style="bold") if self.title else None,
+            title_justify="left",
+            box=box.SIMPLE_HEAD if self.title else None,
+            show_header=bool(self.columns),
+            header_style="bold",
+            pad_edge=False,
+        )
+        for index, heading in enumerate(self.columns or self.rows[0]):
+            made.add_column(
+                heading,
+                justify="right" if self._is_number(index) else "left",
+                no_wrap=self._is_number(index),
+                overflow="fold",
+                style=None if self.columns or index else "dim",
+            )
+        for row in self.rows:
+            made.add_row(*map(Text, row))
+        return made
 
 
 def size(nbytes: int) -> str:
@@ -45,25 +129,12 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
     return f"{count} {singular}" if count == 1 else f"{count} {plural or f'{singular}s'}"
 
 
-def table(title: str, *columns: str) -> Table:
-    """Return an empty table; columns of numbers are aligned right."""
-    made = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_header=bool(columns),
-        pad_edge=False,
-    )
-    for column in columns:
-        right = column in ("bytes", "size", "share")
-        made.add_column(column, justify="right" if right else "left", no_wrap=right)
-    return made
-
-
 def write(console: Console, text: str) -> None:
     """Print plain text: no markup, no highlighting, no wrapping."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    if console.rich is None:
+        click.echo(text)
+    else:  # below a bar that is shown
+        console.rich.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -72,11 +143,32 @@ def progress_of(
 ) -> Iterator[Callable[[int], object]]:
     """Show a bar, or a spinner if the total is not known, and yield a function that advances it.
 
-    Nothing is shown if the output is not a terminal.
+    Nothing is shown without rich, or if the output is not a terminal.
     """
-    bar = (BarColumn(), DownloadColumn(binary_units=True)) if total else (SpinnerColumn(),)
-    columns = (TextColumn("{task.description}", markup=False), *bar, TimeElapsedColumn())
-    disabled = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=disabled) as progress:
+    if console.rich is None:
+        yield lambda _count: None
+        return
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    shown: tuple[Any, ...] = (SpinnerColumn(),)
+    if total:
+        shown = BarColumn(), DownloadColumn(binary_units=True)
+    columns = (TextColumn("{task.description}", markup=False), *shown, TimeElapsedColumn())
+    with Progress(*columns, console=console.rich, transient=True) as progress:
         task = progress.add_task(text, total=total)
         yield lambda count: progress.advance(task, count)
+
+
+def _rich_console() -> rich.console.Console | None:
+    try:
+        from rich.console import Console as RichConsole
+    except ModuleNotFoundError:
+        return None
+    return RichConsole()

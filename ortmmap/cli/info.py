@@ -1,15 +1,11 @@
-"""``python -m ortmmap info``: the contents of a model file."""
+"""``ortmmap info``: the contents of a model file."""
 
 import json
 from collections.abc import Iterable
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from ortmmap.cli import formatting
-from ortmmap.cli.formatting import counted, size
+from ortmmap.cli.formatting import Console, Table, counted, size
 from ortmmap.errors import OrtError
 from ortmmap.model.inspect import Initializer, ModelInfo, Value, inspect
 
@@ -23,14 +19,21 @@ PLACES = (
 )
 
 
-@click.command()
+@click.command(
+    short_help="Show the contents of a model file.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("model", type=click.Path(dir_okay=False))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option(
-    "--largest", default=10, show_default=True, type=click.IntRange(0), help="Initializers to list."
+    "--largest",
+    default=10,
+    show_default=True,
+    type=click.IntRange(0),
+    help="List this many of the largest initializers.",
 )
 def info(model: str, as_json: bool, largest: int) -> None:
-    """Show the contents of MODEL, where its bytes are, and how a Session opens it."""
+    """Show the contents of the file MODEL, where its bytes are, and how a session opens it."""
     try:
         found = inspect(model, largest=largest)
     except (OrtError, OSError) as error:
@@ -38,61 +41,53 @@ def info(model: str, as_json: bool, largest: int) -> None:
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2))
         return
-    console = Console()
-    for table in (_summary(found), _bytes(found), _values(found), _largest(found)):
-        if table.row_count:
-            console.print(table)
+    Console().print(_summary(found), _bytes(found), _values(found), _largest(found))
 
 
 def _summary(found: ModelInfo) -> Table:
-    table = formatting.table(escape(found.path))
+    table = Table(found.path)
     opsets = ", ".join(f"{domain} {version}" for domain, version in found.opsets.items())
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column(overflow="fold")
-    table.add_row("format", f"{found.format}, IR version {found.ir_version}")
-    table.add_row("opsets", escape(opsets))
-    table.add_row("producer", escape(found.producer) or "not named")
-    table.add_row(
-        "holds", f"{counted(found.nodes, 'node')}, {counted(found.initializers, 'tensor')}"
-    )
-    table.add_row("Session", escape(found.session))
+    table.add("format", f"{found.format}, IR version {found.ir_version}")
+    table.add("opsets", opsets)
+    table.add("producer", found.producer or "not named")
+    table.add("holds", f"{counted(found.nodes, 'node')}, {counted(found.initializers, 'tensor')}")
+    table.add("Session", found.session)
     if found.external_files:
-        table.add_row("other files", escape(", ".join(found.external_files)))
+        table.add("other files", ", ".join(found.external_files))
     if found.alignment:
-        table.add_row("alignment", _alignment(found.alignment))
+        table.add("alignment", _alignment(found.alignment))
     for note in found.notes:
-        table.add_row("note", escape(note))
+        table.add("note", note)
     return table
 
 
 def _bytes(found: ModelInfo) -> Table:
-    table = formatting.table("Where the bytes are", "", "bytes", "size", "share")
+    table = Table("Where the bytes are", ("", "bytes", "size", "share"))
     sizes = {label: getattr(found, name) for label, name in PLACES}
     total = sum(sizes.values())
     for label, nbytes in sizes.items():
         if nbytes:
-            table.add_row(label, f"{nbytes:,}", size(nbytes), f"{100 * nbytes / total:.1f} %")
+            table.add(label, f"{nbytes:,}", size(nbytes), f"{100 * nbytes / total:.1f} %")
     return table
 
 
 def _values(found: ModelInfo) -> Table:
-    table = formatting.table("Inputs and outputs", "", "name", "type", "shape")
+    table = Table("Inputs and outputs", ("", "name", "type", "shape"))
     for kind, values in (("in", found.inputs), ("out", found.outputs)):
         for value in values:
-            table.add_row(kind, escape(value.name), escape(value.type), escape(_shape(value)))
+            table.add(kind, value.name, value.type, _shape(value))
     return table
 
 
 def _largest(found: ModelInfo) -> Table:
-    table = formatting.table("Largest initializers", "name", "type", "dims", "size", "place")
-    table.columns[0].overflow = "fold"
+    table = Table("Largest initializers", ("name", "type", "dims", "size", "place"))
     for tensor in found.largest:
-        table.add_row(
-            escape(tensor.name),
+        table.add(
+            tensor.name,
             tensor.dtype,
             _joined(tensor.dims),
             size(tensor.nbytes),
-            escape(_place(tensor)),
+            _place(tensor),
         )
     return table
 

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
-
 from ortmmap.cache.folder import is_temporary
 from ortmmap.session.prepacking import PAGES_FILE
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.progress import Progress
+
+    from ortmmap.cli.formatting import Console
 
 __all__ = ["Stages", "showing_stages"]
 
@@ -81,12 +81,14 @@ def _sizes(folder: str) -> dict[str, int]:
 def showing_stages(console: Console, text: str, folder: str, nbytes: int) -> Iterator[None]:
     """Show a bar of what is written into the cache while the block runs.
 
-    Nothing is shown if the output is not a terminal. A stage is full at `nbytes`, the size of the
+    Nothing is shown without rich, or if the output is not a terminal. A stage is full at `nbytes`, the size of the
     model, which the optimized graph and the prepacked weights do not exceed by much.
     """
-    if not console.is_terminal:
+    if console.rich is None:
         yield
         return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -94,7 +96,7 @@ def showing_stages(console: Console, text: str, folder: str, nbytes: int) -> Ite
         TimeElapsedColumn(),
     )
     done = Event()
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console.rich, transient=True) as progress:
         watcher = Thread(target=_watch, args=(progress, text, Stages(folder), nbytes, done))
         watcher.start()
         try:

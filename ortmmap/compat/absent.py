@@ -10,7 +10,6 @@ COMPILES = (
     "it compiles models for execution providers other than the CPU's; use onnxruntime for that"
 )
 PACKAGES = "it describes packages of models, of which the C API opens no session"
-ASSIGNMENT = "the C API cannot tell which provider has a node"
 DEVICES = "it is of devices that compute beside the CPU"
 ADAPTERS = "it writes adapters; use onnxruntime for that, and LoraAdapter to load them"
 PACKAGE = "it is a part of the package onnxruntime itself"
@@ -38,7 +37,6 @@ REASONS = {
         ),
         PACKAGES,
     ),
-    **dict.fromkeys(("OrtEpAssignedNode", "OrtEpAssignedSubgraph"), ASSIGNMENT),
     "AdapterFormat": ADAPTERS,
     "OrtSyncStream": DEVICES,
     **dict.fromkeys(("contextlib", "import_capi_exception", "onnxruntime_validation"), PACKAGE),
@@ -54,7 +52,6 @@ NATIVE_REASONS = {
             "SparseBlockSparseView",
             "SparseCooView",
             "SparseCsrView",
-            "get_default_session_options",
             "get_session_initializer",
             "is_dlpack_uint8_tensor",
             "kNextPowerOfTwo",

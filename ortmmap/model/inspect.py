@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from heapq import nlargest
 from typing import NamedTuple
 
-from ortmmap.errors import from_status
+from ortmmap.errors import OrtError, from_status
 from ortmmap.model import flatbuffer as _flatbuffer
 from ortmmap.model.mapping import Mapping
 from ortmmap.model.skeleton import Skeleton, TensorBytes, scan
@@ -160,9 +160,15 @@ def inspect(path: str | os.PathLike, *, largest: int = 10) -> ModelInfo:
     """
     path = os.fsdecode(path)
     with Mapping(path) as mapping, memoryview(mapping) as data:
-        if data[4:8] == b"ORTM":
-            return _inspect_ort(path, data, largest)
-        return _inspect_onnx(path, data, largest)
+        try:
+            if data[4:8] == b"ORTM":
+                return _inspect_ort(path, data, largest)
+            return _inspect_onnx(path, data, largest)
+        except OrtError as error:
+            from ortmmap.model.file_kind import explain
+
+            explain(error, data)
+            raise
 
 
 def _inspect_onnx(path: str, data: memoryview, largest: int) -> ModelInfo:
@@ -361,7 +367,7 @@ def _zip_map_note(node: _Node, outputs: list[str]) -> str:
         else f'make the tensor "{tensor}" an output of the model, and take that instead'
     )
     return (
-        f'ZipMap makes output "{dicts}" a list of dicts, one for each row: making them takes '
+        f'ZipMap makes output "{dicts}" a list of dicts, one for each row: making them may take '
         "several times as long as the rest of the run. Export the model with "
         f"options={{'zipmap': False}} (skl2onnx), or {instead}"
     )

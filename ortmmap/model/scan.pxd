@@ -49,6 +49,8 @@ cdef struct Scan:
     size_t location_count, location_room
     Name *names
     size_t name_count, name_room
+    size_t node_count          # of all graphs and functions
+    size_t convolution_count   # of these, nodes of type Conv
 
 cdef void begin_scan(
     Scan *scan, const uint8_t *data, size_t size, size_t threshold

@@ -235,6 +235,8 @@ cdef int visit_node(Scan *scan, Span body, int depth, int keep) noexcept nogil:
             op_type = token.body
         elif token.number == 2 and output.stop == 0:
             output = token.body
+    scan.node_count += 1
+    scan.convolution_count += equals(&scan.reader, op_type, b"Conv", 4)
     return note_name(scan, output) if equals(&scan.reader, op_type, b"Constant", 8) else 0
 
 

@@ -16,11 +16,19 @@ cdef class Skeleton:
     cdef readonly Py_ssize_t mapped_bytes    # their data
     cdef readonly Py_ssize_t inline_bytes    # data of the tensors that stay in the model
     cdef readonly Py_ssize_t external_bytes  # data of the tensors in other files
+    cdef readonly size_t nodes               # of all graphs and functions
+    cdef readonly size_t convolutions        # of these, nodes of type Conv
     cdef readonly tuple external_locations   # those files as the model names them, each once
     cdef readonly bint oversized             # beyond the 2 GiB that protobuf reads
     cdef Tensor *_tensors
     cdef size_t _count
 
 cdef Skeleton scan_onnx(
-    const unsigned char *data, size_t size, str path, bytes location, size_t threshold
+    const unsigned char *data,
+    size_t size,
+    str path,
+    bytes location,
+    size_t threshold,
+    bytes added,
 )
+cdef bytes extended(const unsigned char *data, size_t size, bytes added)

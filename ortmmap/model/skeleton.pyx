@@ -26,6 +26,9 @@ from ortmmap.errors import from_status
 
 DEFAULT_THRESHOLD = 4096   # a page: mapping less takes longer and saves next to nothing
 
+cdef enum:
+    MOST_COPIED = 64 << 20   # bytes; runs of larger models spend little of their time on dicts
+
 cdef enum:                 # ONNX Runtime's codes
     INVALID_PROTOBUF = 7
     INVALID_GRAPH = 10
@@ -62,12 +65,14 @@ cdef class Skeleton:
     Attributes
     ----------
     model : bytes or None
-        A ModelProto to create a session of; None if no tensor of the file can be a reference, so
-        that the file's own bytes serve.
+        A ModelProto to create a session of; None if no tensor of the file can be a reference and
+        no output is added, so that the file's own bytes serve.
     externalized : int
         Number of tensors that refer into the file.
     mapped_bytes, inline_bytes, external_bytes : int
         Bytes of tensors' data: referred to in the file, kept in `model`, in other files.
+    nodes, convolutions : int
+        Number of nodes in all graphs and functions, and of those of type ``Conv``.
     external_locations : tuple of bytes
         The other files, as the model names them, relative to its folder.
     oversized : bool
@@ -120,15 +125,20 @@ def scan(data, bytes location not None, str path=None, size_t threshold=DEFAULT_
     cdef Py_buffer view
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
-        return scan_onnx(<const uint8_t *>view.buf, view.len, path, location, threshold)
+        return scan_onnx(<const uint8_t *>view.buf, view.len, path, location, threshold, b"")
     finally:
         PyBuffer_Release(&view)
 
 
 cdef Skeleton scan_onnx(
-    const unsigned char *data, size_t size, str path, bytes location, size_t threshold
+    const unsigned char *data,
+    size_t size,
+    str path,
+    bytes location,
+    size_t threshold,
+    bytes added,
 ):
-    """Do what `scan` does, for bytes in memory."""
+    """Scan bytes in memory, and make their skeleton, to which `added` is appended."""
     cdef Skeleton skeleton = Skeleton.__new__(Skeleton)
     cdef Scan scan
     cdef int status
@@ -144,11 +154,21 @@ cdef Skeleton scan_onnx(
         skeleton.external_locations = external_locations(&scan, path)
         skeleton.oversized = scan.reader.oversized or size > LONGEST
         if skeleton.externalized:
-            skeleton.model = apply_edits(&scan, location)
+            skeleton.model = apply_edits(&scan, location) + added
+        elif added:
+            skeleton.model = extended(data, size, added)
         skeleton._tensors, scan.tensors = scan.tensors, NULL
         return skeleton
     finally:
         free_scan(&scan)
+
+
+cdef bytes extended(const unsigned char *data, size_t size, bytes added):
+    """Return a copy of a model with `added` appended; None if that is empty, or it is too large.
+    """
+    if not added or size > MOST_COPIED:
+        return None
+    return (<const char *>data)[:size] + added
 
 
 cdef int raise_error(const Scan *scan, str path) except -1:
@@ -189,6 +209,7 @@ cdef void count_bytes(Skeleton skeleton, const Scan *scan) noexcept:
     cdef size_t index
     cdef const Tensor *tensor
     skeleton._count = scan.tensor_count
+    skeleton.nodes, skeleton.convolutions = scan.node_count, scan.convolution_count
     for index in range(scan.tensor_count):
         tensor = &scan.tensors[index]
         if tensor.place == MAPPED:
@@ -218,7 +239,7 @@ cdef tuple external_locations(const Scan *scan, str path):
 
 
 cdef str refusal(bytes location):
-    """Reason to refuse a location, by the rules of onnxruntime 1.24 and later; None: it is fine."""
+    """Return why a location is refused, by the rules of onnxruntime 1.24 and later; else None."""
     cdef int depth = 0
     name = location.replace(b"\\", b"/") if sys.platform == "win32" else location
     if name.startswith(MEMORY_MARKER):

@@ -1,7 +1,7 @@
 """Tokens of protobuf's wire format, read and written.
 
 The format: https://protobuf.dev/programming-guides/encoding/. The functions are inline, so that
-the scan's loop compiles to one piece; they take what protobuf's own parser takes, and no more.
+the scan's loop compiles to one piece. They accept exactly what protobuf's own parser accepts.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t

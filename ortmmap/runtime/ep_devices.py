@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from ortmmap.runtime.named_number import NamedNumber
 
 __all__ = [
+    "OrtEpAssignedNode",
+    "OrtEpAssignedSubgraph",
     "OrtEpDevice",
     "OrtExecutionProviderDevicePolicy",
     "OrtHardwareDevice",
@@ -81,3 +83,22 @@ class OrtEpDevice(NamedTuple):
                 dict(hardware.metadata),
             ),
         )
+
+
+class OrtEpAssignedNode(NamedTuple):
+    """A node that an execution provider was given."""
+
+    name: str
+    domain: str
+    op_type: str
+
+
+class OrtEpAssignedSubgraph(NamedTuple):
+    """A part of a graph that an execution provider was given."""
+
+    ep_name: str
+    nodes: tuple[OrtEpAssignedNode, ...]
+
+    def get_nodes(self) -> list[OrtEpAssignedNode]:
+        """Return the nodes of the part."""
+        return list(self.nodes)

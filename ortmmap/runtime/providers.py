@@ -13,6 +13,7 @@ __all__ = [
     "get_device",
     "has_collective_ops",
     "normalize",
+    "provider_pairs",
 ]
 
 CPU = "CPUExecutionProvider"
@@ -78,7 +79,7 @@ def normalize(
         If a provider is not available, or is named twice.
     """
     wanted: dict[str, dict[str, str]] = {}
-    for name, options in _pairs(providers, provider_options):
+    for name, options in provider_pairs(providers, provider_options):
         if name not in available:
             warn_caller(
                 f"Specified provider '{name}' is not in available provider names. "
@@ -152,7 +153,10 @@ class _NotIterable(TypeError, ValueError):  # noqa: N818
     """`providers` is not iterable: onnxruntime 1.23 and 1.32 raise one base class each."""
 
 
-def _pairs(providers: Sequence | None, provider_options: Sequence | None) -> list[tuple]:
+def provider_pairs(
+    providers: Sequence | None, provider_options: Sequence | None
+) -> list[tuple[str, dict]]:
+    """Return the name and the options of each provider; raise ValueError for another form."""
     if providers is None:
         return []
     if isinstance(providers, str):  # to onnxruntime, a sequence of one-letter names

@@ -149,6 +149,30 @@ cdef class OrtMemoryInfo:
         return self.memory
 
 
+cdef OrtMemoryInfo copied_memory_info(const ort.OrtMemoryInfo *memory):
+    """Copy a description of memory that belongs to a session."""
+    cdef OrtMemoryInfo made = OrtMemoryInfo.__new__(OrtMemoryInfo)
+    cdef const char *name = NULL
+    cdef int device_id = 0
+    cdef ort.OrtAllocatorType type_ = ort.OrtInvalidAllocator
+    cdef ort.OrtMemoryInfoDeviceType device = ort.OrtMemoryInfoDeviceType_CPU
+    check(api.MemoryInfoGetName(memory, &name))
+    check(api.MemoryInfoGetId(memory, &device_id))
+    check(api.MemoryInfoGetType(memory, &type_))
+    api.MemoryInfoGetDeviceType(memory, &device)
+    check(api.CreateMemoryInfo_V2(
+        name,
+        device,
+        api.MemoryInfoGetVendorId(memory),
+        device_id,
+        api.MemoryInfoGetDeviceMemType(memory),
+        0,
+        type_,
+        &made.memory,
+    ))
+    return made
+
+
 def create_and_register_allocator(mem_info, arena_cfg, /) -> None:
     """Create an allocator of the CPU's memory that sessions share.
 

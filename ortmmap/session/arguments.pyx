@@ -1,5 +1,6 @@
 """The arguments of `Session`, as onnxruntime's ``InferenceSession`` takes them."""
 
+import os
 from collections.abc import Sequence
 
 from ortmmap.errors import OrtError, warn_caller
@@ -8,6 +9,8 @@ from ortmmap.runtime.library import get_available_providers
 from ortmmap.runtime.providers import get_all_providers, normalize
 
 # A key of onnxruntime_session_options_config_keys.h.
+CONFIG_VARIABLE = "ORT_LOAD_CONFIG_FROM_MODEL"   # read by ONNX Runtime too
+
 DISABLED_OPTIMIZERS = "optimization.disable_specified_optimizers"
 
 
@@ -26,6 +29,15 @@ cpdef object options_of(object options):
     from ortmmap.session.foreign_options import session_options_from
 
     return session_options_from(options)
+
+
+cpdef object configured_by_model(object options, object source):
+    """Return `options`, or the model's own if ORT_LOAD_CONFIG_FROM_MODEL is 1."""
+    if os.environ.get(CONFIG_VARIABLE) != "1":
+        return options
+    from ortmmap.session.model_config import options_from_model
+
+    return options_from_model(source, options)
 
 
 cpdef dict config_of(dict kwargs):

@@ -1,4 +1,4 @@
-"""Runs on ONNX Runtime's own threads: for a callback, and for asyncio."""
+"""Runs on ONNX Runtime's own threads, for a callback."""
 
 cimport ortmmap.abi.ort as ort
 from ortmmap.session.call cimport Call

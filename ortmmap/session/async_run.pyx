@@ -1,4 +1,4 @@
-"""Runs on ONNX Runtime's own threads: for a callback, and for asyncio.
+"""Runs on ONNX Runtime's own threads, for a callback.
 
 ONNX Runtime runs the model on a thread of the session's pool, and calls back on that thread. That
 thread must never release the session, since the release waits for the pool's threads to end: if
@@ -79,26 +79,6 @@ cdef class CallbackRun(AsyncRun):
         return 0
 
 
-@cython.final
-cdef class LoopRun(AsyncRun):
-    """A run that resolves a future of an event loop."""
-
-    cdef object loop
-    cdef object future
-
-    cdef int done(self, list results, object error) except -1:
-        try:
-            self.loop.call_soon_threadsafe(resolve, self.future, results, error)
-        except RuntimeError:
-            pass   # the loop is closed: nothing waits for the results
-        return 0
-
-    def stop_if_cancelled(self, future):
-        """End the run if the future was cancelled."""
-        if future.cancelled():
-            self.options.terminate = True
-
-
 def run_with_callback(
     Call call not None, RunOptions options not None, object callback, object user_data
 ) -> None:
@@ -107,17 +87,6 @@ def run_with_callback(
     run.call, run.options = call, options
     run.callback, run.user_data = callback, user_data
     run.start()
-
-
-def run_for_loop(Call call not None, RunOptions options not None, object loop):
-    """Start a run, and return a future of its results; no other run may use `options`."""
-    cdef LoopRun run = LoopRun.__new__(LoopRun)
-    run.call, run.options = call, options
-    run.loop, run.future = loop, loop.create_future()
-    future = run.future
-    run.start()
-    future.add_done_callback(run.stop_if_cancelled)
-    return future
 
 
 cdef void called_back(
@@ -146,16 +115,6 @@ cdef int finish_and_drop(void *data, ort.OrtStatus *status) except -1:
 
 def drop(open_):
     """Drop a reference, on a thread that the release of the session does not wait for."""
-
-
-def resolve(future, results, error):
-    """Resolve a future on its loop's thread, unless it was cancelled."""
-    if future.done():
-        return
-    if error is None:
-        future.set_result(results)
-    else:
-        future.set_exception(error)
 
 
 cdef str message_of(object error):

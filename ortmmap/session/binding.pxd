@@ -11,6 +11,7 @@ cdef class IOBinding(Binding):
     # Guarded by the interpreter lock; neither changes while `running` is not 0.
     cdef dict _bound_inputs       # owner of each bound input's memory, by name
     cdef dict _bound_outputs
+    cdef dict _cpu_inputs         # the values given to bind_cpu_input, by name
     cdef tuple _memory            # all these owners; None: to be gathered again
     cdef Py_ssize_t running
 

@@ -54,7 +54,7 @@ cdef class IOBinding(Binding):
         if not hasattr(session, "_opened"):
             raise TypeError(f"session should be a Session, not {type(session).__name__}")
         self.open = session._opened()
-        self._bound_inputs, self._bound_outputs = {}, {}
+        self._bound_inputs, self._bound_outputs, self._cpu_inputs = {}, {}, {}
         check(api.CreateIoBinding(self.open.session, &self.binding))
 
     def __dealloc__(self):
@@ -67,6 +67,11 @@ cdef class IOBinding(Binding):
         from ortmmap.session.inner_session import InnerBinding
 
         return InnerBinding(self)
+
+    @property
+    def _numpy_obj_references(self):
+        """The values that inputs were bound to by `bind_cpu_input`, by name."""
+        return self._cpu_inputs
 
     def bind_cpu_input(self, str name, arr_on_cpu) -> None:
         """Bind a value to an input.
@@ -91,6 +96,7 @@ cdef class IOBinding(Binding):
         arg = find(self.open.feeds, name, "input")
         value = from_python(arr_on_cpu, arg.type, name)
         self._bind_input(name, value, value.value)
+        self._cpu_inputs[name] = arr_on_cpu
 
     def bind_input(
         self, str name, device_type, device_id, element_type, shape, buffer_ptr
@@ -190,7 +196,7 @@ cdef class IOBinding(Binding):
         """Unbind all inputs."""
         self._check_idle()
         api.ClearBoundInputs(self.binding)
-        self._bound_inputs, self._memory = {}, None
+        self._bound_inputs, self._cpu_inputs, self._memory = {}, {}, None
 
     def clear_binding_outputs(self) -> None:
         """Unbind all outputs."""

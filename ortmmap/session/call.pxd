@@ -31,7 +31,7 @@ cdef class Call:
     cdef NodeArg find_input(self, object name, dict feed)
     cdef int feed(self, size_t index, NodeArg arg, object data) except -1
     cdef int feed_value(self, size_t index, NodeArg arg, Value value) except -1
-    cdef int name_fetches(self) noexcept
+    cdef int name_fetches(self, bint as_python) noexcept
     cdef list results(self)
     cdef object take(self, size_t index, NodeArg arg)
     cdef Value take_value(self, size_t index, object cls)
@@ -39,4 +39,4 @@ cdef class Call:
     cdef bint is_fed(self, void *data) except -1
 
 cdef RunOptions run_options_of(object options)
-cdef Call new_call(OpenSession open_, object output_names, object input_feed)
+cdef Call new_call(OpenSession open_, object output_names, object input_feed, bint as_python)

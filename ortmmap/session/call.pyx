@@ -1,7 +1,8 @@
 """Call: the arguments and results of one run.
 
-An input is used where it lies if it can be. An output is an array over ONNX Runtime's memory, which
-the array keeps; an output that lies in the memory of an input is copied.
+An input is used where it lies if possible. An output is an array over ONNX Runtime's memory, which
+the array keeps; an output that lies in the memory of an input is copied. The dicts of a ZipMap are
+built from the node's input, which is fetched in place of the maps.
 """
 
 cimport cython
@@ -129,11 +130,15 @@ cdef class Call:
         self.values[index] = value.value
         return 0
 
-    cdef int name_fetches(self) noexcept:
-        """Set the names of the outputs; the number of inputs must be known."""
+    cdef int name_fetches(self, bint as_python) noexcept:
+        """Set the names of the outputs to fetch, after the names of the inputs."""
         cdef size_t index
+        cdef NodeArg arg
         for index in range(self.fetches):
-            self.names[self.feeds + index] = (<NodeArg>self.args[index]).encoded_name
+            arg = <NodeArg>self.args[index]
+            if as_python and arg.rows is not None:
+                arg = arg.rows
+            self.names[self.feeds + index] = arg.encoded_name
         return 0
 
     cdef int run_with(self, RunOptions options) except -1:
@@ -184,6 +189,8 @@ cdef class Call:
         self.values[self.feeds + index] = NULL
         if arg.kind == ort.ONNX_TYPE_TENSOR:
             return self.own_memory(array_from_tensor(value))
+        if arg.rows is not None:
+            return arg.row_dicts.of(value)
         from ortmmap.values.containers import to_python
 
         return self.own_memory(to_python(value))
@@ -221,12 +228,12 @@ cdef class Call:
 
 
 cdef bint is_empty(object data) except -1:
-    """Whether what is fed to an optional input is an empty optional."""
+    """Whether a value for an optional input is an empty optional."""
     return data is None or (isinstance(data, Value) and not has_value(<Value>data))
 
 
 cdef RunOptions run_options_of(object options):
-    """Return a RunOptions itself, None for None, or onnxruntime's as ours."""
+    """Convert onnxruntime's RunOptions to ours; return None, and ours, as they are."""
     if options is None:
         return None
     if isinstance(options, RunOptions):
@@ -238,8 +245,11 @@ cdef RunOptions run_options_of(object options):
     return run_options_from(options)
 
 
-cdef Call new_call(OpenSession open_, object output_names, object input_feed):
-    """Make the call for these outputs, and feed it."""
+cdef Call new_call(OpenSession open_, object output_names, object input_feed, bint as_python):
+    """Make the call for these outputs, and feed it.
+
+    Its results are taken by results() if they are fetched `as_python`, else by take_value().
+    """
     cdef Call call = Call.__new__(Call)
     cdef dict feed
     call.open = open_
@@ -251,7 +261,7 @@ cdef Call new_call(OpenSession open_, object output_names, object input_feed):
     feed = input_feed if type(input_feed) is dict else dict_of(input_feed)
     call.reserve(len(feed), len(call.args))
     call.feed_all(feed)
-    call.name_fetches()
+    call.name_fetches(as_python)
     return call
 
 

@@ -1,7 +1,9 @@
 """convert: save a model in ORT format."""
 
 import os
+from collections.abc import Callable
 
+from ortmmap.errors import OrtError
 from ortmmap.options import SessionOptions
 from ortmmap.session.arguments import providers_of
 from ortmmap.session.opening import Opening
@@ -15,6 +17,8 @@ def convert(
     source: str | os.PathLike,
     target: str | os.PathLike | None = None,
     sess_options: SessionOptions | None = None,
+    *,
+    progress: Callable[[int, int], object] | None = None,
 ) -> str:
     """Optimize an ONNX model, and save it in ORT format.
 
@@ -29,6 +33,9 @@ def convert(
         The file to write; by default `source` with the suffix ``.ort``.
     sess_options : SessionOptions, optional
         Options of the session that optimizes the model, such as `graph_optimization_level`.
+    progress : callable, optional
+        ``progress(written, total)``, called after each write of the file with the number of bytes
+        of this write and of the file. Optimizing comes before, and reports nothing.
 
     Returns
     -------
@@ -39,6 +46,8 @@ def convert(
     ------
     OrtError
         If the model cannot be loaded or saved; ORT format holds less than 2 GB.
+    OSError
+        If the folder of `target` does not exist or cannot be written to.
     ValueError
         If `target` is `source`.
     """
@@ -49,26 +58,43 @@ def convert(
     if os.path.exists(target) and os.path.samefile(source, target):
         raise ValueError(f"{source} cannot be converted onto itself")
     folder, name = os.path.split(os.path.abspath(target))
-    with TemporaryDirectory(prefix=f".{name}.", dir=folder) as scratch:
-        saved = os.path.join(scratch, "saved.ort")
-        unfinished = os.path.join(scratch, "model.ort")
-        options = _saving(sess_options, saved)
-        Opening(source, options, {}, providers_of(options), cache=False).open()
-        _write_large(saved, unfinished)
+    try:
+        scratch = TemporaryDirectory(prefix=f".{name}.", dir=folder)
+    except OSError as error:  # names the user's file, not the temporary one
+        reason = f"{error.strerror}: the folder {folder} must exist and be writable"
+        raise OSError(error.errno, reason, target) from None
+    with scratch as path:
+        saved = os.path.join(path, "saved.ort")
+        unfinished = os.path.join(path, "model.ort")
+        _save(source, sess_options, saved, target)
+        _write_large(saved, unfinished, progress)
         os.replace(unfinished, target)
     return target
 
 
-def _write_large(source: str, target: str) -> None:
+def _save(source: str, sess_options: SessionOptions | None, saved: str, target: str) -> None:
+    """Save the model in a temporary file; an error names `target` instead."""
+    options = _saving(sess_options, saved)
+    try:
+        Opening(source, options, {}, providers_of(options), cache=False).open()
+    except OrtError as error:
+        error.args = (str(error).replace(saved, target),)
+        raise
+
+
+def _write_large(source: str, target: str, progress: Callable[[int, int], object] | None) -> None:
     """Copy a file in a few large writes, and sync it to the disk.
 
     Linux puts large writes into large folios of the page cache, which are faster to map and read.
     """
+    total = os.path.getsize(source)
     with open(source, "rb", buffering=0) as reader, open(target, "wb", buffering=0) as writer:
         while piece := reader.read(WRITE_BYTES):
             rest = memoryview(piece)
             while rest:
                 rest = rest[writer.write(rest) :]
+            if progress is not None:
+                progress(len(piece), total)
         os.fsync(writer.fileno())
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ortmmap.abi.config_keys import RUN_CONFIG_KEYS, SESSION_CONFIG_KEYS
 from ortmmap.errors import warn_caller
-from ortmmap.options import SessionOptions, without_effect
+from ortmmap.options import SessionOptions, warn_without_effect
 from ortmmap.session import recorded
 from ortmmap.session.native_options import RunOptions
 
@@ -124,7 +124,7 @@ def _copy_attributes(theirs: object, ours: Any, names: tuple[str, ...]) -> None:
         if value == getattr(ours, name):
             continue
         if not _assign(ours, name, value):
-            warn_caller(without_effect(f"{type(ours).__name__}.{name}", value))
+            warn_without_effect(f"{type(ours).__name__}.{name}", value)
 
 
 def _assign(ours: Any, name: str, value: object) -> bool:

@@ -30,6 +30,11 @@ class InnerSession:
         return getattr(self._session, name)
 
     @property
+    def input_epdevices(self) -> Any:
+        """As of `Session.get_input_epdevices`."""
+        return self._session.get_input_epdevices()
+
+    @property
     def input_meminfos(self) -> Any:
         """As of `Session.get_input_memory_infos`."""
         return self._session.get_input_memory_infos()
@@ -69,9 +74,12 @@ class InnerSession:
         """As of `Session.get_profiling_start_time_ns`."""
         return self._session.get_profiling_start_time_ns()
 
-    def run_with_ort_values(self, feeds: Any, output_names: Any, run_options: Any = None) -> list:
-        """Compute the outputs, each as an `OrtValue`; the arguments are in C++'s order."""
-        return self._session.run_with_ort_values(output_names, feeds, run_options)
+    def run_with_ort_values(self, feeds: Any, output_names: Any, run_options: Any = None) -> Any:
+        """Compute the outputs, an `OrtValueVector`; the arguments are in C++'s order."""
+        from ortmmap.values.ort_value_vector import OrtValueVector
+
+        found = self._session.run_with_ort_values(output_names, feeds, run_options)
+        return OrtValueVector(found)
 
     def run_with_iobinding(self, iobinding: Any, run_options: Any = None) -> None:
         """Run with a binding, or with the `InnerBinding` of one."""

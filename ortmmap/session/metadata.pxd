@@ -6,7 +6,7 @@ cimport ortmmap.abi.ort as ort
 from ortmmap.values.strings cimport StringTensor
 
 cdef class NodeArg:
-    # All but `strings` are set once, when it is made.
+    # All but `strings` are set once, before the first run.
     cdef readonly str name
     cdef readonly str type
     cdef list _shape
@@ -15,6 +15,10 @@ cdef class NodeArg:
     cdef int element_type         # of a tensor; else UNDEFINED
     cdef bint required            # an input that every run must be fed
     cdef StringTensor strings     # of the last run, kept for the next one; or None
+    # For a ZipMap's output: the tensor to fetch in its place, and the RowDicts that builds dicts
+    # from that. Else None.
+    cdef NodeArg rows
+    cdef object row_dicts
 
 cdef class ModelMetadata:
     # Set once, when it is made.

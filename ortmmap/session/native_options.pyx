@@ -9,12 +9,11 @@ from ortmmap.session.adapter cimport LoraAdapter, Parameters
 from ortmmap.runtime.library cimport api, check, env_forks, forks, load, native_path
 from ortmmap.values.value cimport check_made
 
-import warnings
 
 import numpy as np
 
 from ortmmap.errors import OrtError
-from ortmmap.options import without_effect
+from ortmmap.options import warn_without_effect
 from ortmmap.runtime.providers import CPU
 
 # Key of onnxruntime_run_options_config_keys.h, and the value that stands for the CPU's arena.
@@ -108,7 +107,7 @@ cdef class RunOptions:
     @only_execute_path_to_fetches.setter
     def only_execute_path_to_fetches(self, bint value):
         if value:
-            warnings.warn(without_effect("RunOptions.only_execute_path_to_fetches", value))
+            warn_without_effect("RunOptions.only_execute_path_to_fetches", value)
         self._only_to_fetches = value
 
     def _assign_only_to_fetches(self, bint value):

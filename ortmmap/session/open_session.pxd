@@ -24,7 +24,7 @@ cdef class OpenSession:
     cdef object store
     cdef object key
     cdef list entries            # of the cache, held so that they are not removed to make room
-    # Names and types, looked up once.
+    # Names and types, looked up once. `outputs` and `fetches` lack outputs that were added.
     cdef list inputs
     cdef list outputs
     cdef list overridable
@@ -58,6 +58,7 @@ cdef class OpenSession:
     cdef int shrink_arena(self) except -1
     cdef int _release_memory(self) except -1
     cdef str end_profiling(self)
+    cdef int use_zip_maps(self, list zip_maps) except -1
     cdef int _describe(self) except -1
 
 cdef class Binding:

@@ -217,6 +217,21 @@ cdef class OpenSession:
         self.end(status)
         return take_string(name)
 
+    cdef int use_zip_maps(self, list zip_maps) except -1:
+        """Build the dicts of ZipMaps from their inputs, and hide the inputs added as outputs."""
+        from ortmmap.values.row_dicts import RowDicts
+
+        cdef NodeArg arg
+        cdef dict fetches = self.fetches
+        added = {zip_map.tensor for zip_map in zip_maps if zip_map.added}
+        self.outputs = [arg for arg in self.outputs if arg.name not in added]
+        self.fetches = {arg.name: arg for arg in self.outputs}
+        for zip_map in zip_maps:
+            arg, rows = self.fetches.get(zip_map.output), fetches.get(zip_map.tensor)
+            if is_zipped(arg, rows, zip_map.labels):
+                arg.rows, arg.row_dicts = rows, RowDicts(zip_map.labels)
+        return 0
+
     cdef int _describe(self) except -1:
         """Look up the names and types."""
         self.inputs = inputs_of(self.session)
@@ -226,6 +241,14 @@ cdef class OpenSession:
         self.fetches = {arg.name: arg for arg in self.outputs}
         self.required = sum((<NodeArg>arg).required for arg in self.inputs)
         return 0
+
+
+cdef bint is_zipped(NodeArg arg, NodeArg rows, list labels) except -1:
+    """Whether an output can be the maps of these labels and of the rows of another output."""
+    if arg is None or rows is None or rows.type != "tensor(float)":
+        return False
+    key = "string" if isinstance(labels[0], str) else "int64"
+    return arg.type == f"seq(map({key},tensor(float)))"
 
 
 @cython.no_gc_clear   # IOBinding needs `open` to release what it made

@@ -15,6 +15,8 @@ cdef class Opening:
     cdef object cache                # as `Session` was given it
     cdef OpenSession first           # an open session of the same bytes; else None
     # What is found out.
+    cdef list zip_maps               # nodes whose inputs are fetched in place of their outputs
+    cdef bytes added                 # bytes that make these inputs outputs of the model
     cdef Skeleton skeleton           # of an ONNX file; else None
     cdef Py_ssize_t nbytes           # of the model with its external data
     cdef object store                # the cache; None without
@@ -26,11 +28,14 @@ cdef class Opening:
     cdef bint _is_replaced(self, object error) except -1
     cdef OpenSession _open(self)
     cdef list _attempts(self)
+    cdef int _explain(self, object error) except -1
     cdef int _use_again(self, OpenSession first) except -1
     cdef ort.OrtSession *_create(self) except NULL
     cdef ort.OrtSession *_create_in_place(self, bint ort_format) except NULL
     cdef ort.OrtSession *_create_of_onnx(self) except NULL
     cdef bint _is_ort_format(self) except -1
+    cdef int _find_zip_maps(self, bint ort_format) except -1
+    cdef bint _saves_model(self) except -1
     cdef int _scan(self) except -1
     cdef object _parsing_failed(self, str reason)
     cdef int _find_cache(self) except -1

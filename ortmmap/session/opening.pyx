@@ -8,7 +8,8 @@ its prepacked weights become pages that processes share.
 from cpython.bytes cimport PyBytes_CheckExact
 
 from ortmmap.model.mapping cimport abandon_guards, guards_have_users
-from ortmmap.model.skeleton cimport scan_onnx
+from ortmmap.model.skeleton cimport extended, scan_onnx
+from ortmmap.model.zip_map cimport has_sequence_output
 from ortmmap.session.creation cimport Attempt, external_files
 from ortmmap.session.open_session cimport open_session
 from ortmmap.runtime.library cimport ProcessLock, api, examine_forks, telemetry_is_off
@@ -40,6 +41,8 @@ MAPPED_ORT = {
     "session.use_ort_model_bytes_directly": "1",
     "session.use_ort_model_bytes_for_initializers": "1",
 }
+
+SAVE_CONTEXT = "ep.context_enable"
 
 ORT_IDENTIFIER = b"ORTM"   # of the flatbuffer
 INVALID_PROTOBUF = 7
@@ -130,18 +133,20 @@ cdef class Opening:
 
     cdef OpenSession _open(self):
         cdef ort.OrtSession *session = NULL
+        cdef OpenSession made
         ortmmap_count_add(&self.model.guard.users, 1)
         try:
             session = self._create()
-        except OrtError:
+        except OrtError as error:
             self.model.check_whole()   # zeros stand for lost bytes: the file is to blame
+            self._explain(error)
             raise
         finally:
             ortmmap_count_add(&self.model.guard.users, -1)
         if ortmmap_count_get(&self.model.guard.changed):
             api.ReleaseSession(session)
             raise self.model.gone()
-        return open_session(
+        made = open_session(
             session,
             self.model,
             self.creation.recording,
@@ -152,6 +157,17 @@ cdef class Opening:
             telemetry_is_off and is_inheritable(self.options, self.config, self.providers),
             self.nbytes,
         )
+        if self.zip_maps:
+            made.use_zip_maps(self.zip_maps)
+        return made
+
+    cdef int _explain(self, object error) except -1:
+        """Add to an error what kind of file the model is, if it is none."""
+        from ortmmap.model.file_kind import explain
+
+        if self.model.bytes.buf != NULL and error.provider is None:
+            explain(error, <object>self.model.bytes.obj)
+        return 0
 
     cdef int _use_again(self, OpenSession first) except -1:
         """Use the bytes of an open session; if it no longer holds them, its file."""
@@ -171,6 +187,7 @@ cdef class Opening:
 
     cdef ort.OrtSession *_create(self) except NULL:
         cdef bint ort_format = self._is_ort_format()
+        self._find_zip_maps(ort_format)
         if self.model.path is not None and not ort_format:
             if self.first is not None:
                 check_sources(self.model.files)   # ONNX Runtime maps them anew, by their names
@@ -188,8 +205,13 @@ cdef class Opening:
     cdef ort.OrtSession *_create_in_place(self, bint ort_format) except NULL:
         """Create a session of a buffer, or of bytes in ORT format, which stay where they are."""
         cdef ort.OrtSession *session
+        cdef ModelSource model = self.model
+        cdef bytes data = extended(<unsigned char *>model.bytes.buf, model.bytes.len, self.added)
         config = {**(MAPPED_ORT if ort_format else ONNX), **self.config}
-        session = self.creation.create([Attempt(self.options, config)])
+        attempts = [Attempt(self.options, config)]
+        if data is not None:
+            attempts.insert(0, Attempt(self.options, config, data))
+        session = self.creation.create(attempts)
         if not ort_format and not PyBytes_CheckExact(<object>self.model.bytes.obj):
             self.model.release()   # ONNX Runtime has parsed them, and keeps no pointer into them
         return session
@@ -209,7 +231,7 @@ cdef class Opening:
         except BaseException:
             api.ReleaseSession(session)
             raise
-        if self.in_memory or self.skeleton.model is None:
+        if self.in_memory or not self.skeleton.externalized:
             if model.holds_model() and not model.lock:
                 model.release()   # ONNX Runtime has parsed them, and keeps no pointer into them
         return session
@@ -230,6 +252,28 @@ cdef class Opening:
         named = self.options._config.get(LOAD_FORMAT)
         return named == "ORT" if named else self.model.has_identifier(ORT_IDENTIFIER)
 
+    cdef int _find_zip_maps(self, bint ort_format) except -1:
+        """Find the ZipMaps of an ONNX model, and the bytes that make their inputs outputs.
+
+        A model that the session saves keeps the outputs that it has.
+        """
+        cdef ModelSource model = self.model
+        cdef const unsigned char *data = <const unsigned char *>model.bytes.buf
+        self.zip_maps, self.added = [], b""
+        if ort_format or not has_sequence_output(data, model.bytes.len):
+            return 0
+        from ortmmap.model.zip_map import added_outputs, find_zip_maps
+
+        self.zip_maps = find_zip_maps(<object>model.bytes.obj)
+        if not self._saves_model():
+            self.added = added_outputs(self.zip_maps)
+        return 0
+
+    cdef bint _saves_model(self) except -1:
+        """Whether ONNX Runtime writes the model that it makes to a file of the user's."""
+        saves_context = self.options._config.get(SAVE_CONTEXT) == "1"
+        return bool(self.options.optimized_model_filepath) or saves_context
+
     cdef int _scan(self) except -1:
         """Find the weights that can stay in an ONNX file, and its files of external data."""
         cdef ModelSource model = self.model
@@ -240,6 +284,7 @@ cdef class Opening:
                 model.path,
                 model.file_name(),
                 DEFAULT_THRESHOLD,
+                self.added,
             )
         except InvalidProtobuf as error:
             raise self._parsing_failed(error.message) from None
@@ -258,8 +303,17 @@ cdef class Opening:
     cdef int _find_cache(self) except -1:
         """Find the cache and this session's key in it, if the session uses the cache."""
         cdef bint cpu_only = all(name == CPU for name, _ in self.providers)
+        cdef size_t nodes = 0
+        cdef size_t convolutions = 0
+        if self.skeleton is not None:
+            nodes, convolutions = self.skeleton.nodes, self.skeleton.convolutions
         if self.model.path is None or not is_used(
-            self.cache, self.options, model_bytes=self.nbytes, cpu_only=cpu_only
+            self.cache,
+            self.options,
+            model_bytes=self.nbytes,
+            cpu_only=cpu_only,
+            nodes=nodes,
+            convolutions=convolutions,
         ):
             return 0
         from ortmmap.cache.store import open_store
@@ -281,6 +335,8 @@ cdef class Opening:
         }
         if not cpu_only:
             settings["providers"] = self.providers
+        if self.added:
+            settings["added"] = self.added   # the saved graph has these outputs too
         return Key(sources, settings)
 
     cdef Creation _new_creation(self):

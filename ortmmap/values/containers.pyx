@@ -60,7 +60,7 @@ cdef list sequence_to_python(Value sequence):
 
 
 cpdef Value from_python(object data, str type_, str name):
-    """Make a value of type `type_` for the input `name`; it keeps the memory that it lies over."""
+    """Make a value of type `type_` for the input `name`; it holds the memory of its elements."""
     if isinstance(data, Value):
         return check_made(data, name)
     outer, _, inner = type_.partition("(")
@@ -131,7 +131,7 @@ cdef Value compose(list elements, ort.ONNXType kind):
 
 
 cdef Value empty_sequence(str element):
-    """Return an empty sequence, which the C API cannot make: it is the output of a model."""
+    """Return an empty sequence: the output of a model, since the C API cannot make one."""
     outer, _, inner = element.partition("(")
     if outer != "tensor":
         raise NotImplemented(f"the C API cannot make an empty seq({element})")

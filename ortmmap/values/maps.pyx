@@ -1,7 +1,8 @@
 """Maps, and sequences of maps, to dicts: the output of a classifier that ends in a ZipMap.
 
 The C API has no view of a map: it copies each map out of the sequence, then the keys and the values
-into a tensor each. What that costs is in docs/architecture.md.
+into a tensor each. docs/architecture.md has the cost. A run avoids it, if it can fetch the ZipMap's
+input instead; see `values/row_dicts`.
 """
 
 cimport cython
@@ -31,8 +32,8 @@ cdef enum:
     ALLOCATOR_VERSION = 18    # has Alloc, Free, Info and Reserve
 
 ctypedef struct Scratch:
-    # An allocator for the two tensors of one map. Their memory costs no call of malloc, which takes
-    # a quarter off the time of a map.
+    # An allocator for the two tensors of one map, which saves a quarter of the time of a map by
+    # calling malloc for large tensors only.
     ort.OrtAllocator allocator    # the first member: ONNX Runtime passes its address
     size_t used
     char bytes[SCRATCH_BYTES]
@@ -75,8 +76,8 @@ cdef list dicts_of(Value sequence, size_t count):
 cdef class MapReader:
     """Reads the maps of a sequence, one after the other.
 
-    A classifier's maps all have its labels as keys: keys whose bytes are those of the map before
-    are the same Python objects.
+    All maps of a classifier have its labels as keys: if the bytes of a map's keys are those of the
+    previous map's, the two dicts share the key objects.
     """
 
     # Of the map that is being read; released before the next one, or with the object. The tensors
@@ -85,7 +86,7 @@ cdef class MapReader:
     cdef ort.OrtValue *keys
     cdef ort.OrtValue *values
     cdef Scratch scratch
-    # The keys of the map before, and their bytes: int64, or what read_strings() reads.
+    # The keys of the previous map, and their bytes: int64, or as read_strings() reads them.
     cdef list known
     cdef bytes known_bytes
     # Room for the bytes of strings.
@@ -130,7 +131,7 @@ cdef class MapReader:
         return self.with_values(keys)
 
     cdef int check_types(self) except -1:
-        """Raise NotImplemented for other maps than those that ONNX Runtime has in sequences."""
+        """Raise NotImplemented unless ONNX Runtime has sequences of maps of these types."""
         cdef Layout keys, values
         get_layout(self.keys, &keys)
         get_layout(self.values, &values)
@@ -167,7 +168,7 @@ cdef class MapReader:
         return self.known
 
     cdef bint are_known(self, size_t count, const char *content, size_t size) noexcept:
-        """Whether the keys are those of the map before."""
+        """Whether the keys are those of the previous map."""
         if count != <size_t>len(self.known) or size != <size_t>len(self.known_bytes):
             return False
         return memcmp(content, PyBytes_AS_STRING(self.known_bytes), size) == 0

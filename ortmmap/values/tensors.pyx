@@ -52,6 +52,7 @@ cdef cnp.ndarray as_tensor_array(object data, int element_type, str name):
     else:
         array = array_of(data, element_type, name)
     if element_type_of(array) != element_type:
+        _check_is_array(data, array, name)
         _raise_type(array, element_type, name)
     if element_type == ort.ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING or cnp.PyArray_ISCARRAY_RO(array):
         return array
@@ -77,6 +78,21 @@ cdef cnp.ndarray array_of(object data, int element_type, str name):
             f"Could not create tensor({element_type_name(element_type)}) from given input list "
             f"for input: {name}: {error}"
         ) from error
+
+
+cdef int _check_is_array(object data, cnp.ndarray array, str name) except -1:
+    """Raise InvalidArgument, with onnxruntime's text, if numpy only wrapped an object."""
+    if cnp.PyArray_NDIM(array) or array is data or hasattr(data, "__array__"):
+        return 0
+    if isinstance(data, (bool, int, float, complex)):
+        return 0
+    kind = type(data)
+    if hasattr(data, "__iter__"):
+        raise InvalidArgument(
+            "Input must be a list of dictionaries or a single numpy array for input "
+            f"'{name}'. (It is a {kind.__name__}.)"
+        )
+    raise InvalidArgument(f"Unable to handle object of type {kind} for input: {name}")
 
 
 cdef int _raise_type(cnp.ndarray array, int element_type, str name) except -1:

@@ -1,5 +1,6 @@
 """Every command of the benchmarks, on tiny models."""
 
+import dataclasses
 import json
 import os
 import sys
@@ -132,14 +133,20 @@ def test_demo_prints_a_table_and_draws_a_picture(command, module, tmp_path, monk
     run = module("survey").Survey.run
 
     def tiny(survey, request, *said):
-        asked.append((survey.workers, request.models, len(request.rivals)))
-        request = module("harness").Request(request.store, ["nodes_10"], ["ort", "ortmmap"])
-        return run(survey, request, *said)
+        (point,) = survey.points
+        asked.append((point.model, point.workers, point.name, len(request.rivals)))
+        rivals = [request.rivals[0], request.rivals[-1]]
+        points = [dataclasses.replace(point, model="nodes_10.onnx", workers=1)]
+        request = dataclasses.replace(request, rivals=rivals, seconds=0)
+        return run(dataclasses.replace(survey, points=points), request, *said)
 
     monkeypatch.setattr(module("survey").Survey, "run", tiny)
     printed = command("demo")
-    assert asked == [((4,), ("resnet50", "bert_base"), 6)]
+    assert asked == [("bert_base.onnx", 4, f"bert_base.{kind}", 4) for kind in ("onnx", "ort")]
     assert "total PSS" in " ".join(printed.split())
+    for title in ("bert_base.onnx", "bert_base.ort", "onnxruntime, .ort", "ortmmap, .ort"):
+        assert title in printed
+    assert "nodes_10.onnx: preparing\nnodes_10.onnx: onnxruntime\n" in printed
     assert (tmp_path / "demo.png").stat().st_size > 1000
 
 

@@ -55,6 +55,16 @@ def test_who_is_ahead_is_listed_with_figures(module, section, make_row, make_rep
     assert line == "Nowhere was another measured ahead of ortmmap."
 
 
+def test_of_many_leads_the_largest_is_listed(module, section, make_row, make_report):
+    rows = [
+        make_row(rival, model=model, **figures(open=(value,)))
+        for model, ours in (("small", 2), ("large", 8), ("medium", 4))
+        for rival, value in (("ort", 1), ("ortmmap", ours))
+    ]
+    [line] = module("page").losses({section: make_report(rows, UNITS)})
+    assert line.endswith(": open: large, open 1.00 against 8.00 ms (and 2 more).")
+
+
 def plausible(module, section, make_row, make_report):
     """Make a report with as many rows as a section has."""
     rivals, named = module("page")._SHOWN[section.command.split()[0]]

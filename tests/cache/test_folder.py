@@ -1,6 +1,7 @@
 """Which sessions use the cache, and in which folder; sizes and limits."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,26 @@ def test_the_argument_goes_before_the_variable(monkeypatch, setting, variable, s
     found = is_used(setting, model_bytes=model_bytes, cpu_only=cpu_only)
     assert found is used
     assert (found and open_store(setting) is not None) is used
+
+
+@pytest.mark.parametrize(
+    ("model", "used"),
+    [
+        ({"model_bytes": (8 << 20) - 1}, False),
+        ({"model_bytes": 8 << 20}, True),
+        ({"model_bytes": 1, "nodes": 400}, False),
+        ({"model_bytes": 1, "nodes": 401}, True),
+        ({"model_bytes": (3 << 20) - 1, "convolutions": 1}, False),
+        ({"model_bytes": 3 << 20, "convolutions": 1}, True),
+    ],
+)
+def test_a_small_model_uses_the_cache_only_in_a_named_folder(monkeypatch, tmp_path, model, used):
+    monkeypatch.setenv("ORTMMAP_CACHE_DIR", str(tmp_path))
+    assert is_used(True, cpu_only=False, **model) is used
+    assert is_used(str(tmp_path), cpu_only=False, **model)
+    monkeypatch.setenv("ORTMMAP_CACHE", "1")
+    assert is_used(None, **model) is used
+    assert not is_used(False, **model)
 
 
 def with_library(path: object) -> SessionOptions:
@@ -141,6 +162,36 @@ def refused(folder: Path, reason: str) -> None:
 def test_a_folder_that_others_may_enter_is_not_used(tmp_path):
     (tmp_path / "open").mkdir(mode=0o755)
     refused(tmp_path / "open", "chmod 700")
+
+
+def test_a_refusal_ends_with_the_command_that_mends_it(tmp_path, monkeypatch):
+    folder = tmp_path / "others' volume"
+    folder.mkdir(mode=0o755)
+    reason = cache_folder.refusal(str(folder), named=True)
+    subprocess.run(reason.split(": ")[-1], shell=True, check=True)
+    assert cache_folder.refusal(str(folder), named=True) is None
+    folder.chmod(0o777)
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == str(folder))
+    assert named_by_command(cache_folder.refusal(str(folder), named=True)).parent == folder
+
+
+@needs_root
+def test_a_shared_folder_of_another_user_takes_a_folder_within_it(tmp_path):
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    folder.chmod(0o777)
+    os.chown(folder, NOBODY, NOBODY)
+    within = named_by_command(cache_folder.refusal(str(folder), named=True))
+    assert within.parent == folder
+    assert cache_folder.refusal(str(within), named=True) is None
+
+
+def named_by_command(reason: str) -> Path:
+    """Return the folder of the variable that the command of a refusal sets."""
+    variable = cache_folder.FOLDER_VARIABLE
+    command = f'{reason.rsplit(": ", maxsplit=1)[-1]}; printf %s "${variable}"'
+    done = subprocess.run(command, shell=True, check=True, capture_output=True, text=True)
+    return Path(done.stdout)
 
 
 def test_a_link_to_a_folder_is_not_used(tmp_path):

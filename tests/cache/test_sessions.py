@@ -154,12 +154,14 @@ def test_the_environment_names_the_folder_and_a_model_of_16_mib_is_cached(model,
     assert kinds(folder) == ["model", "pages"]
 
 
-def test_a_small_model_is_not_cached_unless_asked_for(onnx_file, folder, monkeypatch):
+def test_a_small_model_is_not_cached_unless_its_folder_is_named(onnx_file, folder, monkeypatch):
     monkeypatch.setenv("ORTMMAP_CACHE_DIR", str(folder))
     monkeypatch.delenv("ORTMMAP_CACHE", raising=False)
     ortmmap.Session(onnx_file)
     assert not folder.exists()
     ortmmap.Session(onnx_file, cache=True)
+    assert not folder.exists()
+    ortmmap.Session(onnx_file, cache=folder)
     assert kinds(folder) == ["model"] or kinds(folder) == ["model", "pages"]
 
 

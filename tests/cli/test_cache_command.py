@@ -1,4 +1,4 @@
-"""``python -m ortmmap cache``: what it prints and what it exits with."""
+"""``ortmmap cache``: what it prints and what it exits with."""
 
 import json
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_entries_are_listed_with_source_size_age_and_state(store, model):
     put(store, model.with_name("gone.onnx"), 2048, level=1)
     model.with_name("gone.onnx").unlink()
     output = call("list").output
-    assert all(len(line) <= 80 for line in output.splitlines()[:-1])
+    assert len(output.splitlines()) == 4  # the headings, the entries, and the total
     line = next(line for line in output.splitlines() if "[v1]" in line)
     assert line.split("onnx", 1)[1].split()[:3] == ["model", "3.0", "MiB"]
     assert "source gone" in output
@@ -82,6 +82,7 @@ def test_verify_removes_damaged_entries_and_exits_with_1(store, model):
     result = call("verify")
     assert result.exit_code == 1
     assert f"removed {name}: model.ort is not what was written" in result.output
+    assert "(model of model [v1].onnx)" in result.output
     assert "1 of 2 entries intact" in result.output
     assert call("verify").exit_code == 0
 
@@ -102,7 +103,27 @@ def test_prune_takes_a_limit(store, model):
     assert "'some' is no size" in result.output
 
 
+def test_lines_are_not_wrapped_when_piped(store, tmp_path):
+    folder = tmp_path / ("long" * 40)
+    folder.mkdir()
+    model = folder / "model.onnx"
+    model.write_bytes(b"weights")
+    put(store, model)
+    lines = call("list").output.splitlines()
+    assert any(str(model.relative_to(tmp_path)) in line and "3.0 MiB" in line for line in lines)
+
+
+@pytest.mark.parametrize("command", ["list", "verify", "clear", "prune"])
+def test_a_folder_that_is_not_there_is_not_made(tmp_path, command):
+    result = call("--dir", tmp_path / "typo", command)
+    assert (result.exit_code, result.output) == (1, f"Error: there is no folder {tmp_path}/typo\n")
+    assert not (tmp_path / "typo").exists()
+    assert call(command).exit_code == 0  # the user's own, which sessions make
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_folder_may_be_named(tmp_path):
+    (tmp_path / "other").mkdir(mode=0o700)
     assert str(tmp_path / "other") in call("--dir", tmp_path / "other", "list").output
 
 

@@ -6,10 +6,11 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import models
 import pytest
-from rich.console import Console
+from rich.console import Console as RichConsole
 from support import REPOSITORY
 
 import ortmmap
@@ -68,7 +69,8 @@ def test_stages_follow_the_files_of_the_entry_that_is_written(tmp_path):
 
 def test_a_bar_shows_stage_bytes_and_time_and_is_gone_afterwards(tmp_path):
     with (tmp_path / "screen").open("w") as screen:
-        console = Console(file=screen, force_terminal=True, width=120)
+        rich = RichConsole(file=screen, force_terminal=True, width=120)
+        console = SimpleNamespace(rich=rich)
         with showing_stages(console, "a [model]", str(tmp_path / "cache"), 4 << 20):
             draft = tmp_path / "cache" / temporary_name()
             draft.mkdir(parents=True)

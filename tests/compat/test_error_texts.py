@@ -16,7 +16,8 @@ MODEL = models.affine()
 X = np.ones((2, 8), "f4")
 LENGTH = 60  # of the beginning that is compared: long texts of pybind11's go on with its types
 
-BY_CYTHON = "Cython's texts for wrong arguments differ from CPython's"
+# A method in Python, whose errors have CPython's texts, would make each run take 0.1 to 1 µs more.
+BY_CYTHON = "methods of an extension type raise errors with Cython's texts"
 
 
 def quiet(ort: ModuleType) -> object:
@@ -45,9 +46,9 @@ OPENING: dict[str, tuple[Call, str]] = {
     "no bytes": (lambda on: on.open(b""), ""),
     "None": (lambda on: on.open(None), ""),
     "number": (lambda on: on.open(5), ""),
-    "no argument": (lambda on: on.ort.InferenceSession(), BY_CYTHON),
-    "too many arguments": (lambda on: on.open(MODEL, None, None, 5), BY_CYTHON),
-    "argument given twice": (lambda on: on.open(MODEL, path_or_bytes=MODEL), BY_CYTHON),
+    "no argument": (lambda on: on.ort.InferenceSession(), ""),
+    "too many arguments": (lambda on: on.open(MODEL, None, None, 5), ""),
+    "argument given twice": (lambda on: on.open(MODEL, path_or_bytes=MODEL), ""),
 }
 USING: dict[str, tuple[Call, str]] = {
     "unknown keyword": (lambda on: on.session.run(None, {"x": X}, nothing=1), BY_CYTHON),

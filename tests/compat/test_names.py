@@ -30,8 +30,6 @@ ABSENT = {
             "ModelPackageOptions",
             "ModelPackageWriteMode",
             "OrtCompileApiFlags",
-            "OrtEpAssignedNode",
-            "OrtEpAssignedSubgraph",
             "OrtEpContextData",
             "OrtEpContextDataBuffer",
             "OrtExternalInitializerInfo",

@@ -9,28 +9,9 @@ SITUATIONS = tuple(name for name in possible(onnxruntime) if "private" in name)
 READ, FOLLOWED = SITUATIONS
 AFTER_SETTING = ("_inputs_meta", "_outputs_meta", "_providers", "_provider_options", "_model_meta")
 
-# What is not as in onnxruntime yet, where sessions are ortmmap's.
-MISSING = {
-    "IOBinding._numpy_obj_references",
-    "_input_epdevices",
-    "_input_meminfos",
-    "_output_meminfos",
-    "_sess.input_meminfos",
-}
-
 
 def cases(names: tuple[str, ...]) -> list:
-    missing = pytest.mark.xfail(strict=True, reason="there is no such attribute, or another one")
-    return [
-        pytest.param(
-            name,
-            way,
-            marks=[missing] if name in MISSING and way != "small" else [],
-            id=f"{name}-{way}",
-        )
-        for name in names
-        for way in WAYS
-    ]
+    return [pytest.param(name, way, id=f"{name}-{way}") for name in names for way in WAYS]
 
 
 def found(situation: str, name: str, way: str) -> list[str]:

@@ -13,7 +13,6 @@ from situations.comparison import WAYS, differences, outcomes, possible
 POSSIBLE = tuple(name for name in possible(onnxruntime) if "private" not in name)
 
 INNER = "values have no _ortvalue and no _get_c_value, devices no _get_c_device"
-UNTOLD = "raises NotImplementedError"
 
 # Where ortmmap gives something else as yet: the ways, and why.
 DIFFERENT: dict[str, tuple[str, str]] = {
@@ -22,22 +21,6 @@ DIFFERENT: dict[str, tuple[str, str]] = {
         "ortmmap",
         "ortmmap has no such class",
     ),
-    "default_options_open_a_session": ("ortmmap", "there are no default options by that name"),
-    "providers_of_nodes_are_reported": ("patched mixed ortmmap", UNTOLD),
-    "providers_of_nodes_are_reported_only_if_recorded": ("patched mixed ortmmap", UNTOLD),
-    "options_are_read_from_the_model_if_asked_for": (
-        "patched mixed ortmmap",
-        "ORT_LOAD_CONFIG_FROM_MODEL is not looked at: the session's options do not tell of it",
-    ),
-    "programs_find_the_native_module_by_either_name": ("ortmmap", "capi has no _pybind_state"),
-    "providers_are_paired_with_their_options": (
-        "ortmmap",
-        "capi has no onnxruntime_inference_collection",
-    ),
-    "the_inner_session_runs_values": ("patched ortmmap", INNER),
-    "tuning_results_are_read_and_set": ("patched mixed ortmmap", UNTOLD),
-    "memory_of_inputs_and_outputs_is_reported": ("patched mixed ortmmap", UNTOLD),
-    "devices_of_inputs_are_reported": ("patched mixed ortmmap", UNTOLD),
 }
 
 

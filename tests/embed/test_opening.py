@@ -69,6 +69,14 @@ def test_what_is_no_tensor_is_described_too():
     table.session_release(handle)
 
 
+def test_an_output_that_sessions_add_is_none():
+    handle = model_handle(models.zip_map(strings=True))
+    assert table.session_output_count(handle) == 1
+    assert ffi.string(table.session_output(handle, 0).name) == b"maps"
+    assert table.session_output(handle, 1) == ffi.NULL
+    table.session_release(handle)
+
+
 def test_no_session_has_nothing():
     size = ffi.new("size_t *", 5)
     assert table.session_input_count(ffi.NULL) == table.session_output_count(ffi.NULL) == 0

@@ -245,24 +245,3 @@ def test_errors_of_the_command(tmp_path: Path) -> None:
         assert done.returncode != 0
         assert said in done.stderr
         assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("missing", ["click", "rich"])
-def test_without_the_extra(tmp_path: Path, missing: str) -> None:
-    (tmp_path / f"{missing}.py").write_text(
-        f"raise ModuleNotFoundError('No module named {missing}', name='{missing}')"
-    )
-    code = """import runpy, sys
-sys.path.insert(0, sys.argv.pop())
-runpy.run_module('ortmmap', None, '__main__')"""
-    folder = str(Path(ortmmap.__file__).parent.parent)
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": folder},
-    )
-    assert done.returncode != 0
-    assert done.stderr.strip().endswith('pip install "ortmmap[cli]"')
-    assert missing in done.stderr

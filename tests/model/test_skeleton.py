@@ -328,3 +328,18 @@ def test_any_tensors_are_restored(
         assert restored(skeleton.model, content) == ModelProto.FromString(content)
         other = scan(content, location, threshold=threshold)
         assert other.externalized == skeleton.externalized
+
+
+def test_nodes_and_convolutions_are_counted() -> None:
+    branch = models.graph([models.node("Conv", "x w", "c")], [], [models.tensor("c")])
+    content = models.build(
+        [
+            models.node("Conv", "x w", "h"),
+            models.node("ConvTranspose", "h w", "t"),
+            models.node("If", "b", "y", then_branch=branch, else_branch=branch),
+        ],
+        [models.tensor("x"), models.tensor("w"), models.tensor("b", "bool")],
+        [models.tensor("y")],
+    )
+    skeleton = scan(content, b"m")
+    assert (skeleton.nodes, skeleton.convolutions) == (5, 3)

@@ -745,6 +745,51 @@ static void a_session_describes_its_arguments(const OrtSession *session) {
   FAILS(ORT_FAIL, api->SessionGetInputName(session, 1, allocator, &name));
 }
 
+static void a_session_has_places_for_its_arguments(const OrtSession *session) {
+  const OrtMemoryInfo *memory = NULL;
+  const OrtEpDevice *device = NULL;
+  OrtMemoryInfoDeviceType type = OrtMemoryInfoDeviceType_GPU;
+  const char *name = NULL;
+  OK(api->SessionGetMemoryInfoForInputs(session, &memory, 1));
+  OK(api->MemoryInfoGetName(memory, &name));
+  CHECK(strcmp(name, "Cpu") == 0);
+  api->MemoryInfoGetDeviceType(memory, &type);
+  CHECK(type == OrtMemoryInfoDeviceType_CPU);
+  OK(api->SessionGetMemoryInfoForOutputs(session, &memory, 1));
+  OK(api->MemoryInfoGetName(memory, &name));
+  CHECK(strcmp(name, "Cpu") == 0);
+  OK(api->SessionGetEpDeviceForInputs(session, &device, 1));
+  CHECK(device != NULL && strcmp(api->EpDevice_EpName(device), "CPUExecutionProvider") == 0);
+}
+
+static void a_session_records_the_providers_of_its_nodes(const OrtEnv *env) {
+  const OrtEpAssignedSubgraph *const *subgraphs = NULL;
+  const OrtEpAssignedNode *const *nodes = NULL;
+  const char *text = NULL;
+  size_t count = 0, node_count = 0;
+  OrtSessionOptions *options = session_options();
+  message model = addition_model();
+  OrtSession *session;
+  OK(api->AddSessionConfigEntry(options, "session.record_ep_graph_assignment_info", "1"));
+  session = session_from(env, &model, options);
+  if (newer.Session_GetEpGraphAssignmentInfo != NULL) {
+    OK(newer.Session_GetEpGraphAssignmentInfo(session, &subgraphs, &count));
+    CHECK(count == 1);
+    OK(newer.EpAssignedSubgraph_GetEpName(subgraphs[0], &text));
+    CHECK(strcmp(text, "CPUExecutionProvider") == 0);
+    OK(newer.EpAssignedSubgraph_GetNodes(subgraphs[0], &nodes, &node_count));
+    CHECK(node_count == 1);
+    OK(newer.EpAssignedNode_GetOperatorType(nodes[0], &text));
+    CHECK(strcmp(text, "Add") == 0);
+    OK(newer.EpAssignedNode_GetDomain(nodes[0], &text));
+    CHECK(strcmp(text, "") == 0);
+    OK(newer.EpAssignedNode_GetName(nodes[0], &text));
+    CHECK(text != NULL);
+  }
+  api->ReleaseSession(session);
+  api->ReleaseSessionOptions(options);
+}
+
 static void a_session_has_metadata(const OrtSession *session) {
   OrtModelMetadata *metadata = NULL;
   char *text = NULL, **keys = NULL;
@@ -1028,6 +1073,7 @@ static void test_one_session(const OrtEnv *env) {
   message model = addition_model();
   OrtSession *session = session_from(env, &model, options);
   a_session_describes_its_arguments(session);
+  a_session_has_places_for_its_arguments(session);
   a_session_has_metadata(session);
   a_session_lends_its_allocator(session);
   a_session_runs(session);
@@ -1047,6 +1093,7 @@ static void test_sessions(void) {
   the_environment_takes_settings(env);
   session_options_take_every_setting();
   test_one_session(env);
+  a_session_records_the_providers_of_its_nodes(env);
   containers_are_described(env);
   a_run_gives_a_sequence_of_maps(env);
   a_session_profiles_and_saves(env);

@@ -2,13 +2,23 @@
 
 import asyncio
 import gc
+import os
 import threading
 import time
+import weakref
+from collections.abc import Callable, Iterator
 
 import models
 import numpy as np
 import pytest
-from support import assert_same, caught, onnxruntime_session, ortmmap_session, run_python
+from support import (
+    assert_same,
+    caught,
+    descriptors,
+    onnxruntime_session,
+    ortmmap_session,
+    run_python,
+)
 
 import ortmmap
 
@@ -133,7 +143,8 @@ def test_awaiting_raises_what_a_run_raises(both):
 
 def test_many_runs_are_awaited_at_once_without_threads_of_their_own(both):
     async def main() -> tuple:
-        runs = [both[0].run_awaitable(None, {"x": X * n}) for n in range(300)]
+        runs = [asyncio.create_task(both[0].run_awaitable(None, {"x": X * n})) for n in range(300)]
+        await asyncio.sleep(0)
         threads = threading.active_count()
         return await asyncio.gather(*runs), threads
 
@@ -179,8 +190,9 @@ def test_cancelling_does_not_touch_the_options_that_were_given():
     options = ortmmap.RunOptions()
 
     async def main() -> None:
-        future = session.run_awaitable(None, ENDLESS, options)
-        future.cancel()
+        task = asyncio.create_task(session.run_awaitable(None, ENDLESS, options))
+        await asyncio.sleep(0.05)
+        task.cancel()
         await asyncio.sleep(0)
 
     asyncio.run(main())
@@ -188,18 +200,266 @@ def test_cancelling_does_not_touch_the_options_that_were_given():
     assert options.terminate is False
 
 
-def test_a_loop_that_is_closed_meanwhile_harms_nothing():
-    session = ortmmap_session(models.endless(), intra_op_num_threads=2)
-
-    async def main() -> None:
-        session.run_awaitable(None, {"rounds": np.array(50000), "x": np.ones(4, "f4")})
-
-    asyncio.run(main())
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("takes_results_first", [False, True])
+def test_a_loop_that_is_closed_meanwhile_harms_nothing(takes_results_first):
+    session = ortmmap_session(models.endless(), intra_op_num_threads=1)
+    x = np.ones(4, "f4")
+    held = weakref.ref(x)
+    loop = asyncio.new_event_loop()
+    rounds = np.array(1 if takes_results_first else 50000)
+    task = loop.create_task(session.run_awaitable(None, {"rounds": rounds, "x": x}))
+    loop.run_until_complete(asyncio.sleep(0))
+    if takes_results_first:
+        close(session)  # the run has ended, and the loop has not taken its result
+    loop.close()
+    task._log_destroy_pending = False
+    del x, task, loop
     close(session)
+    assert_soon(lambda: gc.collect() >= 0 and held() is None)
+
+
+def assert_soon(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it does not come to be")
 
 
 def test_awaiting_needs_a_running_loop(both):
-    assert isinstance(caught(both[0].run_awaitable, None, {"x": X}), RuntimeError)
+    run = both[0].run_awaitable(None, {"x": X})
+    assert isinstance(caught(run.send, None), RuntimeError)
+
+
+@pytest.fixture
+def endless() -> Iterator[ortmmap.Session]:
+    session = ortmmap_session(models.endless(), intra_op_num_threads=1)
+    yield session
+    close(session)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_session_of_any_number_of_threads_is_awaited(threads):
+    session = ortmmap_session(models.affine(), intra_op_num_threads=threads)
+    results = asyncio.run(session.run_awaitable(None, {"x": X}))
+    assert_same(results, session.run(None, {"x": X}))
+
+
+def test_the_awaitable_is_a_coroutine(both):
+    session = both[0]
+    expected = session.run(None, {"x": X})
+
+    async def main() -> None:
+        task = asyncio.create_task(session.run_awaitable(None, {"x": X}))
+        assert_same(await task, expected)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(session.run_awaitable(None, {"x": X})) for _ in range(5)]
+        for each in tasks:
+            assert_same(each.result(), expected)
+        async with asyncio.timeout(30):
+            assert_same(await session.run_awaitable(None, {"x": X}), expected)
+
+    asyncio.run(main())
+    run = session.run_awaitable(None, {"x": X})
+    assert asyncio.iscoroutine(run)
+    assert_same(asyncio.run(asyncio.wait_for(run, 30)), expected)
+
+
+def test_bad_arguments_raise_where_the_coroutine_is_awaited(both):
+    async def main() -> list:
+        good, bad = both[0].run_awaitable(None, {"x": X}), both[0].run_awaitable(["q"], {"x": X})
+        return await asyncio.gather(good, bad, return_exceptions=True)
+
+    good, bad = asyncio.run(main())
+    assert_same(good, both[0].run(None, {"x": X}))
+    assert isinstance(bad, ortmmap.errors.InvalidArgument)
+
+
+def test_one_error_in_a_task_group_ends_the_other_runs(endless):
+    async def main() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(endless.run_awaitable(None, ENDLESS))
+            await asyncio.sleep(0.05)
+            group.create_task(endless.run_awaitable(None, {}))
+
+    with pytest.raises(ExceptionGroup) as info:
+        asyncio.run(main())
+    assert [type(each) for each in info.value.exceptions] == [ortmmap.errors.InvalidArgument]
+
+
+def test_a_timeout_ends_the_run(endless):
+    async def main() -> None:
+        async with asyncio.timeout(0.1):
+            await endless.run_awaitable(None, ENDLESS)
+
+    assert isinstance(caught(lambda: asyncio.run(main())), TimeoutError)
+    assert_soon(lambda: caught(endless.close) is None)
+
+
+def test_runs_and_cancelled_ones_alternate(endless):
+    short = {"rounds": np.array(3), "x": np.ones(4, "f4")}
+    expected = endless.run(None, short)
+
+    async def main() -> None:
+        for _ in range(50):
+            task = asyncio.create_task(endless.run_awaitable(None, ENDLESS))
+            await asyncio.sleep(0.001)
+            task.cancel()
+            runs = [endless.run_awaitable(None, short) for _ in range(8)]
+            for results in await asyncio.gather(*runs):
+                assert_same(results, expected)
+
+    asyncio.run(main())
+
+
+def test_more_runs_than_processors_wait_and_a_cancelled_one_does_not_start(endless):
+    async def main() -> None:
+        count = (os.cpu_count() or 1) + 3
+        tasks = [asyncio.create_task(endless.run_awaitable(None, ENDLESS)) for _ in range(count)]
+        held = np.ones(4, "f4")
+        alive = weakref.ref(held)
+        waiting = endless.run_awaitable(None, {"rounds": np.array(0), "x": held})
+        del held
+        last = asyncio.create_task(waiting)
+        await asyncio.sleep(0.1)
+        assert not last.done()
+        last.cancel()
+        await asyncio.wait([last])
+        del last, waiting
+        gc.collect()
+        assert alive() is None
+        for task in tasks[:-1]:
+            task.cancel()
+        await asyncio.wait(tasks[:-1])
+        tasks[-1].cancel()
+
+    asyncio.run(main())
+
+
+def test_a_session_is_not_closed_while_a_run_is_awaited(endless):
+    async def main() -> None:
+        task = asyncio.create_task(endless.run_awaitable(None, ENDLESS))
+        await asyncio.sleep(0.05)
+        assert isinstance(caught(endless.close), RuntimeError)
+        task.cancel()
+
+    asyncio.run(main())
+
+
+def test_a_session_that_is_closed_before_the_coroutine_runs_raises():
+    session = ortmmap_session(models.affine())
+    run = session.run_awaitable(None, {"x": X})
+    session.close()
+    assert isinstance(caught(lambda: asyncio.run(run)), ValueError)
+
+
+def test_a_coroutine_that_is_closed_ends_its_run(endless):
+    async def main() -> None:
+        run = endless.run_awaitable(None, ENDLESS)
+        run.send(None)
+        await asyncio.sleep(0.05)
+        run.close()
+        assert_soon(lambda: caught(endless.close) is None)
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_watches_no_descriptors_awaits_too(both):
+    class Loop(asyncio.SelectorEventLoop):
+        def add_reader(self, *_: object) -> None:
+            raise NotImplementedError
+
+    async def main() -> list:
+        runs = [both[0].run_awaitable(None, {"x": feed}) for feed in (X, BAD)]
+        return await asyncio.gather(*runs, return_exceptions=True)
+
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        good, bad = runner.run(main())
+    assert_same(good, both[0].run(None, {"x": X}))
+    assert isinstance(bad, ortmmap.errors.InvalidArgument)
+
+
+def test_loops_leave_no_descriptors(both):
+    async def main() -> None:
+        await asyncio.gather(*[both[0].run_awaitable(None, {"x": X}) for _ in range(10)])
+
+    asyncio.run(main())
+    gc.collect()
+    before = sorted(descriptors())
+    for _ in range(20):
+        asyncio.run(main())
+    gc.collect()
+    assert sorted(descriptors()) == before
+
+
+def test_inputs_and_results_are_released(both):
+    async def main() -> tuple:
+        x = X.copy()
+        (y,) = await both[0].run_awaitable(["y"], {"x": x})
+        return weakref.ref(x), weakref.ref(y)
+
+    refs = asyncio.run(main())
+    gc.collect()
+    assert [ref() for ref in refs] == [None, None]
+
+
+FORKED = """
+import asyncio, os, sys
+import numpy as np, ortmmap
+options = ortmmap.SessionOptions()
+options.intra_op_num_threads = 1
+options.log_severity_level = 4
+session = ortmmap.Session(sys.argv[1], options)
+short = {"rounds": np.array(3), "x": np.ones(4, "f4")}
+endless = {"rounds": np.array(10**9), "x": np.ones(4, "f4")}
+
+async def child():
+    return await asyncio.gather(*[session.run_awaitable(None, short) for _ in range(8)])
+
+async def main():
+    task = asyncio.create_task(session.run_awaitable(None, endless))
+    await asyncio.sleep(0.05)
+    return task, os.fork()
+
+loop = asyncio.new_event_loop()
+task, pid = loop.run_until_complete(main())
+if pid == 0:
+    try:
+        assert len(asyncio.run(child())) == 8
+    finally:
+        os._exit(int(sys.exc_info()[0] is not None))
+print(os.waitpid(pid, 0)[1])
+task.cancel()
+loop.run_until_complete(asyncio.wait([task]))
+print(len(loop.run_until_complete(child())))
+loop.close()
+"""
+
+
+def test_a_forked_child_awaits_runs_of_its_own(write):
+    assert run_python(FORKED, write(models.endless())).stdout.split() == ["0", "8"]
+
+
+ENDING = """
+import asyncio, sys, threading
+import numpy as np, ortmmap
+options = ortmmap.SessionOptions()
+options.intra_op_num_threads = 1
+options.log_severity_level = 4
+session = ortmmap.Session(sys.argv[1], options)
+feed = {"rounds": np.array(10**9), "x": np.ones(4, "f4")}
+loop = asyncio.new_event_loop()
+tasks = [loop.create_task(session.run_awaitable(None, feed)) for _ in range(20)]
+loop.run_until_complete(asyncio.sleep(0.05))
+for task in tasks:
+    task._log_destroy_pending = False
+print("ends")
+"""
+
+
+def test_a_process_ends_while_runs_are_awaited(write):
+    assert "ends" in run_python(ENDING, write(models.endless())).stdout
 
 
 def test_a_process_ends_while_runs_are_under_way(write):

@@ -67,8 +67,9 @@ def test_a_failure_leaves_nothing_behind(write, tmp_path):
         ortmmap.convert(source)
     with pytest.raises(FileNotFoundError):
         ortmmap.convert(tmp_path / "nothing.onnx")
-    with pytest.raises(OSError, match="no folder"):
+    with pytest.raises(OSError, match="no folder must exist") as info:
         ortmmap.convert(source, tmp_path / "no folder" / "model.ort")
+    assert info.value.filename == str(tmp_path / "no folder" / "model.ort")
     assert list(tmp_path.iterdir()) == [source]
 
 

@@ -115,19 +115,37 @@ def test_fallback_is_accepted(method):
     getattr(ortmmap_session(models.affine()), method)()
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        "get_tuning_results",
-        "get_input_memory_infos",
-        "get_output_memory_infos",
-        "get_input_epdevices",
-        "get_provider_graph_assignment_info",
-    ],
-)
-def test_what_has_no_meaning_on_the_cpu_says_so(method):
-    with pytest.raises(NotImplementedError):
-        getattr(ortmmap_session(models.affine()), method)()
+@pytest.mark.parametrize("method", ["get_output_memory_infos", "get_input_epdevices"])
+def test_a_closed_session_reports_nothing(method):
+    session = ortmmap_session(models.affine())
+    session.close()
+    assert isinstance(caught(getattr(session, method)), ValueError)
+
+
+def test_a_description_of_memory_outlives_its_session():
+    session = ortmmap_session(models.affine())
+    found = session.get_input_memory_infos() + session.get_output_memory_infos()
+    session.close()
+    assert [info.name for info in found] == ["Cpu", "Cpu"]
+
+
+def test_a_session_without_inputs_has_no_memory_for_them():
+    constant = models.node("Constant", "", "y", value=models.constant("", np.ones(2, "f4")))
+    session = ortmmap_session(models.build([constant], [], [models.tensor("y", shape=[2])]))
+    assert session.get_input_memory_infos() == session.get_input_epdevices() == []
+    assert len(session.get_output_memory_infos()) == 1
+
+
+def test_wrong_tuning_results_are_refused_as_by_onnxruntime():
+    theirs, ours = onnxruntime.InferenceSession(models.affine()), ortmmap_session(models.affine())
+    of_cpu = {"ep": "CPUExecutionProvider", "results": {}, "validators": {}}
+    for wrong in (None, "text", ({},), [5], [{}], [{"ep": "A"}], [{**of_cpu, "results": 5}]):
+        error = caught(theirs.set_tuning_results, wrong)
+        assert type(caught(ours.set_tuning_results, wrong)) is type(error)
+    with pytest.warns(UserWarning, match="TunableOp"):
+        ours.set_tuning_results([of_cpu])
+    error = caught(ours.set_tuning_results, [of_cpu], error_on_invalid=True)
+    assert isinstance(error, RuntimeError)
 
 
 def test_every_method_of_onnxruntimes_session_is_there():

@@ -64,6 +64,23 @@ def test_a_run_option_of_onnxruntimes_is_warned_of_once():
 
 
 @pytest.mark.parametrize("name", SETTINGS)
+def test_a_process_is_warned_of_a_session_option_once(name):
+    def set_in_many_options() -> None:
+        for _ in range(3):
+            setattr(ortmmap.SessionOptions(), name, SETTINGS[name])
+
+    assert len(warned(set_in_many_options)) == 1
+
+
+def test_a_process_is_warned_of_a_run_option_once():
+    def set_in_many_options() -> None:
+        for _ in range(3):
+            ortmmap.RunOptions().only_execute_path_to_fetches = True
+
+    assert len(warned(set_in_many_options)) == 1
+
+
+@pytest.mark.parametrize("name", SETTINGS)
 def test_the_default_may_be_set(name):
     options = ortmmap.SessionOptions()
     default = getattr(options, name)

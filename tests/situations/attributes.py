@@ -90,6 +90,8 @@ OF_INNER_SESSION: dict[str, Read] = {
     "_sess.get_provider_options": lambda on: on.session._sess.get_provider_options(),
     "_sess.get_providers": lambda on: on.session._sess.get_providers(),
     "_sess.input_meminfos": lambda on: [info.name for info in on.session._sess.input_meminfos],
+    "_sess.input_epdevices": lambda on: len(on.session._sess.input_epdevices),
+    "_sess.output_meminfos": lambda on: [info.name for info in on.session._sess.output_meminfos],
     "_sess.inputs_meta": lambda on: args(on.session._sess.inputs_meta),
     "_sess.model_meta": lambda on: metadata(on.session._sess.model_meta),
     "_sess.outputs_meta": lambda on: args(on.session._sess.outputs_meta),

@@ -219,6 +219,40 @@ def options_are_read_from_the_model_if_asked_for(ort):
     ]
 
 
+OTHER_SETTINGS = [
+    {},
+    {"other": {}},
+    {"session_options": 5},
+    {"session_options": {"nothing": 1, "execution_mode": 1}},
+    {"session_options": {"intra_op_num_threads": "2"}},
+    {"session_options": {"execution_mode": True}},
+    {"session_options": {"graph_optimization_level": 7}},
+    {"session_options": {"graph_optimization_level": 1}},
+]
+
+
+@situation()
+def options_of_the_model_replace_the_sessions(ort):
+    options = ort.SessionOptions()
+    options.logid = "mine"
+    options.inter_op_num_threads = 3
+    options.log_severity_level = 4
+    names = ("logid", "inter_op_num_threads", "execution_mode", "graph_optimization_level")
+
+    def opened(model: bytes) -> list:
+        Path("model.onnx").write_bytes(model)
+        found = ort.InferenceSession("model.onnx", options, providers=CPU, enable_fallback=0)
+        return [getattr(found.get_session_options(), name) for name in names]
+
+    os.environ["ORT_LOAD_CONFIG_FROM_MODEL"] = "1"
+    try:
+        return [attempt(opened, configured_model(each)) for each in OTHER_SETTINGS], attempt(
+            opened, scaled()
+        )
+    finally:
+        os.environ["ORT_LOAD_CONFIG_FROM_MODEL"] = "0"
+
+
 # Profiles
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from models import ML, TensorProto, helper
-from support import assert_same, caught, onnxruntime_session, ortmmap_session
+from support import assert_same, caught, onnxruntime_session, ortmmap_session, to_ort
 
 import ortmmap
 
@@ -77,20 +77,23 @@ def test_each_map_has_its_own_keys(kind):
 @pytest.mark.parametrize("count", [1, 2, 10, 300])
 @pytest.mark.parametrize("label", [int, "label {}".format, "ünï {}".format])
 @pytest.mark.parametrize("rows", [0, 1, 500])
-def test_the_maps_of_a_classifier_are_onnxruntimes(count, label, rows):
-    model = classifier([label(number) for number in range(count)])
+@pytest.mark.parametrize("convert", [bytes, to_ort], ids=["ONNX", "ORT"])
+def test_the_maps_of_a_classifier_are_onnxruntimes(count, label, rows, convert):
+    model = convert(classifier([label(number) for number in range(count)]))
     feed = {"x": np.random.default_rng(count).random((rows, count), "f4")}
     assert_same(ortmmap_session(model).run(None, feed), onnxruntime_session(model).run(None, feed))
 
 
-def test_equal_keys_are_the_same_objects():
-    session = ortmmap_session(classifier(["some label", "another label"]))
+@pytest.mark.parametrize("convert", [bytes, to_ort], ids=["ONNX", "ORT"])
+def test_equal_keys_are_the_same_objects(convert):
+    session = ortmmap_session(convert(classifier(["some label", "another label"])))
     (maps,) = session.run(None, {"x": np.ones((3, 2), "f4")})
     assert len({id(key) for each in maps for key in each}) == 2
 
 
-def test_dicts_outlive_the_session_and_its_maps():
-    session = ortmmap_session(classifier(["a label"]))
+@pytest.mark.parametrize("convert", [bytes, to_ort], ids=["ONNX", "ORT"])
+def test_dicts_outlive_the_session_and_its_maps(convert):
+    session = ortmmap_session(convert(classifier(["a label"])))
     gone = weakref.ref(session)
     (maps,) = session.run(None, {"x": np.ones((3, 1), "f4")})
     del session
