@@ -82,7 +82,7 @@ def showing_stages(console: Console, text: str, folder: str, nbytes: int) -> Ite
     """Show a bar of what is written into the cache while the block runs.
 
     Nothing is shown without rich, or if the output is not a terminal. A stage is full at
-    `nbytes`, the size of the model, which the optimized graph and the prepacked weights do not exceed by much.
+    `nbytes`, the size of the model, which what is written does not exceed by much.
     """
     if console.rich is None:
         yield
