@@ -158,8 +158,8 @@ def run() -> Survey:
 def fork() -> Survey:
     """Measure the first run in a child that a process with an open session forks.
 
-    ortmmap's child opens a session of its own. onnxruntime's has the parent's, without the
-    parent's threads: it may hang, and then has no figure.
+    With one thread, both use the parent's session. With more, ortmmap's child opens a session of
+    its own; onnxruntime's has the parent's, without its threads: it may hang, and has no figure.
     """
     shown = (c.OPEN, c.FIRST_RUN, c.RUN, c.FORKED_RUN)
     return Survey(shown, Workers(fork=True).measure)

@@ -61,7 +61,7 @@ SECTIONS = (
         "fork",
         "How long does a forked child wait?",
         "fork --repeat 5",
-        "ortmmap's child opens a session of its own at its first use.",
+        "With one thread, the child uses its parent's session.",
     ),
     Section("scale", "How does opening grow?", "scale --repeat 2"),
     Section("serve", "And behind a web server?", "serve --seconds 10 --repeat 3"),

@@ -1,7 +1,8 @@
 """ONNX Runtime sessions that map the model file instead of reading it.
 
 The names are those of ``onnxruntime``, and a few of this package's own: `Mapping`, `convert`,
-`inspect`, `patch_onnxruntime`, `get_include`. Each is imported when it is first asked for.
+`inspect`, `low_memory`, `patch_onnxruntime`, `get_include`. Each is imported when it is first asked
+for.
 """
 
 import os as _os
@@ -82,6 +83,7 @@ _PUBLIC = {
     ),
     "session.binding": ("IOBinding",),
     "session.convert": ("convert",),
+    "session.low_memory": ("low_memory",),
     "session.metadata": ("ModelMetadata", "NodeArg"),
     "session.native_options": ("RunOptions",),
     "values.copying": ("copy_tensors",),

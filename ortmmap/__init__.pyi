@@ -71,6 +71,7 @@ from ortmmap.session.allocators import create_and_register_allocator as create_a
 from ortmmap.session.allocators import create_and_register_allocator_v2 as create_and_register_allocator_v2
 from ortmmap.session.binding import IOBinding as IOBinding
 from ortmmap.session.convert import convert as convert
+from ortmmap.session.low_memory import low_memory as low_memory
 from ortmmap.session.metadata import ModelMetadata as ModelMetadata
 from ortmmap.session.metadata import NodeArg as NodeArg
 from ortmmap.session.native_options import RunOptions as RunOptions
@@ -167,6 +168,7 @@ __all__ = [
     "get_version_string",
     "has_collective_ops",
     "inspect",
+    "low_memory",
     "patch_onnxruntime",
     "preload_dlls",
     "print_debug_info",

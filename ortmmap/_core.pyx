@@ -12,7 +12,7 @@ from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.native_options cimport RunOptions, value_of
 from ortmmap.session.open_session cimport USABLE, Binding
 from ortmmap.session.opening cimport Reopenable
-from ortmmap.runtime.library cimport api, check, default_run_options, load
+from ortmmap.runtime.library cimport api, check, load
 
 from ortmmap.runtime.providers import CPU
 
@@ -30,7 +30,8 @@ cdef class Session:
 
     A session can be pickled and copied. Its path (or buffer) and its options travel to another
     process, which maps the same file; if the file has changed, unpickling raises
-    `ModelChangedError`. A forked child opens another session, over the inherited mapping.
+    `ModelChangedError`. A forked child uses a session of one thread as it is, and opens another one
+    in place of any other, over the inherited mapping.
 
     Parameters
     ----------
@@ -225,7 +226,7 @@ cdef class Session:
         """
         cdef RunOptions options = run_options_of(run_options)
         cdef Call call = self._call(output_names, input_feed)
-        call.run(default_run_options if options is None else options.options)
+        call.run_with(options)
         return call.results()
 
     def run_with_ort_values(self, output_names, input_dict_ort_values, run_options=None) -> list:
@@ -251,7 +252,7 @@ cdef class Session:
         cdef size_t index
         values = {name: value_of(value, name) for name, value in input_dict_ort_values.items()}
         call = new_call(self._here(), output_names, values, False)
-        call.run(default_run_options if options is None else options.options)
+        call.run_with(options)
         return [call.take_value(index, OrtValue) for index in range(call.fetches)]
 
     def run_with_ortvaluevector(
@@ -302,7 +303,7 @@ cdef class Session:
         cdef RunOptions options = run_options_of(run_options)
         if iobinding.open is not self._here():
             iobinding.raise_unusable()
-        iobinding.run(default_run_options if options is None else options.options)
+        iobinding.run_with(options)
 
     def run_async(self, output_names, input_feed, callback, user_data, run_options=None) -> None:
         """Start to compute the outputs on ONNX Runtime's threads, and return at once.

@@ -33,9 +33,11 @@
  * fail with ORTMMAP_INTERPRETER_ENDED, and releasing does nothing: the memory goes with the
  * process. Running still works then.
  *
- * FORKS. In a forked child, runs by handles of the parent fail with ORTMMAP_FORKED. Releasing them
- * is allowed; their memory goes with the process. A Python session opens itself again in the
- * child: session_from_python() makes a handle of that one. */
+ * FORKS. In a forked child, handles of the parent work if their session has no threads, the forking
+ * thread held the interpreter lock, and no other thread was inside ONNX Runtime. Otherwise runs
+ * fail with ORTMMAP_FORKED. Releasing handles is allowed; their memory goes with the process. A
+ * Python session opens itself again in the child: session_from_python() makes a handle of that one.
+ */
 #ifndef ORTMMAP_CAPI_H
 #define ORTMMAP_CAPI_H
 
@@ -62,7 +64,7 @@ enum ortmmap_code {
   ORTMMAP_NOT_SUPPORTED = 6,     /* strings, sequences, maps: use ONNX Runtime's own C API */
   ORTMMAP_ORT_ERROR = 7,         /* ONNX Runtime failed; `ort_code` is its OrtErrorCode */
   ORTMMAP_CLOSED = 8,            /* the Python session is closed */
-  ORTMMAP_FORKED = 9,            /* the handle was made before this process was forked */
+  ORTMMAP_FORKED = 9,            /* the handle was made before a fork that it does not survive */
   ORTMMAP_MODEL_CHANGED = 10,    /* the model file was truncated while it was in use */
   ORTMMAP_BUSY = 11,             /* another thread is running the same prepared run */
   ORTMMAP_INTERPRETER_ENDED = 12 /* Python is finalizing, or has */

@@ -10,16 +10,19 @@ from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdlib cimport calloc, free
 
-from ortmmap.runtime.library cimport ProcessLock, api, check, cpu_memory, env, forks, lock_at_fork
+from ortmmap.cache.arena cimport make_arena, shrink_arena
+from ortmmap.runtime.library cimport (
+    ProcessLock,
+    api,
+    check,
+    cpu_memory,
+    env,
+    forks,
+    intact_since,
+    lock_at_fork,
+)
 
 import os
-
-# The smallest ONNX model whose session has an arena: one Identity node of one float.
-ARENA_MODEL = (
-    b"\x08\x08:7\n\x10\n\x01x\x12\x01y\"\x08Identity\x12\x01g"
-    b"Z\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01"
-    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
-)
 
 LEAST_ADDRESS_SPACE = 4 << 30   # of the heap, heap.c
 
@@ -41,9 +44,9 @@ cdef bint start() except -1:
         if not _tried:
             _tried, _forks = True, forks
             _started = _register()
-        elif _started and _forks != forks:
+        elif _started and _forks < intact_since:
             _forks = forks
-            csp.ortmmap_allocator_set_arena(_make_arena())   # the parent's may stay locked
+            csp.ortmmap_allocator_set_arena(make_arena())   # the parent's may stay locked
     return _started
 
 
@@ -94,29 +97,13 @@ cdef int settle(bint replaced) except -1:
 
 cdef bint _register() except -1:
     global _allocator
-    cdef ort.OrtAllocator *arena = _make_arena()
+    cdef ort.OrtAllocator *arena = make_arena()
     _allocator = csp.ortmmap_allocator_start(arena, cpu_memory)
     if _allocator == NULL:
         return False
     lock_at_fork(csp.ortmmap_heap_lock, csp.ortmmap_heap_unlock)
     check(api.RegisterAllocator(env, _allocator))
     return True
-
-
-cdef ort.OrtAllocator *_make_arena() except NULL:
-    """Create a session for its arena; both live until the process ends."""
-    cdef ort.OrtSessionOptions *options = NULL
-    cdef ort.OrtSession *session = NULL
-    cdef ort.OrtAllocator *arena = NULL
-    cdef bytes model = ARENA_MODEL
-    check(api.CreateSessionOptions(&options))
-    try:
-        check(api.SetIntraOpNumThreads(options, 1))
-        check(api.CreateSessionFromArray(env, <char *>model, len(model), options, &session))
-    finally:
-        api.ReleaseSessionOptions(options)
-    check(api.CreateAllocator(session, cpu_memory, &arena))
-    return arena
 
 
 cdef class Pages:
@@ -182,6 +169,11 @@ cdef class Recording:
         """End the recording, in the thread that began it, after which `pages` may go."""
         csp.ortmmap_recorder_end(&self.recorder)
         return 0
+
+    def release_memory(self) -> None:
+        """Free what runs have allocated, after the session is released."""
+        with nogil:
+            shrink_arena()
 
     cdef int share(self, Pages pages) except -1:
         """Share the private blocks with `pages`; other threads may use the session meanwhile."""

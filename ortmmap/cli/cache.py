@@ -14,6 +14,7 @@ from ortmmap.cache.folder import FOLDER_VARIABLE, LIMIT_VARIABLE, default_folder
 from ortmmap.cache.store import Found, Store, open_store
 from ortmmap.cli.convert import LEVELS
 from ortmmap.cli.formatting import Console, Table, ago, counted, progress_of, size, write
+from ortmmap.cli.warming import showing_stages
 
 if TYPE_CHECKING:
     from ortmmap.options import SessionOptions
@@ -214,7 +215,7 @@ def _warm_one(console: Console, store: Store, model: str, options: SessionOption
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            with progress_of(console, model, None):
+            with showing_stages(console, model, store.folder, os.path.getsize(model)):
                 ortmmap.Session(model, options, cache=store.folder).close()
                 wait_for_all()
         except (ortmmap.errors.OrtError, OSError, NotImplementedError) as error:

@@ -22,7 +22,13 @@ from ortmmap.embed.errors cimport fail, fail_status, succeed
 from ortmmap.embed.handle cimport Handle, check, end_run, enter, leave
 from ortmmap.embed.lifetime cimport release, retain
 from ortmmap.process.guard cimport ortmmap_count, ortmmap_count_set
-from ortmmap.runtime.library cimport api, default_run_options, forks
+from ortmmap.runtime.library cimport (
+    api,
+    default_run_options,
+    enter_runtime,
+    intact_since,
+    leave_runtime,
+)
 from ortmmap.session.open_session cimport OpenSession
 
 cdef struct Prepared:
@@ -77,7 +83,9 @@ cdef int make_binding(
     cdef size_t index
     cdef const char *name
     cdef ort.OrtValue *value
-    cdef ort.OrtStatus *status = api.CreateIoBinding(made.handle.session, &made.binding)
+    cdef ort.OrtStatus *status
+    enter_runtime()
+    status = api.CreateIoBinding(made.handle.session, &made.binding)
     for index in range(arguments.inputs + arguments.outputs):
         if status != NULL:
             break
@@ -86,6 +94,7 @@ cdef int make_binding(
             status = api.BindInput(made.binding, name, value)
         else:
             status = api.BindOutput(made.binding, name, value)
+    leave_runtime()
     return ORTMMAP_OK if status == NULL else fail_status(error, status)
 
 
@@ -121,7 +130,9 @@ cdef void release_prepared(ortmmap_prepared *prepared) noexcept nogil:
 
 
 cdef void unbind(Prepared *prepared) noexcept nogil:
-    """Free a prepared run, but in a forked child not its parent's binding: locks may be held."""
-    if prepared.binding != NULL and (<OpenSession>prepared.handle.open).forks == forks:
+    """Free a prepared run, but no binding that was made before a fork that was not clean."""
+    enter_runtime()
+    if prepared.binding != NULL and (<OpenSession>prepared.handle.open).forks >= intact_since:
         api.ReleaseIoBinding(prepared.binding)
+    leave_runtime()
     free(prepared)

@@ -16,7 +16,15 @@ from ortmmap.embed.arguments cimport (
 )
 from ortmmap.embed.errors cimport fail, fail_status, succeed
 from ortmmap.embed.handle cimport Handle, end_run, enter
-from ortmmap.runtime.library cimport api, default_run_options, forks, newer_api
+from ortmmap.runtime.library cimport (
+    api,
+    default_run_options,
+    enter_runtime,
+    forks,
+    intact_since,
+    leave_runtime,
+    newer_api,
+)
 from ortmmap.values.native_tensor cimport (
     Layout,
     allocated_tensor,
@@ -46,9 +54,11 @@ cdef int run(
     )
     if code == ORTMMAP_OK:
         code = execute(&arguments, handle, options, error)
+    enter_runtime()
     if code == ORTMMAP_OK:
         code = set_outputs(&arguments, inputs, outputs, error)
     release_arguments(&arguments)
+    leave_runtime()
     return succeed(error) if code == ORTMMAP_OK else code
 
 
@@ -190,15 +200,17 @@ cdef int copy(
 
 
 cdef void release_outputs(ortmmap_output *outputs, size_t count) noexcept nogil:
-    """Free the outputs that ONNX Runtime allocated; a forked child leaves its parent's."""
+    """Free the outputs that ONNX Runtime allocated, if no fork since then was unclean."""
     cdef size_t index
     if outputs == NULL:
         return
+    enter_runtime()
     for index in range(count):
         if outputs[index].owner == NULL:
             continue
-        if outputs[index].process == forks:
+        if outputs[index].process >= intact_since:
             free_shape(&outputs[index])
             api.ReleaseValue(<ort.OrtValue *>outputs[index].owner)
         outputs[index].owner = outputs[index].data = NULL
         outputs[index].size = outputs[index].rank = 0
+    leave_runtime()

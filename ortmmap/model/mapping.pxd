@@ -18,3 +18,5 @@ cdef tuple identity_of(str path)
 cdef tuple stamp(str path, tuple identity)
 cdef ortmmap_guard *take_guard() except NULL
 cdef int give_guard(ortmmap_guard *guard) noexcept
+cdef bint guards_have_users() noexcept nogil
+cdef void abandon_guards() noexcept nogil

@@ -13,6 +13,8 @@ from ortmmap import errors
 cdef extern from "process/sigbus.h":
     ortmmap_guard *ortmmap_guard_take()
     void ortmmap_guard_give(ortmmap_guard *guard)
+    bint ortmmap_guards_have_users() nogil
+    void ortmmap_guards_abandon() nogil
     int ortmmap_sigbus_install()
 
 cdef dict ADVICE = {
@@ -317,6 +319,16 @@ cdef ortmmap_guard *take_guard() except NULL:
 cdef int give_guard(ortmmap_guard *guard) noexcept:
     ortmmap_guard_give(guard)
     return 0
+
+
+cdef bint guards_have_users() noexcept nogil:
+    """Return whether a run or a creation of this process is under way."""
+    return ortmmap_guards_have_users()
+
+
+cdef void abandon_guards() noexcept nogil:
+    """Leave the runs and creations under way to the parent of this process."""
+    ortmmap_guards_abandon()
 
 
 # --- Errors ---

@@ -20,6 +20,7 @@ typedef struct ortmmap_guard {
   const char
       *files; /* paths of privately mapped files: a NUL after each, a second NUL at the end */
   int taken;
+  int abandoned;              /* its users are threads of a parent process */
   struct ortmmap_guard *next; /* written once: guards are reused and never freed */
 } ortmmap_guard;
 

@@ -11,6 +11,7 @@
 #include <Python.h>
 
 #include "process/atomic_count.h"
+#include "process/interpreter_held.h"
 
 #ifndef _WIN32
 #include <pthread.h>
@@ -25,12 +26,6 @@ typedef struct ortmmap_interpreter_lock {
 /* Counted threads: they wait for the lock or hold it. */
 static ortmmap_count ortmmap_interpreter_users;
 static ortmmap_count ortmmap_interpreter_ended;
-
-/* PyGILState_Check would not do: it returns 1 in every thread once a sub-interpreter existed. */
-static int ortmmap_interpreter_lock_held(void) {
-  PyThreadState *own = PyGILState_GetThisThreadState();
-  return own != NULL && own == _PyThreadState_UncheckedGet();
-}
 
 #if PY_VERSION_HEX >= 0x030c0000
 static void ortmmap_exception_save(ortmmap_interpreter_lock *lock) {

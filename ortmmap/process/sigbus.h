@@ -29,14 +29,32 @@ static inline ortmmap_guard *ortmmap_guard_take(void) {
   return guard;
 }
 
-/* Gives back a guard. Its users are zero, or threads that a fork left behind in the parent. */
+/* Gives back a guard. Its users are zero, or threads of a parent process. */
 static inline void ortmmap_guard_give(ortmmap_guard *guard) {
   ortmmap_count_set(&guard->users, 0);
   ortmmap_count_set(&guard->changed, 0);
   guard->files = NULL;
   guard->data = NULL;
   guard->size = 0;
+  guard->abandoned = 0;
   guard->taken = 0;
+}
+
+/* Returns whether a thread of this process is a user of any guard. */
+static inline int ortmmap_guards_have_users(void) {
+  const ortmmap_guard *guard;
+  for (guard = ortmmap_guards; guard != NULL; guard = guard->next)
+    if (!guard->abandoned && ortmmap_count_get(&guard->users) != 0)
+      return 1;
+  return 0;
+}
+
+/* Runs in the child of a fork, where the users of guards do not exist. */
+static inline void ortmmap_guards_abandon(void) {
+  ortmmap_guard *guard;
+  for (guard = ortmmap_guards; guard != NULL; guard = guard->next)
+    if (ortmmap_count_get(&guard->users) != 0)
+      guard->abandoned = 1;
 }
 
 #ifdef _WIN32

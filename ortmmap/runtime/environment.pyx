@@ -3,7 +3,16 @@
 A process has one environment. Each of these functions opens the library if no session has done so.
 """
 
-from ortmmap.runtime.library cimport api, check, env, load, native_path
+from ortmmap.runtime.library cimport (
+    api,
+    check,
+    env,
+    enter_runtime,
+    leave_runtime,
+    load,
+    native_path,
+)
+from ortmmap.runtime cimport library
 
 from ortmmap.errors import InvalidArgument
 
@@ -32,6 +41,7 @@ def set_default_logger_severity(int severity) -> None:
 def enable_telemetry_events() -> None:
     """Let ONNX Runtime collect telemetry, on platforms and in builds that have it."""
     load()
+    library.telemetry_is_off = False
     check(api.EnableTelemetryEvents(env))
 
 
@@ -59,9 +69,13 @@ def register_execution_provider_library(registration_name, library_path) -> None
     cdef bytes encoded = native_path(library_path)
     cdef const char *key = name
     cdef const ort.ORTCHAR_T *path = <const ort.ORTCHAR_T *><const char *>encoded
+    cdef ort.OrtStatus *status
     load()
     with nogil:
-        check(api.RegisterExecutionProviderLibrary(env, key, path))
+        enter_runtime()
+        status = api.RegisterExecutionProviderLibrary(env, key, path)
+        leave_runtime()
+    check(status)
 
 
 def unregister_execution_provider_library(registration_name) -> None:
@@ -74,9 +88,13 @@ def unregister_execution_provider_library(registration_name) -> None:
     """
     cdef bytes name = _encode_name(registration_name)
     cdef const char *key = name
+    cdef ort.OrtStatus *status
     load()
     with nogil:
-        check(api.UnregisterExecutionProviderLibrary(env, key))
+        enter_runtime()
+        status = api.UnregisterExecutionProviderLibrary(env, key)
+        leave_runtime()
+    check(status)
 
 
 def get_ep_devices() -> list:

@@ -11,11 +11,14 @@ cdef ort.OrtMemoryInfo *cpu_memory
 cdef ort.OrtAllocator *allocator
 cdef const ort.OrtRunOptions *default_run_options
 
-# The number of forks between load() and this process, and that number when `env` was created.
-# Objects of ONNX Runtime made at another count belong to a parent process: their threads do not
-# exist here, and their locks may be held for ever.
+# The number of forks between load() and this process, and that number when `env` was created. The
+# threads of objects that were made at another count do not exist here.
 cdef int forks
 cdef int env_forks
+# Objects of ONNX Runtime made at a lower count of forks may have locks that are held for ever: they
+# must be neither used nor released. See process/fork.h.
+cdef int intact_since
+cdef bint telemetry_is_off   # ONNX Runtime was started without, and nobody has enabled it
 
 cdef class ProcessLock:
     cdef object _lock
@@ -38,9 +41,17 @@ cdef void log_to(log_sink sink) noexcept nogil
 cdef void lock_at_fork(
     void (*lock)() noexcept nogil, void (*unlock)() noexcept nogil
 ) noexcept nogil
+# Set what a child examines; see process/fork.h.
+cdef void examine_forks(
+    bint (*is_clean)() noexcept nogil, void (*abandon)() noexcept nogil
+) noexcept nogil
 # Forks wait between the two. The interpreter lock must not be acquired in between.
 cdef void hold_forks() noexcept nogil
 cdef void let_forks() noexcept nogil
+# Around calls of ONNX Runtime without the interpreter lock that no guard counts: a fork in between
+# is not clean.
+cdef void enter_runtime() noexcept nogil
+cdef void leave_runtime() noexcept nogil
 
 cdef int load() except -1
 cdef bytes native_path(object path)

@@ -11,7 +11,10 @@ from _thread import allocate_lock
 from ortmmap.abi.library cimport ortmmap_library_open, ortmmap_library_symbol
 from ortmmap.abi.mapping cimport ortmmap_path_char
 from ortmmap.process.fork cimport (
+    ortmmap_fork_enter,
+    ortmmap_fork_examine,
     ortmmap_fork_hold,
+    ortmmap_fork_leave,
     ortmmap_fork_let,
     ortmmap_fork_lock,
     ortmmap_fork_watch,
@@ -80,6 +83,20 @@ cdef void lock_at_fork(
     ortmmap_fork_lock(lock, unlock)
 
 
+cdef void examine_forks(
+    bint (*is_clean)() noexcept nogil, void (*abandon)() noexcept nogil
+) noexcept nogil:
+    ortmmap_fork_examine(is_clean, abandon)
+
+
+cdef void enter_runtime() noexcept nogil:
+    ortmmap_fork_enter()
+
+
+cdef void leave_runtime() noexcept nogil:
+    ortmmap_fork_leave()
+
+
 cdef void hold_forks() noexcept nogil:
     ortmmap_fork_hold()
 
@@ -105,7 +122,7 @@ cdef int _watch_forks() except -1:
     if _watching:
         return 0
     _watching = True
-    error = ortmmap_fork_watch(&forks)
+    error = ortmmap_fork_watch(&forks, &intact_since)
     if error:
         raise LibraryError(f"forks cannot be watched: {os.strerror(error)}")
     return 0
@@ -226,6 +243,8 @@ cdef int _initialize(str path) except -1:
 
 cdef ort.OrtStatus *_create_quiet_env(const ort.OrtApi *table) except? NULL:
     """Create the environment, without telemetry unless its environment variable is set."""
+    global telemetry_is_off
+    telemetry_is_off = os.environ.get(TELEMETRY_VARIABLE, "1") == "1"
     if TELEMETRY_VARIABLE in os.environ:
         return _create_env(table)
     os.environ[TELEMETRY_VARIABLE] = "1"

@@ -3,7 +3,7 @@
 cimport ortmmap.abi.ort as ort
 
 cdef class Parameters:
-    # Set once, released with the object, in the process that loaded them.
+    # Set once, released with the object unless a fork was not clean.
     cdef ort.OrtLoraAdapter *adapter
     cdef int forks
 

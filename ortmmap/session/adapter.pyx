@@ -1,6 +1,6 @@
 """LoraAdapter: the parameters of a fine-tuned model, which runs feed to it."""
 
-from ortmmap.runtime.library cimport api, check, forks, load, native_path
+from ortmmap.runtime.library cimport api, check, forks, intact_since, load, native_path
 
 
 cdef class Parameters:
@@ -10,15 +10,15 @@ cdef class Parameters:
         self.forks = forks
 
     def __dealloc__(self):
-        if self.adapter != NULL and self.forks == forks:
+        if self.adapter != NULL and self.forks >= intact_since:
             api.ReleaseLoraAdapter(self.adapter)
 
     cdef ort.OrtLoraAdapter *usable(self) except NULL:
-        """Return the adapter; raise RuntimeError if another process has loaded it."""
-        if self.forks != forks:
+        """Return the adapter; raise RuntimeError after a fork that was not clean."""
+        if self.forks < intact_since:
             raise RuntimeError(
-                "the LoraAdapter was loaded before a fork, and belongs to the parent process: "
-                "load it again"
+                "the LoraAdapter was loaded before a fork, at which another thread was inside ONNX "
+                "Runtime: load it again"
             )
         return self.adapter
 

@@ -9,7 +9,6 @@ cimport numpy as cnp
 
 from ortmmap.values.containers cimport from_python, to_python
 from ortmmap.session.metadata cimport NodeArg
-from ortmmap.session.native_options cimport RunOptions
 from ortmmap.session.open_session cimport OpenSession
 from ortmmap.values.ort_value cimport OrtValue
 from ortmmap.runtime.library cimport (
@@ -17,8 +16,7 @@ from ortmmap.runtime.library cimport (
     api,
     check,
     cpu_memory,
-    default_run_options,
-    forks,
+    intact_since,
 )
 from ortmmap.values.tensors cimport tensor_at
 from ortmmap.values.foreign cimport as_value, as_writable_value
@@ -60,7 +58,7 @@ cdef class IOBinding(Binding):
         check(api.CreateIoBinding(self.open.session, &self.binding))
 
     def __dealloc__(self):
-        if self.binding != NULL and self.open.forks == forks:
+        if self.binding != NULL and self.open.forks >= intact_since:
             api.ReleaseIoBinding(self.binding)
 
     @property
@@ -295,7 +293,7 @@ def run_with_vector(session, options, feed_names, feeds, fetch_names, fetches, f
             binding.bind_ortvalue_output(name, fetches[index])
         else:
             binding.bind_output(name)
-    binding.run(default_run_options if options is None else (<RunOptions?>options).options)
+    binding.run_with(options)
     fetches[:] = binding.get_outputs()
 
 

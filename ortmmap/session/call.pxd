@@ -24,6 +24,7 @@ cdef class Call:
     cdef void *_inline[INLINE]
     cdef void **_allocated
 
+    cdef int run_with(self, RunOptions options) except -1
     cdef int run(self, const ort.OrtRunOptions *options) except -1
     cdef int reserve(self, size_t feeds, size_t fetches) except -1
     cdef int feed_all(self, dict feed) except -1

@@ -11,7 +11,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free
 
 from ortmmap.values.native_tensor cimport Layout, lies_in
-from ortmmap.runtime.library cimport api, forks
+from ortmmap.runtime.library cimport api, default_run_options, intact_since
 from ortmmap.values.strings cimport StringTensor, new_string_tensor
 from ortmmap.values.tensors cimport (
     array_from_tensor,
@@ -46,8 +46,8 @@ cdef class Call:
 
     def __dealloc__(self):
         cdef size_t index
-        if self.open is not None and self.open.forks != forks:
-            return   # the run belongs to the parent process, where it goes on
+        if self.open is not None and self.open.forks < intact_since:
+            return   # perhaps a run of the parent's, which goes on there
         for index in range(self.feeds):
             if self.values[index] != NULL and cnp.PyArray_Check(<object>self.owners[index]):
                 api.ReleaseValue(self.values[index])
@@ -139,6 +139,21 @@ cdef class Call:
             if as_python and arg.rows is not None:
                 arg = arg.rows
             self.names[self.feeds + index] = arg.encoded_name
+        return 0
+
+    cdef int run_with(self, RunOptions options) except -1:
+        """Run with options; None stands for the default ones."""
+        cdef RunOptions lent
+        if options is None:
+            return self.run(default_run_options)
+        if not options.shrinks or self.open.recording is None:
+            return self.run(options.options)
+        lent = options.lend_without_shrinkage()
+        try:
+            self.run(lent.options)
+        finally:
+            options.take_back(lent)
+            self.open.shrink_arena()
         return 0
 
     cdef int run(self, const ort.OrtRunOptions *options) except -1:

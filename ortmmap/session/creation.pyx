@@ -9,7 +9,16 @@ cimport cython
 
 from ortmmap.session.metadata cimport inputs_of, outputs_of, overridable_initializers_of
 from ortmmap.session.native_options cimport make_session_options
-from ortmmap.runtime.library cimport api, env, hold_forks, let_forks, native_path, raise_status
+from ortmmap.runtime.library cimport (
+    api,
+    enter_runtime,
+    env,
+    hold_forks,
+    leave_runtime,
+    let_forks,
+    native_path,
+    raise_status,
+)
 
 import os
 
@@ -95,7 +104,9 @@ cdef class Creation:
             )
         finally:
             with nogil:
+                enter_runtime()
                 api.ReleaseSession(session)
+                leave_runtime()
 
     cdef list in_place(self, object options):
         """Return the attempts for a session whose weights stay in the ONNX file."""

@@ -20,8 +20,13 @@ cdef class RunOptions:
     cdef bint _only_to_fetches
     cdef dict _config
     cdef list _adapters           # the Parameters that ONNX Runtime's options point to
+    cdef bint shrinks             # the CPU's arena after each run
+    cdef list _stand_ins          # copies that runs are under way with
 
     cdef RunOptions copy(self)
+    cdef RunOptions lend_without_shrinkage(self)
+    cdef int take_back(self, RunOptions copy) except -1
+    cdef RunOptions _copy(self, bint shrinks)
     cdef int _add(self, Parameters parameters) except -1
     cdef int check_adapters(self) except -1
 

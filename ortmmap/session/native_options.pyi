@@ -5,6 +5,9 @@ from typing_extensions import disjoint_base
 from ortmmap.options import SessionOptions
 from ortmmap.session.adapter import LoraAdapter
 
+CPU_ARENA: str
+SHRINKAGE: str
+
 @final
 class Initializers:
     def __new__(cls, options: SessionOptions) -> Self: ...

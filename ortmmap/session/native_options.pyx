@@ -16,6 +16,10 @@ from ortmmap.errors import OrtError
 from ortmmap.options import warn_without_effect
 from ortmmap.runtime.providers import CPU
 
+# Key of onnxruntime_run_options_config_keys.h, and the value that stands for the CPU's arena.
+SHRINKAGE = "memory.enable_memory_arena_shrinkage"
+CPU_ARENA = "cpu:0"
+
 cnp.import_array()
 
 
@@ -35,7 +39,7 @@ cdef class RunOptions:
         load()
         check(api.CreateRunOptions(&self.options))
         self._config = {}
-        self._adapters = []
+        self._adapters, self._stand_ins = [], []
 
     def __init__(self):
         pass   # refuses arguments, which __cinit__ ignores
@@ -92,6 +96,8 @@ cdef class RunOptions:
         else:
             check(api.RunOptionsUnsetTerminate(self.options))
         self._terminate = terminate
+        for stand_in in self._stand_ins:
+            (<RunOptions>stand_in).terminate = terminate
 
     @property
     def only_execute_path_to_fetches(self) -> bool:
@@ -114,6 +120,7 @@ cdef class RunOptions:
         cdef bytes encoded_value = value.encode()
         check(api.AddRunConfigEntry(self.options, encoded_key, encoded_value))
         self._config[key] = value
+        self.shrinks = self._config.get(SHRINKAGE) == CPU_ARENA
 
     def get_run_config_entry(self, str key not None) -> str:
         """Return the value of a configuration entry.
@@ -163,6 +170,23 @@ cdef class RunOptions:
 
     cdef RunOptions copy(self):
         """Make options with the same settings and a `terminate` of their own."""
+        return self._copy(True)
+
+    cdef RunOptions lend_without_shrinkage(self):
+        """Make options for one run that `terminate` reaches too; take_back() ends it.
+
+        ONNX Runtime refuses to shrink the arena of a session that has recorded its prepacked
+        weights, since it does not know it; `Recording.release_memory` shrinks that.
+        """
+        made = self._copy(False)
+        self._stand_ins.append(made)
+        return made
+
+    cdef int take_back(self, RunOptions copy) except -1:
+        self._stand_ins.remove(copy)
+        return 0
+
+    cdef RunOptions _copy(self, bint shrinks):
         cdef RunOptions made = RunOptions()
         made.log_severity_level = self.log_severity_level
         made.log_verbosity_level = self.log_verbosity_level
@@ -170,7 +194,8 @@ cdef class RunOptions:
         made.terminate = self.terminate
         made._only_to_fetches = self._only_to_fetches
         for key, value in self._config.items():
-            made.add_run_config_entry(key, value)
+            if shrinks or key != SHRINKAGE:
+                made.add_run_config_entry(key, value)
         for parameters in self._adapters:
             made._add(parameters)
         return made

@@ -3,13 +3,14 @@
 cimport ortmmap.abi.ort as ort
 from ortmmap.model.source cimport ModelSource
 from ortmmap.session.metadata cimport ModelMetadata
+from ortmmap.session.native_options cimport RunOptions
 from ortmmap.process.guard cimport ortmmap_guard
 
 # Whether a session may be used, and if not, why.
 cdef enum Use:
     USABLE = 0
     CLOSED
-    FORKED       # it was opened before a fork, and this process is the child
+    FORKED       # it was opened before a fork that it does not survive
     CHANGED      # a file of the model was found truncated
 
 cdef class OpenSession:
@@ -31,7 +32,9 @@ cdef class OpenSession:
     cdef dict feeds              # inputs and overridable initializers by name
     cdef dict fetches            # outputs by name
     cdef Py_ssize_t required     # number of inputs that must be fed
-    cdef int forks               # of the process that opened it, the only one that may use it
+    cdef int forks               # of the process that opened it
+    cdef bint inheritable        # it may survive clean forks; see is_inheritable()
+    cdef bint is_large           # freed memory is given back to the system
     # The model's; its `users` counts calls of ONNX Runtime under way. NULL until open.
     cdef ortmmap_guard *guard
     # Guarded by the interpreter lock:
@@ -40,6 +43,7 @@ cdef class OpenSession:
 
     cdef ModelMetadata metadata(self)
     cdef object cached_state(self)
+    cdef bint is_of_this_process(self) noexcept nogil
     cdef Use use(self) noexcept nogil
     cdef Use enter(self) noexcept nogil
     cdef Use leave(self) noexcept nogil
@@ -53,6 +57,8 @@ cdef class OpenSession:
     cdef int raise_unusable(self, Use use) except -1
     cdef long running(self) noexcept
     cdef int release(self) except -1
+    cdef int shrink_arena(self) except -1
+    cdef int _release_memory(self) except -1
     cdef str end_profiling(self)
     cdef int use_zip_maps(self, list zip_maps) except -1
     cdef int _describe(self) except -1
@@ -61,6 +67,7 @@ cdef class Binding:
     # Set once, when it is made.
     cdef OpenSession open
 
+    cdef int run_with(self, RunOptions options) except -1
     cdef int run(self, const ort.OrtRunOptions *options) except -1
     cdef int raise_unusable(self) except -1
 
@@ -72,4 +79,6 @@ cdef OpenSession open_session(
     object store,
     object key,
     list entries,
+    bint inheritable,
+    Py_ssize_t nbytes,
 )

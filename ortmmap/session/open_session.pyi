@@ -2,6 +2,8 @@ from typing import NamedTuple, final
 
 from typing_extensions import disjoint_base
 
+LARGE: int
+
 class Memory(NamedTuple):
     mapped: int
     resident: int

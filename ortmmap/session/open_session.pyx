@@ -15,11 +15,26 @@ from ortmmap.session.metadata cimport (
     overridable_initializers_of,
     take_string,
 )
-from ortmmap.runtime.library cimport allocator, api, check, forks
+from ortmmap.runtime.library cimport (
+    allocator,
+    api,
+    check,
+    default_run_options,
+    enter_runtime,
+    forks,
+    intact_since,
+    leave_runtime,
+)
+from ortmmap.process.malloc_trim cimport ortmmap_malloc_trim
 from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
 
 from _thread import get_ident
 from collections import namedtuple
+
+# Size of a model in bytes, with its external data, from which on freed memory is given back to the
+# system when a session was created and when it was released. It takes a fraction of a millisecond
+# if there is none, as much as opening a model of a few nodes.
+LARGE = 1 << 20
 
 Memory = namedtuple("Memory", "mapped resident shared private shared_blocks private_blocks")
 Memory.__doc__ = """Memory of a session's weights, in bytes and in blocks.
@@ -75,11 +90,15 @@ cdef class OpenSession:
 
         return Cached(OFF) if self.cached is None else self.cached
 
+    cdef bint is_of_this_process(self) noexcept nogil:
+        """Return whether this process has opened the session, or inherited it intact."""
+        return self.forks == forks or (self.inheritable and self.forks >= intact_since)
+
     cdef Use use(self) noexcept nogil:
         """Return whether the session may be used."""
         if self.session == NULL:
             return CLOSED
-        if self.forks != forks:
+        if not self.is_of_this_process():
             return FORKED
         return CHANGED if ortmmap_count_get(&self.guard.changed) else USABLE
 
@@ -152,25 +171,46 @@ cdef class OpenSession:
 
     cdef long running(self) noexcept:
         """Return the number of calls of ONNX Runtime under way in this process."""
-        if self.guard == NULL or self.forks != forks:
+        if self.guard == NULL or not self.is_of_this_process():
             return 0
         return ortmmap_count_get(&self.guard.users)
 
     cdef int release(self) except -1:
         """Release ONNX Runtime's session, and then the objects that it points into.
 
-        After a fork the session is left alone: its threads do not exist in the child, and another
-        thread may have held its locks. The recording that its blocks point to stays with it.
+        A session that did not survive a fork is left alone: its threads do not exist in the child,
+        or another thread may have held its locks. The recording that its blocks point to stays
+        with it.
         """
         cdef ort.OrtSession *session = self.session
         self.session, self.guard = NULL, NULL
-        if session != NULL and self.forks == forks:
+        if session != NULL and self.is_of_this_process():
             with nogil:
+                enter_runtime()
                 api.ReleaseSession(session)
+                leave_runtime()
+            self._release_memory()
         elif session != NULL and self.recording is not None:
             Py_INCREF(self.recording)
         self.model = None
         self.recording = self.initializers = self.store = self.key = self.entries = None
+        return 0
+
+    cdef int shrink_arena(self) except -1:
+        """Free what the session's runs have allocated, if it has recorded prepacked weights.
+
+        Such sessions share an arena.
+        """
+        if self.recording is not None:
+            self.recording.release_memory()
+        return 0
+
+    cdef int _release_memory(self) except -1:
+        """Give memory that the released session has used back to the system."""
+        self.shrink_arena()
+        if self.is_large:
+            with nogil:
+                ortmmap_malloc_trim()
         return 0
 
     cdef str end_profiling(self):
@@ -222,6 +262,21 @@ cdef class Binding:
     """The part of `IOBinding` that a session calls; the class itself is imported when first used.
     """
 
+    cdef int run_with(self, RunOptions options) except -1:
+        """Run with options; None stands for the default ones."""
+        cdef RunOptions lent
+        if options is None:
+            return self.run(default_run_options)
+        if not options.shrinks or self.open.recording is None:
+            return self.run(options.options)
+        lent = options.lend_without_shrinkage()
+        try:
+            self.run(lent.options)
+        finally:
+            options.take_back(lent)
+            self.open.shrink_arena()
+        return 0
+
     cdef int run(self, const ort.OrtRunOptions *options) except -1:
         raise NotImplementedError
 
@@ -241,6 +296,8 @@ cdef OpenSession open_session(
     object store,
     object key,
     list entries,
+    bint inheritable,
+    Py_ssize_t nbytes,
 ):
     """Take over a session of ONNX Runtime, together with the objects that it points into."""
     cdef OpenSession made = OpenSession.__new__(OpenSession)
@@ -248,5 +305,9 @@ cdef OpenSession open_session(
     made.model, made.guard = model, model.guard
     made.recording, made.initializers = recording, initializers
     made.store, made.key, made.entries = store, key, entries
+    made.inheritable, made.is_large = inheritable, nbytes >= LARGE
+    if made.is_large:
+        with nogil:
+            ortmmap_malloc_trim()   # what creating has freed
     made._describe()
     return made

@@ -18,6 +18,7 @@ cdef class Opening:
     cdef list zip_maps               # nodes whose inputs are fetched in place of their outputs
     cdef bytes added                 # bytes that make these inputs outputs of the model
     cdef Skeleton skeleton           # of an ONNX file; else None
+    cdef Py_ssize_t nbytes           # of the model with its external data
     cdef object store                # the cache; None without
     cdef object key
     cdef Creation creation

@@ -7,12 +7,14 @@ its prepacked weights become pages that processes share.
 
 from cpython.bytes cimport PyBytes_CheckExact
 
+from ortmmap.model.mapping cimport abandon_guards, guards_have_users
 from ortmmap.model.skeleton cimport extended, scan_onnx
 from ortmmap.model.zip_map cimport has_sequence_output
 from ortmmap.session.creation cimport Attempt, external_files
 from ortmmap.session.open_session cimport open_session
-from ortmmap.runtime.library cimport ProcessLock, api, forks
+from ortmmap.runtime.library cimport ProcessLock, api, examine_forks, telemetry_is_off
 from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
+from ortmmap.process.interpreter_held cimport ortmmap_interpreter_lock_held
 
 import os
 
@@ -31,6 +33,7 @@ from ortmmap.model.skeleton import DEFAULT_THRESHOLD
 from ortmmap.runtime.library import get_available_providers
 from ortmmap.runtime.providers import CPU, normalize
 from ortmmap.session.creation import LOAD_FORMAT, ONNX
+from ortmmap.session.inheritance import is_inheritable
 
 # Keys of onnxruntime_session_options_config_keys.h.
 MAPPED_ORT = {
@@ -46,6 +49,18 @@ INVALID_PROTOBUF = 7
 MOST_STARTS = 3   # with the file that the path names then
 
 cdef ProcessLock _reopening = ProcessLock()   # held while a session is opened again after a fork
+
+
+cdef bint is_clean_fork() noexcept nogil:
+    """Return, in the child of a fork, whether no other thread was inside ONNX Runtime.
+
+    Such a thread has no interpreter lock, and is a user of a guard or counted by enter_runtime().
+    If the forking thread itself has no interpreter lock, another one may be inside with it.
+    """
+    return ortmmap_interpreter_lock_held() and not guards_have_users()
+
+
+examine_forks(is_clean_fork, abandon_guards)
 
 
 class Replaced(ModelChangedError):
@@ -152,6 +167,8 @@ cdef class Opening:
             self.store,
             self.key,
             self.creation.entries,
+            telemetry_is_off and is_inheritable(self.options, self.config, self.providers),
+            self.nbytes,
         )
         if self.zip_maps:
             made.use_zip_maps(self.zip_maps)
@@ -188,6 +205,9 @@ cdef class Opening:
             if self.first is not None:
                 check_sources(self.model.files)   # ONNX Runtime maps them anew, by their names
             self._scan()
+        self.nbytes = self.model.bytes.len
+        if self.skeleton is not None:
+            self.nbytes += self.skeleton.external_bytes
         if self.first is None and not self.in_memory:
             self._find_cache()
         self.creation = self._new_creation()
@@ -291,16 +311,14 @@ cdef class Opening:
     cdef int _find_cache(self) except -1:
         """Find the cache and this session's key in it, if the session uses the cache."""
         cdef bint cpu_only = all(name == CPU for name, _ in self.providers)
-        cdef Py_ssize_t size = self.model.bytes.len
         cdef size_t nodes = 0
         cdef size_t convolutions = 0
         if self.skeleton is not None:
-            size += self.skeleton.external_bytes
             nodes, convolutions = self.skeleton.nodes, self.skeleton.convolutions
         if self.model.path is None or not is_used(
             self.cache,
             self.options,
-            model_bytes=size,
+            model_bytes=self.nbytes,
             cpu_only=cpu_only,
             nodes=nodes,
             convolutions=convolutions,
@@ -364,10 +382,10 @@ cdef class Reopenable:
         return 0
 
     cdef OpenSession here(self):
-        """Return the `OpenSession`, which may be used; after a fork, one of this process."""
-        if self.open.forks != forks:
+        """Return the `OpenSession`, which may be used: another one if it did not survive a fork."""
+        if not self.open.is_of_this_process():
             with _reopening.here():
-                if self.open.forks != forks and self.open.session != NULL:
+                if not self.open.is_of_this_process() and self.open.session != NULL:
                     self.use(self.open_with(self.open, self.providers), self.providers)
         self.open.check_open()
         return self.open

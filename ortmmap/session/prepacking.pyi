@@ -7,6 +7,8 @@ from ortmmap.model.source import ModelSource
 from ortmmap.options import SessionOptions
 from ortmmap.session.creation import Creation
 
+PAGES_FILE: str
+
 @disjoint_base
 class PrepackedCreation(Creation):
     def __init__(

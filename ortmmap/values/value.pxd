@@ -7,7 +7,7 @@ cdef class Value:
     cdef ort.OrtValue *value
     cdef object memory       # keeps the value's memory; None if that is ONNX Runtime's own
     cdef bint shared         # `value` belongs to another Value, `memory`, which releases it
-    cdef int forks           # of the process that made it, which alone may release it
+    cdef int forks           # of the process that made it
 
 cdef Value own(ort.OrtValue *value)
 cdef Value own_as(object cls, ort.OrtValue *value, object memory)

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from ortmmap.runtime.library cimport allocator, api, check, forks
+from ortmmap.runtime.library cimport allocator, api, check, forks, intact_since
 from ortmmap.values.element_types cimport element_type_name
 
 from ortmmap.errors import InvalidArgument
@@ -18,8 +18,8 @@ cdef class Value:
         self.forks = forks
 
     def __dealloc__(self):
-        # A thread of the parent may have held the allocator's lock at the fork: leak the memory.
-        if self.value != NULL and not self.shared and self.forks == forks:
+        # After a fork that was not clean, the allocator's lock may be held: leak the memory.
+        if self.value != NULL and not self.shared and self.forks >= intact_since:
             api.ReleaseValue(self.value)
 
 

@@ -51,7 +51,7 @@ import numpy as np
 import ortmmap
 
 options = ortmmap.SessionOptions()
-options.intra_op_num_threads = 2
+options.intra_op_num_threads = int(os.environ["THREADS"])
 session = ortmmap.Session(folder + "/model.onnx", options, cache=folder + "/cache")
 session.run(None, {"h0": np.zeros((1, 512), "f4")})
 opened_by = os.getpid()
@@ -93,15 +93,15 @@ def folder(tmp_path) -> Path:
 
 
 @contextmanager
-def working(folder: Path) -> Iterator[psutil.Process]:
+def working(folder: Path, threads: int, children: int = CHILDREN) -> Iterator[psutil.Process]:
     """Start a worker and terminate it; it and its children must exit without being killed."""
     path = os.pathsep.join([str(Path(ortmmap.__file__).parent.parent), str(folder)])
-    options = ["--pool=prefork", f"--concurrency={CHILDREN}", "--loglevel=WARNING"]
+    options = ["--pool=prefork", f"--concurrency={children}", "--loglevel=WARNING"]
     silent = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     with (folder / "log").open("wb") as log:
         worker = psutil.Popen(
             [sys.executable, "-m", "celery", "-A", "tasks", "worker", *options, *silent],
-            env={**os.environ, "PYTHONPATH": path, "FOLDER": str(folder)},
+            env={**os.environ, "PYTHONPATH": path, "FOLDER": str(folder), "THREADS": str(threads)},
             cwd=folder,
             stdout=log,
             stderr=log,
@@ -162,10 +162,11 @@ def children_of(worker: psutil.Process) -> set[int]:
     return {child.pid for child in worker.children()}
 
 
-def test_children_of_a_worker_answer_right_share_the_model_and_are_replaced(folder):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_children_of_a_worker_answer_right_share_the_model_and_are_replaced(folder, threads):
     x = np.linspace(-1, 1, WIDTH, dtype="f4").reshape(1, -1)
     (expected,) = ortmmap_session(folder / "model.onnx").run(None, {"h0": x})
-    with working(folder) as worker:
+    with working(folder, threads) as worker:
         before = answers(folder, x)
         killed = replace_one(folder, worker)
         after = answers(folder, x)
@@ -178,3 +179,20 @@ def test_children_of_a_worker_answer_right_share_the_model_and_are_replaced(fold
         assert worker.pid not in {answer[0] for answer in before + after}
         found = {tuple(answer[1:]) for answer in before + after}
         assert found == {(worker.pid, expected.tobytes().hex(), False)}
+
+
+def test_eight_children_use_the_session_of_their_worker(folder):
+    """The weights are 64 MiB, and none of them becomes private."""
+    (folder / "model.onnx").write_bytes(models.weights(64, WIDTH))
+    x = np.linspace(-1, 1, WIDTH, dtype="f4").reshape(1, -1)
+    (expected,) = ortmmap_session(folder / "model.onnx").run(None, {"h0": x})
+    with working(folder, 1, 8) as worker:
+        found = answers(folder, x)
+        assert {tuple(answer[1:]) for answer in found} == {
+            (worker.pid, expected.tobytes().hex(), False)
+        }
+        children = {answer[0] for answer in found}
+        assert children <= children_of(worker)
+        rollups = [smaps_rollup(child) for child in children]
+    private = [rollup["Private_Clean"] + rollup["Private_Dirty"] for rollup in rollups]
+    assert max(private) < 16 << 20, private

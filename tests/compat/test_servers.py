@@ -1,5 +1,6 @@
 """Web servers with four workers, under load from a second process, and pools of processes."""
 
+import json
 import os
 import signal
 import socket
@@ -84,14 +85,14 @@ print(json.dumps([workers, wrong, lost]))
 """
 
 SERVERS = {
-    "gunicorn": ("gunicorn", ["-w", str(WORKERS), "-b", "127.0.0.1:{port}", "app:wsgi"]),
+    "gunicorn": ("gunicorn", ["-w", "{count}", "-b", "127.0.0.1:{port}", "app:wsgi"]),
     "gunicorn-preload": (
         "gunicorn",
-        ["--preload", "-w", str(WORKERS), "-b", "127.0.0.1:{port}", "app:wsgi"],
+        ["--preload", "-w", "{count}", "-b", "127.0.0.1:{port}", "app:wsgi"],
     ),
     "uvicorn": (
         "uvicorn",
-        ["--workers", str(WORKERS), "--port", "{port}", "--log-level", "warning", "app:asgi"],
+        ["--workers", "{count}", "--port", "{port}", "--log-level", "warning", "app:asgi"],
     ),
 }
 
@@ -111,13 +112,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(name: str, folder: Path) -> Iterator[tuple[int, subprocess.Popen]]:
+def serving(
+    name: str, folder: Path, count: int = WORKERS
+) -> Iterator[tuple[int, subprocess.Popen]]:
     """Start a server and terminate it; it must exit without being killed."""
-    module, arguments = SERVERS[name]
+    module, given = SERVERS[name]
     port = free_port()
     path = os.pathsep.join([str(Path(ortmmap.__file__).parent.parent), str(folder)])
     server = subprocess.Popen(
-        [sys.executable, "-m", module, *(text.format(port=port) for text in arguments)],
+        [
+            sys.executable,
+            "-m",
+            module,
+            *(text.format(port=port, count=count) for text in given),
+        ],
         env={**os.environ, "PYTHONPATH": path, "MODEL": str(folder / "model.onnx")},
         stderr=subprocess.PIPE,
         text=True,
@@ -169,6 +177,63 @@ def test_workers_answer_right_share_memory_and_are_replaced(name, folder):
         assert wrong == 0
         assert lost < 10  # requests of the killed worker
         assert workers[0] not in after
+
+
+def private_bytes(process: int) -> int:
+    found = smaps_rollup(process)
+    return found["Private_Clean"] + found["Private_Dirty"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fork and /proc")
+def test_eight_workers_of_a_preloaded_server_share_its_session(tmp_path):
+    """The weights are 64 MiB. The server opens the session, and each worker runs it."""
+    pytest.importorskip("gunicorn")
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "model.onnx").write_bytes(models.weights(64, WIDTH))
+    with serving("gunicorn-preload", tmp_path, 8) as (port, server):
+        workers, wrong, lost = load(port, REQUESTS // 2, tmp_path)
+        assert (wrong, lost) == (0, 0)
+        assert len(workers) > 1
+        assert server.pid not in workers
+        private = [private_bytes(worker) for worker in workers]
+    assert max(private) < 16 << 20, private
+
+
+# The session is opened, and has run, before the pool's processes are forked.
+FORKED_POOL = """
+import json, multiprocessing, os, sys, threading
+sys.path.insert(0, os.path.dirname(os.environ["MODEL"]))
+import app
+import numpy as np
+from support import smaps_rollup
+
+def work(body):
+    answer = app.compute(body)[4:]
+    together.wait(60)   # so that each process gets a task
+    found = smaps_rollup()
+    return answer == expected, found["Private_Clean"] + found["Private_Dirty"]
+
+body = np.full((1, 512), 0.5, "f4").tobytes()
+expected = app.compute(body)[4:]
+opened = app.session._opened()
+context = multiprocessing.get_context("fork")
+together = context.Barrier(8)
+with context.Pool(8) as pool:
+    results = pool.map(work, [body] * 24, chunksize=1)
+assert all(same for same, _ in results)
+print(json.dumps([private for _, private in results]))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs fork and /proc")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_eight_forked_processes_of_a_pool_share_the_parents_session(tmp_path):
+    """The weights are 64 MiB, of which none becomes private."""
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "model.onnx").write_bytes(models.weights(64, WIDTH))
+    environment = {"MODEL": str(tmp_path / "model.onnx")}
+    private = json.loads(run_python(FORKED_POOL, env=environment, timeout=200).stdout)
+    assert max(private) < 16 << 20, private
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])

@@ -258,7 +258,7 @@ def in_child():
         code_of(run, handle, given, outputs(None)),
         code_of(run, own, given, into),
         code_of(call, table.prepared_run, prepared, ffi.NULL),
-        code_of(prepare, handle, given, into),
+        code_of(lambda: table.prepared_release(prepare(handle, given, into))),
     ]
     assert found == ["FORKED"] * 5, found
     table.release_outputs(wanted.structs, 1)
@@ -295,6 +295,33 @@ in_parent()
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_child_gets_errors_and_handles_of_its_own(ort_file):
     assert run_python(FORKED, ort_file, timeout=120).stderr == ""
+
+
+INHERITED = (
+    FORKED.replace("num_threads = 2", "num_threads = 1")
+    .replace("open_path(sys.argv[1])", "open_python(ortmmap.Session(sys.argv[1], options_))")
+    .replace('["FORKED"] * 5', '["OK"] * 5')
+    .replace(
+        "    table.release_outputs(wanted",
+        "    assert y.tobytes() == array_of(wanted[0]).tobytes() == expected\n"
+        "    table.release_outputs(wanted",
+    )
+)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_child_uses_handles_of_a_session_without_threads(ort_file):
+    assert run_python(INHERITED, ort_file, timeout=120).stderr == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_thread_that_forks_without_the_interpreter_lock_leaves_handles_behind(ort_file):
+    code = INHERITED.replace('["OK"] * 5', '["FORKED"] * 5').replace(
+        "    assert y.tobytes() == array_of(wanted[0]).tobytes() == expected\n", ""
+    )
+    code = f"import ctypes, os\nos.fork = ctypes.CDLL(None).fork\n{code}"
+    assert run_python(code, ort_file, timeout=120).stderr == ""
 
 
 TRUNCATED = """

@@ -154,7 +154,7 @@ static void lines_of_maps_are_read(void) {
   CHECK(line.end == 0 && line.path == 0);
 }
 
-static int forks, locked, most_locked;
+static int forks, intact_since, locked, most_locked;
 
 static void lock(void) { most_locked = ++locked; }
 
@@ -178,7 +178,7 @@ static void *hold_forks_briefly(void *unused) {
 static int nobody_holds(void) { return atomic_load(&held) == 2 && ortmmap_forking.holders == 0; }
 
 static void a_child_counts_one_fork_more(void) {
-  CHECK(ortmmap_fork_watch(&forks) == 0);
+  CHECK(ortmmap_fork_watch(&forks, &intact_since) == 0);
   ortmmap_fork_lock(lock, unlock);
   CHECK(is_well(is_first_child));
   CHECK(forks == 0 && locked == 0 && most_locked == 1);
@@ -191,6 +191,51 @@ static void a_fork_waits_for_a_thread_that_delays_it(void) {
     ;
   CHECK(is_well(nobody_holds));
   CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static atomic_int clean, abandoned;
+
+static int is_clean(void) { return atomic_load(&clean); }
+
+static void abandon(void) { atomic_store(&abandoned, 1); }
+
+static int is_intact(void) { return forks == 1 && intact_since == 0 && !atomic_load(&abandoned); }
+
+static int is_not_intact(void) {
+  return forks == 1 && intact_since == 1 && atomic_load(&abandoned) && ortmmap_forking.callers == 0;
+}
+
+static int is_grandchild(void) { return forks == 2 && intact_since == 1; }
+
+static int a_childs_child_is_intact(void) { return is_not_intact() && is_well(is_grandchild); }
+
+static void a_fork_is_clean_if_no_thread_is_inside(void) {
+  CHECK(ortmmap_fork_is_clean() == 0); /* nothing examines it */
+  ortmmap_fork_examine(is_clean, abandon);
+  CHECK(is_well(is_not_intact));
+  atomic_store(&clean, 1);
+  CHECK(is_well(is_intact));
+  ortmmap_fork_enter();
+  CHECK(is_well(a_childs_child_is_intact));
+  ortmmap_fork_leave();
+  CHECK(is_well(is_intact));
+  ortmmap_forking.holders = 1; /* the wait for it has ended */
+  CHECK(ortmmap_fork_is_clean() == 0);
+  ortmmap_forking.holders = 0;
+}
+
+static void guards_with_users_are_found_and_abandoned(void) {
+  ortmmap_guard *guard = ortmmap_guard_take();
+  CHECK(guard != NULL && !ortmmap_guards_have_users());
+  ortmmap_count_add(&guard->users, 1);
+  CHECK(ortmmap_guards_have_users());
+  ortmmap_guards_abandon();
+  CHECK(!ortmmap_guards_have_users());
+  ortmmap_guard_give(guard);
+  CHECK(ortmmap_guard_take() == guard && !guard->abandoned);
+  ortmmap_count_add(&guard->users, 1);
+  CHECK(ortmmap_guards_have_users());
+  ortmmap_guard_give(guard);
 }
 
 int main(int argc, char **argv) {
@@ -210,5 +255,7 @@ int main(int argc, char **argv) {
   lines_of_maps_are_read();
   a_child_counts_one_fork_more();
   a_fork_waits_for_a_thread_that_delays_it();
+  a_fork_is_clean_if_no_thread_is_inside();
+  guards_with_users_are_found_and_abandoned();
   return checks_report("test_processes");
 }

@@ -105,19 +105,32 @@ except (RuntimeError, ValueError) as error:
     assert ask(code, adapter_file)
 
 
-def test_an_adapter_of_another_process_is_refused(adapter_file):
-    code = """
-adapter = ortmmap.LoraAdapter.Load(path)
-options = ortmmap.RunOptions()
+IN_CHILD = """
 pid = os.fork()
 if pid == 0:
     try:
         options.add_active_adapter(adapter)
+        os._exit(0 if run(ortmmap, options) == expected else 1)
     except RuntimeError:
         os._exit(7)
-    os._exit(0)
 print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
 """
+LOADED = """
+adapter = ortmmap.LoraAdapter.Load(path)
+options = ortmmap.RunOptions()
+options.add_active_adapter(adapter)
+expected = run(ortmmap, options)
+options = ortmmap.RunOptions()
+"""
+
+
+def test_an_adapter_of_the_parent_serves_a_child(adapter_file):
+    assert ask(LOADED + IN_CHILD, adapter_file) == 0
+
+
+def test_an_adapter_is_refused_after_a_fork_inside_onnx_runtime(adapter_file):
+    """The thread that forks has no interpreter lock, so another one may be anywhere."""
+    code = LOADED + "import ctypes\nos.fork = ctypes.CDLL(None).fork\n" + IN_CHILD
     assert ask(code, adapter_file) == 7
 
 

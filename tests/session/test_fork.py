@@ -1,96 +1,29 @@
 """After a fork the child's first use opens its own session, over the mapping that it inherited.
 
-Each test forks in an interpreter of its own, since a fork copies whatever pytest holds.
+A session without threads is inherited instead: test_inheritance.py has more of that. Each test
+forks in an interpreter of its own, since a fork copies whatever pytest holds.
 """
 
-import models
 import pytest
-from support import run_python, to_ort
-
-PREAMBLE = """
-import faulthandler, gc, os, signal, sys, threading, time
-import numpy as np
-import ortmmap
-from support import assert_same, caught, descriptors, maps, smaps_rollup
-
-feed = {"x": np.arange(16, dtype="f4").reshape(2, 8)}
-
-def fork(work):
-    '''Call `work` in a child, and raise where it raised, crashed or hung.'''
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            signal.alarm(60)
-            work()
-            status = 0
-        except BaseException:
-            import traceback
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-    return child
-
-def wait(child):
-    _, status = os.waitpid(child, 0)
-    assert status == 0, os.waitstatus_to_exitcode(status)
-
-def run_in_child(work):
-    wait(fork(work))
-
-def options_of(**settings):
-    options = ortmmap.SessionOptions()
-    options.intra_op_num_threads = 1
-    for name, value in settings.items():
-        setattr(options, name, value)
-    return options
-"""
-
-SOURCES = {
-    "ort file": "ortmmap.Session(sys.argv[1], options, cache=cache)",
-    "onnx file": "ortmmap.Session(sys.argv[2], options, cache=cache)",
-    "external data": "ortmmap.Session(sys.argv[4], options, cache=cache)",
-    "ort bytes": "ortmmap.Session(open(sys.argv[1], 'rb').read(), options)",
-    "onnx bytes": "ortmmap.Session(open(sys.argv[2], 'rb').read(), options)",
-    "bytearray": "ortmmap.Session(bytearray(open(sys.argv[1], 'rb').read()), options)",
-    "mapping": "ortmmap.Session(ortmmap.Mapping(sys.argv[1]), options)",
-}
+from forking import MODEL, SOURCES, files_in, run_forking
+from support import run_python
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """A model in ORT format and in ONNX format, a folder for a cache, one with external data."""
-    folder = tmp_path_factory.mktemp("fork")
-    onnx_file, ort_file, cache = folder / "m.onnx", folder / "m.ort", folder / "cache"
-    model = models.weights(3, 256)
-    onnx_file.write_bytes(model)
-    ort_file.write_bytes(to_ort(model))
-    external, _ = models.external(folder, 3, 256)
-    return ort_file, onnx_file, cache, external
-
-
-def run_forking(code: str, *args: object) -> None:
-    run_python(PREAMBLE + code, *args, timeout=100)
-
-
-MODEL = """
-cache = {cache}
-options = options_of(intra_op_num_threads={threads})
-feed = {{"h0": np.ones((2, 256), "f4")}}
-session = {source}
-expected = session.run(None, feed)
-"""
+    return files_in(tmp_path_factory.mktemp("fork"))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("cache", ["False", "sys.argv[3]"])
 @pytest.mark.parametrize("source", SOURCES)
-def test_a_child_runs_in_a_session_of_its_own(files, source, cache, threads):
+def test_a_child_inherits_a_session_without_threads_and_opens_others_again(
+    files, source, cache, threads
+):
     code = MODEL.format(source=SOURCES[source], cache=cache, threads=threads)
     code += """
 def work():
+    assert is_inherited() == (options.intra_op_num_threads == 1)
     assert_same(session.run(None, feed), expected)
     binding = session.io_binding()
     binding.bind_cpu_input("h0", feed["h0"])
@@ -146,7 +79,7 @@ import ortmmap.session.optimizing
 from ortmmap.cache.store import Store
 ortmmap.session.optimizing.MOST_REWRITTEN = {rewritten}
 """
-    code += MODEL.format(source=SOURCES["onnx file"], cache="sys.argv[3]", threads=1)
+    code += MODEL.format(source=SOURCES["onnx file"], cache="sys.argv[3]", threads=2)
     code += """
 warm = ortmmap.Session(sys.argv[2], options, cache=cache)
 assert warm.memory().shared_blocks
@@ -173,7 +106,7 @@ assert_same(warm.run(None, feed), expected)
 
 
 def test_an_onnx_file_that_was_replaced_says_so_in_the_child(files):
-    code = MODEL.format(source=SOURCES["onnx file"], cache="False", threads=1)
+    code = MODEL.format(source=SOURCES["onnx file"], cache="False", threads=2)
     code += """
 import shutil
 shutil.copy(sys.argv[2], sys.argv[2] + ".copy")
@@ -192,7 +125,7 @@ def test_a_buffer_that_is_not_kept_says_so_in_the_child(files):
     code = MODEL.format(
         source="ortmmap.Session(bytearray(open(sys.argv[2], 'rb').read()), options)",
         cache="False",
-        threads=1,
+        threads=2,
     )
     code += """
 def work():
@@ -204,7 +137,7 @@ run_in_child(work)
 
 
 def test_values_of_the_parent_are_readable_and_bindings_say_whose_they_are(files):
-    code = MODEL.format(source=SOURCES["ort file"], cache="False", threads=1)
+    code = MODEL.format(source=SOURCES["ort file"], cache="False", threads=2)
     code += """
 copied = ortmmap.OrtValue.ortvalue_from_numpy(feed["h0"])
 (value,) = session.run_with_ort_values(None, {"h0": copied})
@@ -237,10 +170,11 @@ assert_same([value.numpy()], expected)
     run_forking(code, *files)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("cache", ["False", "sys.argv[3]"])
-def test_a_fork_while_other_threads_run_is_safe(files, cache):
+def test_a_fork_while_other_threads_run_is_safe(files, cache, threads):
     """Whatever locks they hold at that moment, the child needs none of them."""
-    code = MODEL.format(source=SOURCES["onnx file"], cache=cache, threads=2)
+    code = MODEL.format(source=SOURCES["onnx file"], cache=cache, threads=threads)
     code += """
 stop = threading.Event()
 def hammer():

@@ -1,6 +1,7 @@
 """Private memory, in child processes: the weights stay in the page cache, and are shared."""
 
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,103 @@ def test_a_closed_session_gives_its_memory_back(big_ort_file, small, weights):
         "session.close()\nprint(smaps_rollup()['Anonymous'] - before)\n"
     )
     assert ask_python(code, big_ort_file, json.dumps({}), small) < weights / 10
+
+
+def convolutions(layers: int = 5, channels: int = 256) -> bytes:
+    """Build convolutions, each with a batch normalization that is folded into its weights."""
+    random = np.random.default_rng(0)
+    nodes, constants = [], []
+    for index in range(layers):
+        nodes += [
+            models.node("Conv", f"h{index} w{index}", f"c{index}", pads=[1, 1, 1, 1]),
+            models.node(
+                "BatchNormalization",
+                f"c{index} s{index} b{index} b{index} s{index}",
+                f"h{index + 1}",
+            ),
+        ]
+        kernel = random.standard_normal((channels, channels, 3, 3), "f4") / np.float32(channels)
+        constants += [
+            models.constant(f"w{index}", kernel),
+            models.constant(f"s{index}", np.full(channels, 1.5, "f4")),
+            models.constant(f"b{index}", np.full(channels, 0.5, "f4")),
+        ]
+    return models.build(
+        nodes,
+        [models.tensor("h0", shape=["batch", channels, 14, 14])],
+        [models.tensor(f"h{layers}", shape=["batch", channels, 14, 14])],
+        constants,
+    )
+
+
+ROUNDS = """
+import gc, json, sys
+import numpy as np
+import ortmmap
+from support import smaps_rollup, status
+
+cache = json.loads(sys.argv[2])
+options = ortmmap.SessionOptions()
+options.intra_op_num_threads = 1
+shape = json.loads(sys.argv[3])
+
+def private():
+    gc.collect()
+    return smaps_rollup()["Anonymous"]
+
+def use(batches):
+    session = ortmmap.Session(sys.argv[1], options, cache=cache)
+    opened = private()
+    for batch in batches:
+        session.run(None, {"h0": np.ones((batch, *shape), "f4")})
+    ran = private()
+    if batches[0] % 2:
+        session.close()
+    else:
+        del session
+    return opened, ran
+
+# What a process does once: imports, and the arena of recorded sessions.
+for _ in range(2):
+    with ortmmap.Session(sys.argv[4], options, cache=cache) as other:
+        other.run(None, {"h0": np.ones((1, 8), "f4")})
+before = private()
+use([1])   # with a cache, the session that fills it
+grown = [private() - before]
+for index in range(20):
+    used = use([1 + index * 5 % 7, 1 + index * 3 % 7, 1])
+    grown.append(private() - before)
+print(json.dumps([grown, [figure - before for figure in used]]))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc than glibc's")
+@pytest.mark.parametrize("cached", [False, True], ids=["without cache", "cached"])
+@pytest.mark.parametrize("kind", ["matrices", "convolutions"])
+def test_closing_sessions_leaves_no_more_than_3_mib(tmp_path, kind, cached):
+    """20 rounds of opening, runs with changing batch sizes, and closing."""
+    path, small = tmp_path / "model.onnx", tmp_path / "small.onnx"
+    path.write_bytes(convolutions() if kind == "convolutions" else models.weights(8, 1024))
+    small.write_bytes(models.weights(1, 8))
+    cache = str(tmp_path / "cache") if cached else False
+    shape = [256, 14, 14] if kind == "convolutions" else [1024]
+    grown, used = ask_python(ROUNDS, path, json.dumps(cache), json.dumps(shape), small, timeout=300)
+    assert max(grown) < 3 * MIB, grown
+    assert cached or max(used) > path.stat().st_size / 2
+
+
+def test_freed_memory_of_creating_goes_back_to_the_system(tmp_path, small):
+    """Folding a batch normalization makes new weights, and frees the old ones."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(convolutions())
+    opened, _ = ask_python(
+        ROUNDS.replace("for index in range(20)", "for index in range(1)"),
+        path,
+        "false",
+        "[256, 14, 14]",
+        small,
+    )[1]
+    assert opened < 1.2 * path.stat().st_size
 
 
 WORKER = """
