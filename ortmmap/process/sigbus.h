@@ -180,13 +180,25 @@ static inline int ortmmap_find_mapping(uintptr_t address, ortmmap_maps_line *fou
 
 #endif
 
+/* A file that was removed or replaced after it was mapped has " (deleted)" after its path. */
+static inline uint64_t ortmmap_hash_of_deleted(uint64_t path) {
+  static const char suffix[] = " (deleted)";
+  const char *byte;
+  for (byte = suffix; *byte != '\0'; byte++)
+    path = ortmmap_hash_byte(path, *byte);
+  return path;
+}
+
 static inline int ortmmap_guards_file(const ortmmap_guard *guard, uint64_t path) {
   const char *name = guard->files;
+  uint64_t guarded;
   if (name == NULL)
     return 0;
-  for (; *name != '\0'; name += strlen(name) + 1)
-    if (ortmmap_hash_path(name) == path)
+  for (; *name != '\0'; name += strlen(name) + 1) {
+    guarded = ortmmap_hash_path(name);
+    if (path == guarded || path == ortmmap_hash_of_deleted(guarded))
       return 1;
+  }
   return 0;
 }
 

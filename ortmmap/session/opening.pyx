@@ -127,9 +127,13 @@ cdef class Opening:
         """Whether a session could not be created because another file has replaced the model's."""
         if self.first is not None or self.model.path is None:
             return False
-        return isinstance(error, Replaced) or (
-            self.skeleton is not None and self.model.is_replaced()
-        )
+        if isinstance(error, Replaced):
+            return True
+        if self.skeleton is None:
+            return False
+        # A marked guard, though the file is whole: what faulted had its path for a moment.
+        marked = ortmmap_count_get(&self.model.guard.changed) != 0
+        return self.model.is_replaced() or (marked and not self.model.changed())
 
     cdef OpenSession _open(self):
         """Create the session, and start the work that is left for the cache."""
