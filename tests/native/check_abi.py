@@ -126,6 +126,22 @@ def same(ours: str, official: str) -> str:
     return f"__builtin_types_compatible_p({ours}, {official})"
 
 
+def typedef_assertion(name):
+    return f"typedef {name}", same(f"struct {name} *", f"{name} *")
+
+
+def later_types(declarations) -> set[str]:
+    """Return the opaque types that only later functions name."""
+
+    def named_in(structs):
+        texts = (c_type(member) for struct in structs for member in struct.values())
+        return {word for text in texts for word in re.findall(r"\w+", text)}
+
+    later = named_in([declarations.structs[NEWER]])
+    others = named_in([types for name, types in declarations.structs.items() if name != NEWER])
+    return set(declarations.opaque) & later - others
+
+
 def assertions(declarations, measured):
     """Yield (subject, C condition) pairs, to be compiled with the official header."""
     yield "ORT_API_VERSION", f"ORT_API_VERSION >= {measured['ORTMMAP_ORT_API_VERSION']}"
@@ -143,7 +159,8 @@ def assertions(declarations, measured):
         size = measured[f"sizeof {struct}"]
         yield f"size of {struct}", f"sizeof(struct {struct}) {relation} {size}"
     for name in declarations.opaque:
-        yield f"typedef {name}", same(f"struct {name} *", f"{name} *")
+        if name not in later_types(declarations):
+            yield typedef_assertion(name)
     for name, pointed in declarations.handles.items():
         yield f"typedef {name}", same(f"const struct {pointed} *", name)
     for name, signature in declarations.callbacks.items():
@@ -159,6 +176,9 @@ def later_assertions(declarations, header):
         raise AbiError(f"{NEWER}: a function is not loaded, or loaded twice")
     for version, name, slot in loaded:
         ours = c_type(declarations.structs[NEWER][name])
+        for type_ in sorted(later_types(declarations)):
+            if re.search(rf"\b{type_}\b", ours):
+                yield version, *typedef_assertion(type_)
         yield version, f"type of {name}", same(ours, f"__typeof__(((struct OrtApi *)0)->{name})")
         offset = f"offsetof(struct OrtApi, {name})"
         yield version, f"slot of {name}", f"{offset} == {slot} * sizeof(void *)"
