@@ -10,8 +10,8 @@ from typing_extensions import Buffer, Unpack, disjoint_base
 from ortmmap.model.mapping import Mapping
 from ortmmap.options import SessionOptions
 from ortmmap.session.binding import IOBinding
+from ortmmap.session.cached import Cached
 from ortmmap.session.call import _Output
-from ortmmap.session.filing import Cached
 from ortmmap.session.metadata import ModelMetadata, NodeArg
 from ortmmap.session.native_options import RunOptions
 from ortmmap.session.open_session import Memory, OpenSession

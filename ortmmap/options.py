@@ -1,10 +1,8 @@
 """SessionOptions: the attributes and methods of ``onnxruntime.SessionOptions``, recorded.
 
-The object holds plain values; the native options are made from them when a session is created, so
-changing the object afterwards changes no session.
-
-Every setting is one line in the table at the top of `SessionOptions`. The line also says how the
-setting concerns the cache; a setting without such a mark is part of the cache's key.
+The native options are made from these plain values when a session is created. Every setting is one
+line in the table at the top of `SessionOptions`, which also says how the setting concerns the
+cache; a setting without such a mark is part of the cache's key.
 """
 
 import operator
@@ -286,8 +284,6 @@ class SessionOptions(CompiledData):
 
     def _is_cacheable(self) -> bool:
         """Whether the cache's key would cover everything that a session is made from."""
-        from ortmmap.runtime.custom_ops import has_identity
-
         return (
             not any(in_cache is REFUSED for _, in_cache, _ in self._changed())
             and not any(CONFIG.get(key) is REFUSED for key in self._config)
@@ -492,6 +488,11 @@ class SessionOptions(CompiledData):
         values = sorted(self._values.items())
         changed = ", ".join(f"{name}={value!r}" for name, value in values if name[0] != "_")
         return f"<ortmmap.SessionOptions {changed} {self._config}>"
+
+
+def has_identity(library: str) -> bool:
+    """Return whether a path names the file that the loader opens: it searches for a bare name."""
+    return bool(os.path.dirname(library)) and os.path.exists(library)
 
 
 def warn_without_effect(name: str, value: object) -> None:

@@ -5,8 +5,7 @@ import sys
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping
 
-from ortmmap.options import CONFIG, FILES, KEY, SessionOptions
-from ortmmap.runtime.custom_ops import has_identity
+from ortmmap.options import CONFIG, FILES, KEY, SessionOptions, has_identity
 
 __all__ = ["FORMAT", "KINDS", "Key", "Source", "machine", "options_signature", "runtime_signature"]
 

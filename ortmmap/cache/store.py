@@ -4,10 +4,9 @@ import os
 import stat
 from collections import namedtuple
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from ortmmap.cache.draft import Draft
 from ortmmap.cache.entry import NO_CONTENT, Damaged, Entry, hold, is_entry, open_entry
-from ortmmap.cache.failures import RETRY_SECONDS, is_failure
 from ortmmap.cache.folder import (
     FOLDER_VARIABLE,
     READING,
@@ -24,7 +23,11 @@ from ortmmap.cache.folder import (
     write_file,
 )
 from ortmmap.cache.key import Key, Source, options_signature, runtime_signature
-from ortmmap.cache.lock import Turn
+
+# The modules for writing are imported when something is written.
+if TYPE_CHECKING:
+    from ortmmap.cache.draft import Draft
+    from ortmmap.cache.lock import Turn
 
 __all__ = [
     "Found",
@@ -111,7 +114,7 @@ class Store(CacheFolder):
             entry.touch()
         return entry
 
-    def write(self, key: Key, kind: str, *, expect: int = 0) -> Draft | None:
+    def write(self, key: Key, kind: str, *, expect: int = 0) -> "Draft | None":
         """Begin an entry; return None if there is no room for `expect` bytes.
 
         `expect` is an estimate, and may be too small.
@@ -121,10 +124,12 @@ class Store(CacheFolder):
         if reason is not None:
             warn("write", f"the cache is not written: {reason}")
             return None
+        from ortmmap.cache.draft import Draft
+
         return Draft(self, key, kind, self._make_room)
 
     def build(
-        self, key: Key, kind: str, fill: Callable[[Draft], object], *, expect: int = 0
+        self, key: Key, kind: str, fill: "Callable[[Draft], object]", *, expect: int = 0
     ) -> Entry | None:
         """Return an entry, which `fill` writes if there is none; None if that fails.
 
@@ -142,7 +147,7 @@ class Store(CacheFolder):
                 fill(draft)
             return draft.entry
 
-    def lock(self, key: Key, timeout: float | None = None) -> Turn:
+    def lock(self, key: Key, timeout: float | None = None) -> "Turn":
         """Return the lock to hold while looking for an entry once more and writing it.
 
         ``with store.lock(key) as turn``: `turn` is True for one thread of one process at a time.
@@ -156,6 +161,8 @@ class Store(CacheFolder):
         timeout : float, optional
             In seconds; by default the value of ``ORTMMAP_CACHE_WAIT``, or 60.
         """
+        from ortmmap.cache.lock import Turn
+
         return Turn(self.lock_path(key), longest_wait() if timeout is None else timeout)
 
     def entries(self) -> list[Found]:
@@ -184,6 +191,8 @@ class Store(CacheFolder):
 
     def clear(self) -> int:
         """Remove every entry, and return their bytes. Mappings of entries in use stay valid."""
+        from ortmmap.cache.failures import is_failure
+
         found = self.entries()
         for each in found:
             self.remove(each.name)
@@ -315,6 +324,8 @@ class Store(CacheFolder):
         Aliases are removed if they are lost or too many. A temporary folder whose lock is free has
         lost its owner, or is just being made: then `Draft` makes another one.
         """
+        from ortmmap.cache.failures import RETRY_SECONDS, is_failure
+
         for name in self.names(is_temporary):
             self._remove_unused(name, UNLOCKED_SECONDS)
         for name in self.names(is_failure):

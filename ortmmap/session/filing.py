@@ -21,13 +21,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ortmmap.cache.folder import CacheWarning, warn
+from ortmmap.session.cached import FILING, PRIVATE, SHARED, Cached
 
 if TYPE_CHECKING:
     from ortmmap.cache.lock import Turn
 
-__all__ = ["FILING", "OFF", "PRIVATE", "SHARED", "Cached", "Cancelled", "Filing", "wait_for_all"]
-
-OFF, FILING, SHARED, PRIVATE = "off", "filing", "shared", "private"
+__all__ = ["Cancelled", "Filing", "lack_of_threads", "wait_for_all"]
 
 EXIT_WAIT_VARIABLE = "ORTMMAP_CACHE_EXIT_WAIT"
 DEFAULT_EXIT_WAIT = 30.0  # seconds
@@ -39,57 +38,6 @@ NICE = 5  # a quarter of a core that another thread wants too
 
 class Cancelled(Exception):  # noqa: N818 - a request, not an error
     """The rest of the work is not to be done, or not now."""
-
-
-class Cached:
-    """Where a session stands with the cache.
-
-    Attributes
-    ----------
-    state : str
-        ``off``: it does not use the cache.
-        ``filing``: it was created without the cache, and a thread is writing what it has made.
-        ``shared``: it was created from the cache, or its prepacked weights were exchanged for the
-        cache's pages.
-        ``private``: it was created without the cache, and nothing is being written.
-    reason : str or None
-        Why it is ``private``; of another state, why its prepacked weights are not shared.
-    """
-
-    def __init__(self, state: str, reason: str | None = None) -> None:
-        self.state = state
-        self.reason = reason
-        self._done = threading.Event() if state == FILING else None
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the session's work for the cache is done or has failed.
-
-        Parameters
-        ----------
-        timeout : float, optional
-            In seconds; by default there is no limit.
-
-        Returns
-        -------
-        bool
-            Whether the state is another than ``filing`` now.
-        """
-        done = self._done
-        return done is None or done.wait(timeout)
-
-    def settle(self, state: str, reason: str | None = None) -> None:
-        """Set the final state, and wake the threads that wait for it."""
-        self.state, self.reason = state, reason
-        done, self._done = self._done, None
-        if done is not None:
-            done.set()
-
-    def __str__(self) -> str:
-        return self.state
-
-    def __repr__(self) -> str:
-        reason = "" if self.reason is None else f", {self.reason}"
-        return f"<Cached {self.state}{reason}>"
 
 
 class Filing:

@@ -1,7 +1,5 @@
 """Whether the child of a fork may use a session of its parent."""
 
-from __future__ import annotations
-
 import os
 from typing import TYPE_CHECKING
 
@@ -28,7 +26,7 @@ _FOREIGN = (
 
 
 def is_inheritable(
-    options: SessionOptions, config: dict[str, str], providers: list[tuple[str, dict[str, str]]]
+    options: "SessionOptions", config: dict[str, str], providers: list[tuple[str, dict[str, str]]]
 ) -> bool:
     """Return whether a session with these settings has nothing that a fork takes away.
 

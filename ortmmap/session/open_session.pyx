@@ -86,7 +86,7 @@ cdef class OpenSession:
 
     cdef object cached_state(self):
         """Return the session's `Cached`."""
-        from ortmmap.session.filing import OFF, Cached
+        from ortmmap.session.cached import OFF, Cached
 
         return Cached(OFF) if self.cached is None else self.cached
 

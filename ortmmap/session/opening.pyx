@@ -33,7 +33,6 @@ from ortmmap.model.skeleton import DEFAULT_THRESHOLD
 from ortmmap.runtime.library import get_available_providers
 from ortmmap.runtime.providers import CPU, normalize
 from ortmmap.session.creation import LOAD_FORMAT, ONNX
-from ortmmap.session.inheritance import is_inheritable
 
 # Keys of onnxruntime_session_options_config_keys.h.
 MAPPED_ORT = {
@@ -171,12 +170,20 @@ cdef class Opening:
             self.store,
             self.key,
             self.creation.entries,
-            telemetry_is_off and is_inheritable(self.options, self.config, self.providers),
+            self._is_inheritable(),
             self.nbytes,
         )
         if self.zip_maps:
             made.use_zip_maps(self.zip_maps)
         return made
+
+    cdef bint _is_inheritable(self) except -1:
+        """Whether the child of a fork may use the session as it is."""
+        if not telemetry_is_off or self.options.intra_op_num_threads != 1:
+            return False
+        from ortmmap.session.inheritance import is_inheritable
+
+        return is_inheritable(self.options, self.config, self.providers)
 
     cdef int _explain(self, object error) except -1:
         """Add to an error what kind of file the model is, if it is none."""

@@ -23,7 +23,7 @@ from ortmmap.session.native_options cimport NativeOptions
 import os
 
 from ortmmap.runtime.providers import CPU
-from ortmmap.session.filing import PRIVATE, SHARED, Cached, Filing, lack_of_threads
+from ortmmap.session.cached import PRIVATE, SHARED, Cached
 from ortmmap.session.optimizing import Refused, attempts_of, save_optimized, unsaved
 
 # Keys of onnxruntime_session_options_config_keys.h.
@@ -206,6 +206,7 @@ cdef class PrepackedCreation(Creation):
     cdef object _known_failure(self):
         """Return why writing would fail, if that is known before any work is done, or None."""
         from ortmmap.cache.failures import failure
+        from ortmmap.session.filing import lack_of_threads
 
         reason = None if self._may_blocks_change() else lack_of_threads()
         return reason or failure(self.store, self.key)
@@ -222,6 +223,8 @@ cdef class PrepackedCreation(Creation):
 
         If there is no room for it, that is noted, and nothing follows.
         """
+        from ortmmap.session.filing import Filing
+
         reason = self._lack_of_room()
         if reason is not None:
             turn.release()
