@@ -243,6 +243,8 @@ INSTANCES: dict[str, Callable[[World], object]] = {
     "LoraAdapter": lambda world: ortmmap.LoraAdapter.Load(str(world.adapter)),
     "OrtEpDevice": lambda _: ortmmap.get_ep_devices()[0],
     "OrtHardwareDevice": lambda _: ortmmap.get_ep_devices()[0].device,
+    "OrtEpAssignedNode": lambda _: ortmmap.OrtEpAssignedNode("name", "domain", "Add"),
+    "OrtEpAssignedSubgraph": lambda _: ortmmap.OrtEpAssignedSubgraph("CPU", ()),
     "OrtArenaCfg": lambda _: ortmmap.OrtArenaCfg(0, -1, -1, -1),
     "OrtDevice": lambda _: ortmmap.OrtDevice.make("cpu", 0),
     "OrtMemoryInfo": lambda _: memory_info(),

@@ -73,7 +73,7 @@ def test_the_wheel_has_nothing_else(contents):
     assert [name for name in contents if not allowed.match(name)] == []
 
 
-REQUIRED = ["filelock", "numpy", "onnxruntime", "platformdirs", "xxhash"]
+REQUIRED = ["click", "filelock", "numpy", "onnxruntime", "platformdirs", "xxhash"]
 
 
 def test_the_metadata_says_what_is_needed(wheel, contents):

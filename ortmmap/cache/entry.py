@@ -26,7 +26,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable
 
 from ortmmap.cache.folder import HEADER_NAME, NO_FOLLOW, READING, CacheFolder, warn, write_file
-from ortmmap.cache.key import KINDS
+from ortmmap.cache.key import KINDS, pieces
 
 try:
     import fcntl
@@ -51,7 +51,6 @@ VERSION = 1
 NAME_BYTES = 80
 MOST_FILES = 1024
 LARGEST_HEADER = 1 << 20
-READ_BYTES = 1 << 23
 TOUCH_SECONDS = 60
 SHARE_ATTEMPTS = 400
 SHARE_SECONDS = 0.005
@@ -429,14 +428,12 @@ def _file_checksum(fd: int, progress: Callable[[int], object] | None = None) -> 
     from xxhash import xxh3_64
 
     digest = xxh3_64()
-    buffer = bytearray(READ_BYTES)
-    view = memoryview(buffer)
     with open(fd, "rb", buffering=0, closefd=False) as file:
         file.seek(0)
-        while count := file.readinto(buffer):
-            digest.update(view[:count])
+        for piece in pieces(file):
+            digest.update(piece)
             if progress is not None:
-                progress(count)
+                progress(piece.nbytes)
     return digest.intdigest()
 
 

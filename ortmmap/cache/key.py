@@ -3,9 +3,14 @@
 import os
 import sys
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from mmap import mmap
+from typing import TYPE_CHECKING
 
 from ortmmap.options import CONFIG, FILES, KEY, SessionOptions, has_identity
+
+if TYPE_CHECKING:
+    from io import FileIO
 
 __all__ = ["FORMAT", "KINDS", "Key", "Source", "machine", "options_signature", "runtime_signature"]
 
@@ -217,17 +222,26 @@ def _content(sources: tuple[Source, ...], check: Callable[[], object] | None) ->
     from _blake2 import blake2b
 
     digest = blake2b(digest_size=32)
-    buffer = bytearray(READ_BYTES)
-    view = memoryview(buffer)
     for source in sources:
         digest.update(source.size.to_bytes(8, "little"))
         with open(source.path, "rb", buffering=0) as file:
-            while count := file.readinto(buffer):
-                digest.update(view[:count])
+            for piece in pieces(file):
+                digest.update(piece)
                 if check is not None:
                     check()
             _check_unchanged(source, os.fstat(file.fileno()))
     return digest.digest()
+
+
+def pieces(file: "FileIO") -> Iterator[memoryview]:
+    """Read the rest of a file in pieces, each valid until the next is asked for.
+
+    Their buffer goes back to the system. malloc would keep it in the arena of the thread.
+    """
+    with mmap(-1, READ_BYTES) as buffer, memoryview(buffer) as view:
+        while count := file.readinto(buffer):
+            with view[:count] as piece:
+                yield piece
 
 
 def _check_unchanged(source: Source, found: os.stat_result) -> None:

@@ -198,14 +198,13 @@ def test_json(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == json.loads(json.dumps(inspect(path, largest=1).to_dict()))
 
 
-def test_tables_fit_a_terminal(tmp_path: Path) -> None:
+def test_tables_that_are_piped_are_not_wrapped(tmp_path: Path) -> None:
     path = write(tmp_path / "model [bold].onnx", large())
     done = command("info", path)
     assert done.returncode == 0, done.stderr
-    assert all(len(line) <= 80 for line in done.stdout.splitlines())
+    assert str(path) in done.stdout.splitlines()
     for part in ("tensor(float)", "n x 128", "65,536", "64.0 KiB", "128 x 128", "mapped"):
         assert part in done.stdout
-    assert "[bold]" in done.stdout.replace("\n", "")
 
 
 @pytest.mark.parametrize("convert", [bytes, to_ort], ids=["ONNX", "ORT"])

@@ -333,9 +333,15 @@ time.sleep(60)
     assert kinds(folder) == ["model", "pages"]
 
 
-def test_a_child_of_a_fork_has_no_work_and_the_parent_goes_on(model, folder):
+@pytest.mark.parametrize("reopened", [True, False])
+def test_a_child_of_a_fork_has_no_work_and_the_parent_goes_on(model, folder, reopened):
+    """It waits for the parent's entry, unless it uses the parent's session as it is."""
     code = (
         OPEN
+        + f"""
+reopened = {reopened}
+os.environ["ORTMMAP_FORK"] = "reopen" if reopened else ""
+"""
         + """
 pages.write_pages = pause
 session = opened()
@@ -351,9 +357,9 @@ if child == 0:
         assert filing.wait_for_all(0)
         os.write(write, b"x")
         go.set()
-        assert session.run(None, feed)[0].tobytes() == expected   # waits for the parent's entry
-        assert session.cached.state == "shared"
-        assert not session.memory().private_blocks
+        assert session.run(None, feed)[0].tobytes() == expected
+        assert session.cached.state == ("shared" if reopened else "private")
+        assert bool(session.memory().private_blocks) is not reopened
         os._exit(0)
     finally:
         os._exit(1)

@@ -34,6 +34,7 @@ def run(batch):
     binding.bind_output("h8")
     session.run_with_iobinding(binding, run_options)
 
+assert session.cached.wait(120)
 run(1)
 before = smaps_rollup()["Anonymous"]
 for batch in (4096, 1):

@@ -153,6 +153,7 @@ def private():
 
 def use(batches):
     session = ortmmap.Session(sys.argv[1], options, cache=cache)
+    assert session.cached.wait(120)
     opened = private()
     for batch in batches:
         session.run(None, {"h0": np.ones((batch, *shape), "f4")})
@@ -166,6 +167,7 @@ def use(batches):
 # What a process does once: imports, and the arena of recorded sessions.
 for _ in range(2):
     with ortmmap.Session(sys.argv[4], options, cache=cache) as other:
+        assert other.cached.wait(120)
         other.run(None, {"h0": np.ones((1, 8), "f4")})
 before = private()
 use([1])   # with a cache, the session that fills it
