@@ -122,7 +122,7 @@ def _print(report: Report) -> None:
 @_measured(_FILES, SESSIONS, 7, 1.0)
 def open_() -> Survey:
     """Measure opening, from process start to the first result, and peak memory."""
-    times = (c.IMPORT, c.OPEN, c.FIRST_RUN, c.RUN, c.START_TO_RESULT)
+    times = (c.IMPORT, c.OPEN, c.FIRST_RUN, c.RUN, c.START_TO_RESULT, c.COMPLETE)
     return Survey((*times, c.PEAK, c.PRIVATE_OPEN, c.FAULTS), Workers().measure)
 
 

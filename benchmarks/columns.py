@@ -47,11 +47,12 @@ FIRST_RUN = Column("first run", "ms", "first_ms")
 RUN = Column("run", "ms", "run_ms", "median of steady runs")
 FORKED_RUN = Column("first run in a forked child", "ms", "forked_ms")
 START_TO_RESULT = Column("start to result", "ms", "answer_ms", "from the start of the process")
+COMPLETE = Column("complete", "ms", "complete_ms", "the same, until the cache is filled too")
 FAULTS = Column("page faults, open", "thousand", "faults")
 
 CALL = Column("run", "µs", "run_ms", "median of blocks of calls")
 BOUND = Column("run_with_iobinding", "µs", "bound_ms", "inputs bound once, outputs allocated anew")
-_ASYNC = "sessions of two threads; ortmmap's run_awaitable, onnxruntime in asyncio's thread pool"
+_ASYNC = "ortmmap's run_awaitable, onnxruntime in asyncio's thread pool"
 AWAITED = Column("awaited", "µs", "async_ms", _ASYNC)
 PER_SECOND = tuple(
     Column(f"{n} thread{'s'[: n - 1]}", "calls/s", f"calls_per_second.{n}", more_is_better=True)
