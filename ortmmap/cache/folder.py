@@ -41,7 +41,7 @@ WAIT_VARIABLE = "ORTMMAP_CACHE_WAIT"
 DEFAULT_LIMIT = 10 << 30  # bytes
 DEFAULT_WAIT = 60.0  # seconds
 RESERVE_PART = 100  # one part in so many of the disk stays free
-LOCKS = 256
+LOCKS = 4096
 HEADER_NAME = "header"
 
 # Flags that follow no link and, for reading, do not wait for a pipe's other end.
@@ -421,4 +421,4 @@ class CacheFolder:
         """Return the path of the file whose lock the key's writer holds."""
         # A fixed set of files, never removed: removing one would free those who wait for it.
         number = (int(key.setting, 16) ^ int(key.identity, 16)) % LOCKS
-        return os.path.join(self.folder, "locks", f"{number:02x}")
+        return os.path.join(self.folder, "locks", f"{number:03x}")

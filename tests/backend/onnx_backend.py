@@ -54,7 +54,8 @@ def ours_cached(model: bytes) -> ortmmap.Session:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
         path.write_bytes(model)
-        ortmmap.Session(path, options_of(ortmmap), cache=Path(folder, "cache")).close()
+        with ortmmap.Session(path, options_of(ortmmap), cache=Path(folder, "cache")) as filling:
+            filling.cached.wait()
         return ortmmap.Session(path, options_of(ortmmap), cache=Path(folder, "cache"))
 
 

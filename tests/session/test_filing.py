@@ -197,7 +197,8 @@ def test_one_thread_writes_for_all_sessions_and_ends(model, folder, tmp_path, pa
     sessions = [opened(model, folder), opened(other, folder)]
     assert pause.reached.wait(60)
     assert len(filing_threads()) == 1
-    assert [session.cached.state for session in sessions] == ["filing", "filing"]
+    found = [session.cached for session in sessions]
+    assert [cached.state for cached in found] == ["filing", "filing"], found
     nice = os.getpriority(os.PRIO_PROCESS, filing_threads()[0].native_id)
     assert nice > os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     pause.go.set()

@@ -205,7 +205,7 @@ def test_freed_memory_of_creating_goes_back_to_the_system(tmp_path, small):
         "[256, 14, 14]",
         small,
     )[1]
-    assert opened < 1.2 * path.stat().st_size
+    assert opened < 1.3 * path.stat().st_size
 
 
 WORKER = """
