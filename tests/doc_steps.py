@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from doc_pages import Step, commands
-from support import REPOSITORY
+from support import REPOSITORY, wait_for_server
 
 import ortmmap
 
@@ -157,7 +156,7 @@ def run_server(step: Step, folder: Path) -> None:
         port = listener.getsockname()[1]
     assert any("8000" in word for word in words)
     with _started([word.replace("8000", str(port)) for word in words], folder) as server:
-        _wait_for(port, server, folder)
+        wait_for_server(port, server, (folder / "log").read_text)
         run_python([("question", step.line, f"PORT = {port}\n{step.argument}")], folder)
 
 
@@ -192,18 +191,6 @@ def _started(words: list[str], folder: Path) -> Iterator[subprocess.Popen]:
     finally:
         server.kill()
         server.wait()
-
-
-def _wait_for(port: int, server: subprocess.Popen, folder: Path) -> None:
-    for _ in range(600):
-        assert server.poll() is None, (folder / "log").read_text()
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("the server does not answer")
 
 
 # What is done with each kind of step; Python is run as one program, after the others.

@@ -4,9 +4,11 @@ import functools
 import gc
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,19 @@ import ortmmap
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOBODY = 65534
+
+
+def wait_for_server(port: int, server: subprocess.Popen, log: Callable[[], str]) -> None:
+    """Return once a server accepts connections; it must not have ended."""
+    for _ in range(600):
+        assert server.poll() is None, log()
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the server does not answer")
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ortmmap.errors import warn_caller
-from ortmmap.runtime.providers import provider_pairs
+from ortmmap.runtime.providers import is_available, provider_pairs
 from ortmmap.values.devices import OrtDevice
 
 __all__ = ["FUNCTIONS"]
@@ -41,11 +41,7 @@ def check_and_normalize_provider_args(
     """
     wanted: dict[str, dict[str, str]] = {}
     for name, options in provider_pairs(providers, provider_options):
-        if name not in available_provider_names:
-            warn_caller(
-                f"Specified provider '{name}' is not in available provider names. "
-                f"Available providers: '{', '.join(available_provider_names)}'"
-            )
+        is_available(name, available_provider_names)  # warns; the name is returned in any case
         if name in wanted:
             warn_caller(f"Duplicate provider '{name}' encountered, ignoring.")
         else:

@@ -80,16 +80,24 @@ def normalize(
     """
     wanted: dict[str, dict[str, str]] = {}
     for name, options in provider_pairs(providers, provider_options):
-        if name not in available:
-            warn_caller(
-                f"Specified provider '{name}' is not in available provider names. "
-                f"Available providers: '{', '.join(available)}'"
-            )
-        elif name in wanted:
+        if not is_available(name, available):
+            continue
+        if name in wanted:
             warn_caller(f"Duplicate provider '{name}' encountered, ignoring.")
         else:
             wanted[name] = {str(key): str(value) for key, value in options.items()}
     return [(name, {} if name == CPU else options) for name, options in wanted.items()]
+
+
+def is_available(name: str, available: Sequence[str]) -> bool:
+    """Return whether a provider is among the available ones, with a warning if it is not."""
+    if name in available:
+        return True
+    warn_caller(
+        f"Specified provider '{name}' is not in available provider names. "
+        f"Available providers: '{', '.join(available)}'"
+    )
+    return False
 
 
 def check_available(name: str) -> None:

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import models
 import numpy as np
 import pytest
-from support import ask_python, ortmmap_session, run_python, smaps_rollup
+from support import ask_python, ortmmap_session, run_python, smaps_rollup, wait_for_server
 
 import ortmmap
 
@@ -131,7 +130,7 @@ def serving(
         text=True,
     )
     try:
-        wait_for(port, server)
+        wait_for_server(port, server, server.stderr.read)
         yield port, server
         server.send_signal(signal.SIGTERM)
         _, errors = server.communicate(timeout=60)
@@ -140,18 +139,6 @@ def serving(
     finally:
         server.kill()
         server.wait()
-
-
-def wait_for(port: int, server: subprocess.Popen) -> None:
-    for _ in range(600):
-        assert server.poll() is None, server.stderr.read()
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("the server does not answer")
 
 
 def load(port: int, count: int, folder: Path) -> tuple[list[int], int, int]:
