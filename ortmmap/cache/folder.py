@@ -24,6 +24,7 @@ __all__ = [
     "CacheWarning",
     "default_folder",
     "delete",
+    "is_system",
     "limit",
     "make_folder",
     "modified",
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 FOLDER_VARIABLE = "ORTMMAP_CACHE_DIR"
+SYSTEM_VARIABLE = "ORTMMAP_SYSTEM_CACHE"
+SYSTEM_TAG = "SYSTEM-CACHE.TAG"  # a file in every system cache; see `ortmmap.cache.system`
 LIMIT_VARIABLE = "ORTMMAP_CACHE_LIMIT"
 WAIT_VARIABLE = "ORTMMAP_CACHE_WAIT"
 DEFAULT_LIMIT = 10 << 30  # bytes
@@ -112,8 +115,8 @@ def _platform_folder() -> str:
     return user_cache_dir("ortmmap", appauthor=False)
 
 
-def refusal(folder: str | None, *, named: bool) -> str | None:
-    """Return why a folder may not be used, or None. It is created if it does not exist.
+def refusal(folder: str | None, *, named: bool, make: bool = True) -> str | None:
+    """Return why a folder may not be used, or None.
 
     Parameters
     ----------
@@ -121,6 +124,8 @@ def refusal(folder: str | None, *, named: bool) -> str | None:
         None means that the user has no home folder.
     named : bool
         Whether the user named the folder; only then may it be on a network file system.
+    make : bool
+        Whether the folder is created if it does not exist. If False, a missing one is accepted.
     """
     if folder is None:
         return f"there is no home folder; name a folder: export {FOLDER_VARIABLE}=/a/folder"
@@ -129,31 +134,48 @@ def refusal(folder: str | None, *, named: bool) -> str | None:
             f"{folder} is on a network file system; to use it all the same, name it: "
             f"export {FOLDER_VARIABLE}={_quoted(folder)}"
         )
-    return _distrust(folder)
+    return _distrust(folder, make)
 
 
-def _distrust(folder: str) -> str | None:
+def _distrust(folder: str, make: bool) -> str | None:
     """Create the folder if need be, and return why it cannot be trusted, or None.
 
-    It must be a real folder of this user that nobody else can enter: whoever can write an entry
-    decides what a session computes.
+    It must be a real folder of this user that nobody else can enter, since the entries decide the
+    results of sessions.
     """
     try:
-        make_folder(folder)
+        if make:
+            make_folder(folder)
         found = os.lstat(folder)
     except OSError as error:
+        if not make and isinstance(error, FileNotFoundError):
+            return None
         return f"{folder} cannot be made: {error.strerror}; {_elsewhere()}"
+    return _distrust_found(folder, found)
+
+
+def _distrust_found(folder: str, found: os.stat_result) -> str | None:
     if not stat.S_ISDIR(found.st_mode):
         return f"{folder} is a link or no folder; {_elsewhere()}"
-    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+    theirs = hasattr(os, "geteuid") and found.st_uid != os.geteuid()
+    others_may_enter = os.name == "posix" and found.st_mode & 0o077
+    if (theirs or others_may_enter) and is_system(folder):
+        variable = f"export {SYSTEM_VARIABLE}={_quoted(folder)}"
+        return f"{folder} is a system cache, which no session writes; name it as one: {variable}"
+    if theirs:
         return f"{folder} belongs to user {found.st_uid}, not to {os.geteuid()}; {_within(folder)}"
-    if os.name == "posix" and found.st_mode & 0o077:
+    if others_may_enter:
         mode = stat.S_IMODE(found.st_mode)
         reason = f"others may enter {folder} (mode {mode:o})"
         if os.path.ismount(folder):
             return f"{reason}; {_within(folder)}"
         return f"{reason}; close it to them: chmod 700 {_quoted(folder)}"
     return None
+
+
+def is_system(folder: str) -> bool:
+    """Return whether a folder has the tag of a system cache."""
+    return os.path.lexists(os.path.join(folder, SYSTEM_TAG))
 
 
 def _within(folder: str) -> str:
@@ -362,10 +384,13 @@ class CacheFolder:
         Its absolute path.
     most_bytes : int, optional
         How much it may hold; by default the value of ``ORTMMAP_CACHE_LIMIT``, or 10 GiB.
+    system : bool
+        Whether it is a system cache, which sessions never change.
     """
 
-    def __init__(self, folder: str, most_bytes: int | None = None) -> None:
+    def __init__(self, folder: str, most_bytes: int | None = None, *, system: bool = False) -> None:
         self.folder = folder
+        self.system = system
         self.most_bytes = limit() if most_bytes is None else most_bytes
 
     def path(self, name: str) -> str:
@@ -409,6 +434,17 @@ class CacheFolder:
         except OSError:
             return not os.path.lexists(path)
         return True
+
+    def discard(self, name: str, damage: str) -> None:
+        """Remove a damaged entry, with a warning; one of a system cache stays."""
+        if self.system:
+            warn(
+                f"damaged {self.folder}/{name}",
+                f"an entry of the system cache {self.folder} is not used: {name}: {damage}",
+            )
+            return
+        self.remove(name)
+        warn(f"damaged {name}", f"an entry of the cache was removed: {name}: {damage}")
 
     def note_failure(self, key: Key) -> None:
         """Let processes that wait for the key's lock know that writing has failed."""

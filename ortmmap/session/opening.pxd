@@ -25,6 +25,8 @@ cdef class Opening:
     cdef bint in_memory              # the file is replaced so often that its path is of no use
 
     cpdef OpenSession open(self)
+    cpdef tuple place_in_cache(self)
+    cdef int _look(self, bint ort_format) except -1
     cdef bint _is_replaced(self, object error) except -1
     cdef OpenSession _open(self)
     cdef OpenSession _create_open(self)

@@ -3,6 +3,8 @@ from typing import Any
 
 from typing_extensions import Buffer, disjoint_base
 
+from ortmmap.cache.key import Key
+from ortmmap.cache.store import Store
 from ortmmap.errors import ModelChangedError
 from ortmmap.options import SessionOptions
 from ortmmap.session.open_session import OpenSession
@@ -23,6 +25,7 @@ class Opening:
         lock: bool = False,
     ) -> None: ...
     def open(self) -> OpenSession: ...
+    def place_in_cache(self) -> tuple[Store | None, Key | None]: ...
 
 @disjoint_base
 class Reopenable:

@@ -209,8 +209,13 @@ cdef class Opening:
         self.model = ModelSource(model.path, prefault=model.prefault, lock=model.lock)
         return 0
 
-    cdef ort.OrtSession *_create(self) except NULL:
-        cdef bint ort_format = self._is_ort_format()
+    cpdef tuple place_in_cache(self):
+        """Return the store and the key that open() would use; (None, None) without the cache."""
+        self._look(self._is_ort_format())
+        return self.store, self.key
+
+    cdef int _look(self, bint ort_format) except -1:
+        """Find out all that is needed of the model before a session is created."""
         self._find_zip_maps(ort_format)
         if self.model.path is not None and not ort_format:
             if self.first is not None:
@@ -221,6 +226,11 @@ cdef class Opening:
             self.nbytes += self.skeleton.external_bytes
         if self.first is None and not self.in_memory:
             self._find_cache()
+        return 0
+
+    cdef ort.OrtSession *_create(self) except NULL:
+        cdef bint ort_format = self._is_ort_format()
+        self._look(ort_format)
         self.creation = self._new_creation()
         if self.skeleton is None:
             return self._create_in_place(ort_format)
