@@ -130,6 +130,7 @@ class Entry:
         The cache's folder, and the folder of the entry's files.
     files : tuple of File
         Their descriptions.
+    header : Header
     content, place, coarse_place, samples : bytes
         Digests of the sources: of their bytes (or `NO_CONTENT`), places and samples.
 
@@ -158,14 +159,14 @@ class Entry:
             self._fd = hold(self.folder)
         try:
             self._check_held()
-            self._header = self._read()
+            self.header = self._read()
         except BaseException:
             self.close()
             raise
-        self.files = self._header.files
-        self.content = self._header.content
-        self.place, self.coarse_place = self._header.place, self._header.coarse_place
-        self.samples = self._header.samples
+        self.files = self.header.files
+        self.content = self.header.content
+        self.place, self.coarse_place = self.header.place, self.header.coarse_place
+        self.samples = self.header.samples
 
     @property
     def kind(self) -> str:
@@ -188,7 +189,7 @@ class Entry:
         import json
 
         try:
-            found = json.loads(self._header.description)
+            found = json.loads(self.header.description)
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
@@ -348,11 +349,11 @@ class Entry:
             _describe(file.name, file.checksum, file.samples, self._stat(file))
             for file in self.files
         ]
-        self._header = self._header._replace(files=tuple(files))
-        self.files = self._header.files
+        self.header = self.header._replace(files=tuple(files))
+        self.files = self.header.files
         path = os.path.join(self.folder, f"{HEADER_NAME}.{os.getpid()}")
         try:
-            write_file(path, pack(self._header))
+            write_file(path, pack(self.header))
             os.replace(path, os.path.join(self.folder, HEADER_NAME))
         except OSError:
             return

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections import namedtuple
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ortmmap.cache.entry import Entry, is_entry, open_entry
@@ -21,7 +22,22 @@ from ortmmap.cache.header import NO_CONTENT
 if TYPE_CHECKING:
     from ortmmap.cache.key import Key
 
-__all__ = ["distrust_of_sources", "find_entry", "read_alias"]
+__all__ = ["Place", "distrust_of_sources", "explain", "find_entry", "read_alias"]
+
+Place = namedtuple("Place", "folder kinds refusal system")
+Place.__doc__ = """A folder that `Store.explain` has searched.
+
+Attributes
+----------
+folder : str or None
+    None if there is no folder for this user.
+kinds : tuple of str
+    Of the entries found: ``model``, ``pages``.
+refusal : str or None
+    Why the folder, or the model's files, are not used, and what to do about it.
+system : bool
+    Whether it is a system cache.
+"""
 
 
 def find_entry(cache: CacheFolder, key: Key, kind: str, *, thorough: bool) -> Entry | None:
@@ -49,6 +65,29 @@ def find_entry(cache: CacheFolder, key: Key, kind: str, *, thorough: bool) -> En
         entry = _of_alias(cache, key, kind, thorough)
     entry = entry or _of_samples(cache, key, kind, thorough)
     return entry or (_of_content(cache, key, kind) if thorough else None)
+
+
+def explain(own: CacheFolder, refused: str | None, key: Key, kinds: Iterable[str]) -> list[Place]:
+    """Search the user's folder, which may be refused, and the system caches; see `Place`."""
+    from ortmmap.cache.system import folders
+
+    system = [(CacheFolder(path, system=True), reason) for path, reason in folders()]
+    return [_place(cache, reason, key, kinds) for cache, reason in [(own, refused), *system]]
+
+
+def _place(cache: CacheFolder, refused: str | None, key: Key, kinds: Iterable[str]) -> Place:
+    found = []
+    try:
+        for kind in kinds if refused is None else ():
+            entry = find_entry(cache, key, kind, thorough=False)
+            if entry is not None:
+                found.append(kind)
+                entry.close()
+        if refused is None and set(kinds) - set(found):
+            refused = distrust_of_sources(key)
+    except OSError as error:
+        refused = str(error)
+    return Place(cache.folder or None, tuple(found), refused, cache.system)
 
 
 def distrust_of_sources(key: Key) -> str | None:

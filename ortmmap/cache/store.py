@@ -19,23 +19,24 @@ from ortmmap.cache.folder import (
     warn,
 )
 from ortmmap.cache.header import Damaged
-from ortmmap.cache.identity import Source
+from ortmmap.cache.identity import Source, is_same_time
 from ortmmap.cache.key import Key, options_signature, runtime_signature
 
 # The modules for writing are imported when something is written.
 if TYPE_CHECKING:
     from ortmmap.cache.draft import Draft
     from ortmmap.cache.lock import Turn
+    from ortmmap.cache.search import Place
 
 __all__ = [
     "Found",
     "Key",
-    "Place",
     "Source",
     "Store",
     "open_store",
     "options_signature",
     "runtime_signature",
+    "store_of",
 ]
 
 YOUNG_SECONDS = 60  # an alias may be younger than its entry
@@ -60,22 +61,6 @@ state : str
 """
 
 
-Place = namedtuple("Place", "folder kinds refusal system")
-Place.__doc__ = """A folder that `Store.explain` has searched.
-
-Attributes
-----------
-folder : str or None
-    None if there is no folder for this user.
-kinds : tuple of str
-    Of the entries found: ``model``, ``pages``.
-refusal : str or None
-    Why the folder, or the model's files, are not used, and what to do about it.
-system : bool
-    Whether it is a system cache.
-"""
-
-
 def open_store(
     setting: bool | str | os.PathLike | None, path: str | os.PathLike | None = None
 ) -> "Store | None":
@@ -96,18 +81,24 @@ def open_store(
     CacheWarning
         If a folder cannot be used, once in a process.
     """
+    store = store_of(setting, path)
+    if store.refused is None and os.path.lexists(store.folder):
+        return store
+    if store.system_caches() or store.prepare() is None:
+        return store
+    return None
+
+
+def store_of(
+    setting: bool | str | os.PathLike | None, path: str | os.PathLike | None = None
+) -> "Store":
+    """Return the store that `open_store` would return; its folder may be refused or missing."""
     if setting is None or isinstance(setting, bool):
         folder, named = default_folder(), bool(os.environ.get(FOLDER_VARIABLE))
     else:
         folder, named = os.path.abspath(os.fsdecode(setting)), True
-    exists = folder is not None and os.path.lexists(folder)
     reason = refusal(folder, named=named, make=False)
-    if exists and reason is None:
-        return Store(folder)
-    store = Store(folder or "", refused=reason, model=path)
-    if store.system_caches() or store.prepare() is None:
-        return store
-    return None
+    return Store(folder or "", refused=reason, model=path)
 
 
 class Store(CacheFolder):
@@ -217,31 +208,14 @@ class Store(CacheFolder):
                 return entry
         return None
 
-    def explain(self, key: Key, kinds: Iterable[str] = ("model", "pages")) -> list[Place]:
+    def explain(self, key: Key, kinds: Iterable[str] = ("model", "pages")) -> "list[Place]":
         """Return where a session that opens now would look for its entries, in the order of search.
 
         Nothing is created, and no file is read in full.
         """
-        from ortmmap.cache.search import distrust_of_sources, find_entry
-        from ortmmap.cache.system import folders
+        from ortmmap.cache.search import explain
 
-        kinds = tuple(kinds)
-
-        def place(cache: CacheFolder, refused: str | None) -> Place:
-            found: tuple[str, ...] = ()
-            try:
-                if refused is None:
-                    found = tuple(
-                        each for each in kinds if find_entry(cache, key, each, thorough=False)
-                    )
-            except OSError as error:
-                refused = str(error)
-            if refused is None and len(found) < len(kinds):
-                refused = distrust_of_sources(key)
-            return Place(cache.folder or None, found, refused, cache.system)
-
-        system = [(CacheFolder(path, system=True), reason) for path, reason in folders()]
-        return [place(cache, reason) for cache, reason in [(self, self.refused), *system]]
+        return explain(self, self.refused, key, kinds)
 
     def write(self, key: Key, kind: str, *, expect: int = 0) -> "Draft | None":
         """Begin an entry; return None if there is no room for `expect` bytes.
@@ -477,7 +451,7 @@ def _state(entry: Entry, sources: Iterable[tuple]) -> str:
             found = os.stat(path)
         except OSError:
             return "source gone"
-        if (found.st_size, found.st_mtime_ns) != (size, mtime_ns):
+        if found.st_size != size or not is_same_time(found.st_mtime_ns, mtime_ns):
             return "source changed"
     return "ok"
 

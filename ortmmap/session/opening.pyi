@@ -4,7 +4,6 @@ from typing import Any
 from typing_extensions import Buffer, disjoint_base
 
 from ortmmap.cache.key import Key
-from ortmmap.cache.store import Store
 from ortmmap.errors import ModelChangedError
 from ortmmap.options import SessionOptions
 from ortmmap.session.open_session import OpenSession
@@ -25,7 +24,7 @@ class Opening:
         lock: bool = False,
     ) -> None: ...
     def open(self) -> OpenSession: ...
-    def place_in_cache(self) -> tuple[Store | None, Key | None]: ...
+    def cache_key(self) -> tuple[Key | None, tuple[str, ...]]: ...
 
 @disjoint_base
 class Reopenable:

@@ -372,7 +372,8 @@ cdef Attempt allocating(Attempt attempt):
     return Attempt(attempt.options, config, attempt.data, attempt.file)
 
 
-cdef bint is_prepacked(object options) except -1:
+cpdef bint is_prepacked(object options) except -1:
+    """Whether a session with these options shares prepacked weights."""
     return options.enable_cpu_mem_arena and options._config.get(NO_PREPACKING) != "1"
 
 
