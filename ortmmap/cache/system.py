@@ -79,7 +79,7 @@ def refusal_of_system(folder: str) -> str | None:
 
 
 def _unreadable(folder: str) -> str | None:
-    if not os.access(folder, os.R_OK | os.X_OK):
+    if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
         return f"{folder} cannot be read; as its owner: chmod a+rx {_quoted(folder)}"
     if not is_system(folder):
         return f"{folder} has no {SYSTEM_TAG}, so it is no system cache; {_bake(folder)}"

@@ -52,19 +52,37 @@ def _bake(console: Console, system: CacheFolder, model: str, options: SessionOpt
     from ortmmap.errors import OrtError
 
     path = os.path.abspath(model)
-    started = time.perf_counter()
     try:
-        entries = _found(system, path, options)
-        state = "baked already"
-        if entries is None:
-            entries = _make(console, system, path, options)
-            state = f"baked in {time.perf_counter() - started:.1f} s"
+        with _printing_warnings(console, path):
+            entries, state = _entries(console, system, path, options)
     except (_NotBaked, OrtError, OSError, NotImplementedError) as error:
         write(console, f"{path}: not baked: {error}")
         return False
     kinds = ", ".join(f"{entry.kind} {size(entry.nbytes)}" for entry in entries)
     write(console, f"{path}: {kinds}, {state}; {_use(path, options)}")
     return True
+
+
+@contextmanager
+def _printing_warnings(console: Console, path: str) -> Iterator[None]:
+    """Print the warnings of the block as messages about a model."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        write(console, f"{path}: {warning.message}")
+
+
+def _entries(
+    console: Console, system: CacheFolder, path: str, options: SessionOptions
+) -> tuple[list[Entry], str]:
+    """Return the entries of a model, which are made if need be, and how they came to be."""
+    started = time.perf_counter()
+    found = _found(system, path, options)
+    if found is not None:
+        return found, "baked already"
+    made = _make(console, system, path, options)
+    return made, f"baked in {time.perf_counter() - started:.1f} s"
 
 
 def _use(path: str, options: SessionOptions) -> str:
@@ -98,15 +116,11 @@ def _make(console: Console, system: CacheFolder, path: str, options: SessionOpti
     from ortmmap.session.filing import wait_for_all
 
     with staging(system) as folder, _without_system_caches():
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            with showing_stages(console, path, folder, os.path.getsize(path)):
-                session = ortmmap.Session(path, options, cache=folder)
-                wait_for_all()
-                state = session.cached
-                session.close()
-        for warning in caught:
-            write(console, f"{path}: {warning.message}")
+        with showing_stages(console, path, folder, os.path.getsize(path)):
+            session = ortmmap.Session(path, options, cache=folder)
+            wait_for_all()
+            state = session.cached
+            session.close()
         if state.state != "shared":
             raise _NotBaked(state.reason or f"the session's state is {state}")
         return publish(folder, system)

@@ -88,33 +88,27 @@ def list_(folder: str | None, *, as_json: bool) -> None:
     write(console, f"{_count(found)}, {total} of {size(store.most_bytes)}, in {store.folder}")
 
 
+_FILE = click.Path(exists=True, dir_okay=False)
+_LEVEL = click.Choice(list(LEVELS))
+_OF_SESSIONS = (
+    click.argument("models", nargs=-1, required=True, type=_FILE),
+    click.option("--threads", type=click.IntRange(0), default=0, help="Threads; 0: one a core."),
+    click.option(
+        "--opt-level",
+        type=_LEVEL,
+        default="all",
+        show_default=True,
+        help="Graph optimization level.",
+    ),
+    click.option("--config", type=_Pair(), multiple=True, help="A session's configuration entry."),
+    click.option("--free-dim", type=_Pair(), multiple=True, help="Fix a symbolic dimension."),
+    click.option("--custom-ops", type=_FILE, multiple=True, help="A library of custom operators."),
+)
+
+
 def _of_sessions(command: Callable) -> Callable:
-    """Add the models and the options of sessions to a command's parameters."""
-    file = click.Path(exists=True, dir_okay=False)
-    level = click.Choice(list(LEVELS))
-    pair = _Pair()
-    for add in (
-        click.option(
-            "--custom-ops", type=file, multiple=True, help="A library of custom operators."
-        ),
-        click.option(
-            "--free-dim", type=pair, multiple=True, help="Fix a symbolic dimension's size."
-        ),
-        click.option(
-            "--config", type=pair, multiple=True, help="A configuration entry of a session."
-        ),
-        click.option(
-            "--opt-level",
-            type=level,
-            default="all",
-            show_default=True,
-            help="Graph optimization level.",
-        ),
-        click.option(
-            "--threads", type=click.IntRange(0), default=0, help="Threads; 0: one a core."
-        ),
-        click.argument("models", nargs=-1, required=True, type=file),
-    ):
+    """Add the models and the options of their sessions to a command's parameters."""
+    for add in reversed(_OF_SESSIONS):
         command = add(command)
     return command
 
