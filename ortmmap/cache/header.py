@@ -79,7 +79,8 @@ def parse(raw: bytes, name: str) -> Header:
         raise Damaged("the header ends too early")
     if _checksum(raw[:-_CHECKSUM_BYTES]) != raw[-_CHECKSUM_BYTES:]:
         raise Damaged("the header is not what was written")
-    magic, version, count, described, said, *source = _HEAD.unpack_from(raw)
+    magic, version, count, described, said, *digests = _HEAD.unpack_from(raw)
+    content, place, coarse_place, samples = digests
     end = _HEAD.size + count * _FILE.size
     if magic != MAGIC or version != VERSION or count > MOST_FILES:
         raise Damaged("the header is of another format")
@@ -88,7 +89,8 @@ def parse(raw: bytes, name: str) -> Header:
     if said.rstrip(b"\0") != name.encode("ascii"):
         raise Damaged("the entry is another's")
     files = [_file(*fields) for fields in _FILE.iter_unpack(raw[_HEAD.size : end])]
-    return Header(name, *source, tuple(files), raw[end : end + described])
+    description = raw[end : end + described]
+    return Header(name, content, place, coarse_place, samples, tuple(files), description)
 
 
 def _file(name: bytes, *fields: object) -> File:
