@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Draft"]
 
 MOST_SOURCES = 20  # in a description
-ATTEMPTS = 10  # against processes that remove or write the same entry at the same time
+ATTEMPTS = 10  # other processes may write or remove the same entry at the same time
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
 
 

@@ -230,7 +230,7 @@ class Entry:
     def is_unverified(self) -> bool:
         """Return whether files have been copied, and not compared since.
 
-        Nobody notes a comparison in a system cache, whose copied files are compared each time.
+        In a system cache, whose headers stay as they are, samples are compared each time.
         """
         changed = self.changed()
         return bool(changed) and not (self.system and all(map(self._is_copy, changed)))
@@ -241,8 +241,8 @@ class Entry:
         Parameters
         ----------
         thorough : bool
-            Whether a file whose time of modification has changed is read and compared with its
-            checksum. Otherwise the result is False.
+            Whether to read a file whose time of modification has changed, and to compare it with
+            its checksum. Otherwise the result is False.
 
         Raises
         ------

@@ -43,18 +43,18 @@ LIMIT_VARIABLE = "ORTMMAP_CACHE_LIMIT"
 WAIT_VARIABLE = "ORTMMAP_CACHE_WAIT"
 DEFAULT_LIMIT = 10 << 30  # bytes
 DEFAULT_WAIT = 60.0  # seconds
-RESERVE_PART = 100  # one part in so many of the disk stays free
+RESERVE_PART = 100  # a hundredth of the disk stays free
 LOCKS = 4096
 HEADER_NAME = "header"
 
-# Flags that follow no link and, for reading, do not wait for a pipe's other end.
+# Follow no link and, when reading, do not block on a pipe.
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 READING = os.O_RDONLY | NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
 
 # Backup programs skip a folder with this file: https://bford.info/cachedir/
 TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# The cache of ortmmap; may be deleted.\n"
 
-# File system types in /proc/self/mountinfo that are on, or shared with, another machine.
+# Types in /proc/self/mountinfo of file systems that lie on, or are shared with, another machine.
 NETWORK_TYPES = frozenset(
     {
         *("9p", "acfs", "afs", "auristorfs", "beegfs", "ceph", "cifs", "coda", "gfs", "gfs2"),
@@ -107,7 +107,7 @@ def _platform_folder() -> str:
     """Return the folder of platformdirs, without importing it on Linux, since that is slow."""
     if sys.platform == "linux":
         base = os.environ.get("XDG_CACHE_HOME", "")
-        if not os.path.isabs(base):  # the specification ignores a relative one
+        if not os.path.isabs(base):  # a relative path is ignored by the specification
             base = os.path.join(os.path.expanduser("~"), ".cache")
         return os.path.join(base, "ortmmap")
     from platformdirs import user_cache_dir
@@ -179,7 +179,7 @@ def is_system(folder: str) -> bool:
 
 
 def _within(folder: str) -> str:
-    """Return how to use a folder of this user's own within a mounted volume or shared folder."""
+    """Return the command that names a folder of this user's own within a volume."""
     if not os.access(folder, os.W_OK | os.X_OK):
         return _elsewhere()
     within = os.path.join(folder, _own())
@@ -427,7 +427,7 @@ class CacheFolder:
             os.rename(path, hidden)
         except FileNotFoundError:
             return True
-        except OSError:  # overlayfs renames no folder of a lower layer; Windows none in use
+        except OSError:  # a folder of overlayfs's lower layer, or one in use on Windows
             hidden = path
         try:
             delete(hidden)
@@ -455,6 +455,6 @@ class CacheFolder:
 
     def lock_path(self, key: Key) -> str:
         """Return the path of the file whose lock the key's writer holds."""
-        # A fixed set of files, never removed: removing one would free those who wait for it.
+        # A fixed set of files, never removed: processes wait for the lock of an open file.
         number = (int(key.setting, 16) ^ int(key.identity, 16)) % LOCKS
         return os.path.join(self.folder, "locks", f"{number:03x}")

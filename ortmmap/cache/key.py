@@ -71,9 +71,9 @@ class Key:
         return place_of(self.sources), place_of(self.sources, SECOND)
 
     def is_at(self, exact: bytes, coarse: bytes) -> bool:
-        """Return whether the sources are where those were whose `places` are given.
+        """Return whether the sources have the `places` given: `exact` and `coarse`.
 
-        Their times of modification may have lost their fractions meanwhile.
+        Times of modification without a fraction of a second are compared in seconds.
         """
         if all(is_coarse(source.mtime_ns) for source in self.sources):
             return coarse == place_of(self.sources, SECOND)
@@ -207,10 +207,10 @@ def _sysctl() -> str:
 
 
 def _library(path: str) -> tuple:
-    """Return an identity of a shared library that a copy has too; its name if it is searched for.
+    """Return size, time and samples of a shared library; a bare name stays a name.
 
-    A library's build changes its first 4 KiB, where the build ID is, or its size. Reading part of
-    it is enough: the library is code, so its owner is trusted anyway.
+    Samples suffice: the first 4 KiB have the build ID, and whoever can write the library can run
+    code in the process anyway.
     """
     if not has_identity(path):
         return (path,)

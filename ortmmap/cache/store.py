@@ -22,7 +22,7 @@ from ortmmap.cache.header import Damaged
 from ortmmap.cache.identity import Source, is_same_time
 from ortmmap.cache.key import Key, options_signature, runtime_signature
 
-# The modules for writing are imported when something is written.
+# Modules that only writing and searching need are imported then: opening should import little.
 if TYPE_CHECKING:
     from ortmmap.cache.draft import Draft
     from ortmmap.cache.lock import Turn
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 YOUNG_SECONDS = 60  # an alias may be younger than its entry
-UNLOCKED_SECONDS = 86400  # without locks, the owner of an older one is taken for dead
+UNLOCKED_SECONDS = 86400  # without locks, a temporary folder of this age has lost its owner
 MOST_ALIASES = 256
 
 Found = namedtuple("Found", "name kind nbytes last_used created sources in_use state")
@@ -102,7 +102,7 @@ def store_of(
 
 
 class Store(CacheFolder):
-    """A cache folder and its entries; and the system caches, which are searched after it.
+    """A cache folder and its entries, and the system caches that are searched after it.
 
     The methods that sessions call (`find`, `write`, `build`, `lock`) raise nothing if the folder or
     the disk fails: they warn, once in a process, and the session goes on without the cache.
@@ -159,8 +159,7 @@ class Store(CacheFolder):
         """Return the entry of that key, or None.
 
         Keep the `Entry` while its files are in use, so that pruning spares it. `clear` removes it
-        all the same. That harms no mapping, but opening one of its files fails then: treat that
-        as if there were no entry.
+        all the same: mappings stay valid, but opening a file fails. Treat that as a missing entry.
 
         Parameters
         ----------
@@ -171,7 +170,7 @@ class Store(CacheFolder):
             Whether copied files are read in full if that may lead to an entry. It can take longer
             than creating a session without the cache.
         """
-        entry = self._find_by_name(key, kind, thorough)  # alone in the common case
+        entry = self._find_by_name(key, kind, thorough)
         if entry is None:
             entry = self._search(key, kind, thorough)
         if entry is not None:
@@ -211,7 +210,8 @@ class Store(CacheFolder):
     def explain(self, key: Key, kinds: Iterable[str] = ("model", "pages")) -> "list[Place]":
         """Return where a session that opens now would look for its entries, in the order of search.
 
-        Nothing is created, and no file is read in full.
+        No folder is created and no file read in full. As any search does, this one may leave an
+        alias, and remove a damaged entry.
         """
         from ortmmap.cache.search import explain
 
@@ -269,7 +269,7 @@ class Store(CacheFolder):
         return Turn(self.lock_path(key), longest_wait() if timeout is None else timeout)
 
     def entries(self) -> list[Found]:
-        """Return a description of each entry, least recently used first."""
+        """Describe each entry, least recently used first."""
         found = [self._describe(name) for name in self.names(is_entry)]
         return sorted((each for each in found if each is not None), key=lambda each: each.last_used)
 
@@ -377,7 +377,7 @@ class Store(CacheFolder):
         return fd is None
 
     def _remove_unused(self, name: str, unlocked: float = 0) -> bool:
-        """Remove an entry that nobody holds; return whether it is gone.
+        """Remove an entry that no session holds, and return whether it is gone.
 
         On a file system without locks it must be `unlocked` seconds old.
         """
@@ -397,10 +397,10 @@ class Store(CacheFolder):
                 os.close(fd)
 
     def _remove_leftovers(self) -> None:
-        """Remove what killed processes have left, old failures, and aliases.
+        """Remove temporary folders of killed processes, old failures, and useless aliases.
 
-        Aliases are removed if they are lost or too many. A temporary folder whose lock is free has
-        lost its owner, or is just being made: then `Draft` makes another one.
+        An alias is useless if its entry is gone, or if there are too many. A temporary folder whose
+        lock is free has lost its owner, or is just being made: then `Draft` makes another one.
         """
         from ortmmap.cache.failures import RETRY_SECONDS, is_failure
         from ortmmap.cache.search import read_alias

@@ -1,11 +1,11 @@
 """Trust: whose files may decide the results of a session.
 
 A path is trusted if only root and this process's user can have written it: it and all its parent
-folders belong to one of the two, and their modes let neither their group nor others write. In a
-parent folder with the sticky bit, such as ``/tmp``, others cannot replace what is not theirs.
+folders belong to one of the two, and neither their group nor others may write them. A parent folder
+may have the sticky bit instead, as ``/tmp`` has: other users cannot replace its files then.
 
-These rules are for files that this process does not own alone: the entries of a system cache, and
-the files of a model. The user's own cache folder has stricter ones (`ortmmap.cache.folder`).
+The rules apply to the entries of a system cache and to the files of a model. The user's own cache
+folder has stricter ones (`ortmmap.cache.folder`).
 """
 
 import os

@@ -33,7 +33,7 @@ def look_up(
     *,
     cache: bool | str | os.PathLike | None = None,
 ) -> Lookup:
-    """Return what a session that opens the model now would find. Nothing is created or written.
+    """Return what a session that opens the model now would find; see `Store.explain`.
 
     Parameters
     ----------
