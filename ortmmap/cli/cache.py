@@ -214,9 +214,10 @@ def _store(folder: str | None) -> Store:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         store = open_store(folder or None)
-    if store is None:
+    refused = store is not None and store.refused
+    if store is None or refused:
         reasons = [str(warning.message) for warning in caught]
-        raise click.ClickException("; ".join(reasons) or "the cache cannot be used")
+        raise click.ClickException(refused or "; ".join(reasons) or "the cache cannot be used")
     return store
 
 

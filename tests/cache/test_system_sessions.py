@@ -175,6 +175,22 @@ def look_up_in(folder: Path, model: Path) -> object:
         return look_up(model)
 
 
+def test_the_commands_for_the_users_folder_say_why_it_is_refused(model, folder, monkeypatch):
+    baked(model, folder)
+    monkeypatch.setenv(SYSTEM_VARIABLE, str(folder))
+    result = call("--dir", "/etc", "list")
+    assert result.exit_code == 1
+    assert "others may enter /etc" in result.output
+
+
+def test_warming_is_done_if_the_system_cache_has_the_model(model, folder, monkeypatch, tmp_path):
+    baked(model, folder)
+    monkeypatch.setenv(SYSTEM_VARIABLE, str(folder))
+    result = call("--dir", tmp_path / "own", "warm", model)
+    assert result.exit_code == 0
+    assert f"in the system cache {folder}" in result.output
+
+
 def test_looking_up_says_where_and_makes_nothing(model, folder, tmp_path):
     baked(model, folder)
     found = look_up_in(folder, model)
