@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 os.environ["ORTMMAP_CACHE"] = "0"  # tests of the cache name a folder
+os.environ["ORTMMAP_SYSTEM_CACHE"] = ""  # the machine's is no part of the tests
 sys.path.insert(0, str(Path(__file__).parent))  # models and support
 sys.path.append(str(Path(__file__).parent.parent))  # benchmarks
 
