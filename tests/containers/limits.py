@@ -1,0 +1,212 @@
+"""Workers in a memory cgroup: whether they complete, how fast they run, and the smallest limits.
+
+``python -m containers.limits FOLDER`` bisects for BERT-base, in the given folder, which keeps the
+model and its cache, and prints a table. The folder must lie on a disk.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from containers.cgroup import Cgroup, made
+
+MIB = 1 << 20
+_PACKAGES = ("numpy", "numpy.libs", "onnxruntime")
+_TESTS = Path(__file__).resolve().parents[1]
+_WORKER = """
+import sys
+from containers.inside import feeds, open_as, say, spent, wait
+
+module, model, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
+session = open_as(module, model, threads)
+say([0, 0])
+values = feeds(session)
+for line in sys.stdin:
+    before = spent()
+    session.run(None, values)
+    say([after - start for start, after in zip(before, spent())])
+"""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What became of workers under a limit."""
+
+    completed: bool  # all of them opened and ran, and none was killed
+    seconds: float | None = None  # of the quickest round, in which every worker ran once
+    processor: float | None = None  # seconds of a run, in the cheapest round
+    read: float | None = None  # bytes read from disk for a run, in the last round
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Processes that each open a model, in one cgroup, with packages that it pays for."""
+
+    module: str  # onnxruntime or ortmmap
+    model: Path
+    cache: Path
+    packages: Path  # a copy of the packages that nothing else has in memory
+    count: int
+    threads: int = 1
+
+    def attempt(self, limit: int, rounds: int = 0) -> Attempt:
+        """Open and run under a limit of so many bytes, with nothing in the page cache before."""
+        with made(f"ortmmap-limits-{os.getpid()}") as cgroup:
+            drop_from_page_cache([self.model, self.cache, self.packages])
+            cgroup.limit_memory(limit)
+            with self.started(cgroup) as children:
+                try:
+                    _answers(children)
+                    _round(children)
+                    found = [_round(children) for _ in range(rounds)]
+                except EOFError:
+                    return Attempt(False)
+                completed = not cgroup.kills()
+                if not found:
+                    return Attempt(completed)
+                seconds, processor, _ = map(min, zip(*found, strict=True))
+                return Attempt(completed, seconds, processor, found[-1][2])
+
+    @contextmanager
+    def started(self, cgroup: Cgroup) -> Iterator[list[subprocess.Popen]]:
+        """Start the processes in a group, and kill them on the way out."""
+        arguments = [self.module, str(self.model), str(self.threads)]
+        shell = f'{cgroup.joining()} exec "$0" "$@"'
+        children = [
+            subprocess.Popen(
+                ["sh", "-c", shell, sys.executable, "-c", _WORKER, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=self._environment(),
+            )
+            for _ in range(self.count)
+        ]
+        try:
+            yield children
+        finally:
+            for child in children:
+                child.kill()
+            for child in children:
+                child.communicate()
+
+    def _environment(self) -> dict[str, str]:
+        folders = [self.packages, _TESTS.parent, _TESTS]
+        return {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(map(str, folders)),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "ORT_DISABLE_TELEMETRY": "1",
+            "ORTMMAP_CACHE": "1",
+            "ORTMMAP_CACHE_DIR": str(self.cache),
+        }
+
+
+def copy_packages(folder: Path) -> Path:
+    """Copy the packages whose pages each group shall pay for, and return the folder."""
+    import importlib.util
+    import shutil
+
+    site = Path(importlib.util.find_spec("numpy").origin).parents[1]
+    for name in _PACKAGES:
+        if (site / name).exists() and not (folder / name).exists():
+            shutil.copytree(site / name, folder / name)
+    return folder
+
+
+def drop_from_page_cache(paths: Sequence[Path]) -> None:
+    """Drop files from memory, so that the next process that touches them pays for them."""
+    from benchmarks import page_cache
+
+    page_cache.drop(paths)
+
+
+def smallest(workers: Workers, low: int, high: int, step: int, slowest: float = 0) -> int | None:
+    """Return the smallest limit, in steps of `step` bytes, under which the workers complete.
+
+    If `slowest` is given, a round may take no more seconds than that. Return None if not even
+    `high` suffices.
+    """
+    rounds = 5 if slowest else 0
+
+    def suffices(limit: int) -> bool:
+        found = workers.attempt(limit, rounds)
+        taken = found.completed and (not slowest or found.seconds <= slowest)
+        print(f"  {workers.module}, {workers.count}: {limit // MIB} MiB: {found}", file=sys.stderr)
+        return taken
+
+    if not suffices(high):
+        return None
+    while high - low > step:
+        middle = (low + high) // 2 // step * step
+        low, high = (low, middle) if suffices(middle) else (middle, high)
+    return high
+
+
+def _answers(children: Sequence[subprocess.Popen]) -> list[list[float]]:
+    lines = [child.stdout.readline() for child in children]
+    if not all(lines):
+        raise EOFError
+    return [json.loads(line) for line in lines]
+
+
+def _round(children: Sequence[subprocess.Popen]) -> tuple[float, float, float]:
+    """Let every worker run once, at the same time.
+
+    Return the seconds until all have, and the means of a worker: seconds of processor time, and
+    bytes read from disk.
+    """
+    begin = time.perf_counter()
+    for child in children:
+        try:
+            child.stdin.write("\n")
+            child.stdin.flush()
+        except BrokenPipeError:
+            raise EOFError from None
+    processor, read = zip(*_answers(children), strict=True)
+    return time.perf_counter() - begin, sum(processor) / len(children), sum(read) / len(children)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="containers.limits")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--modules", nargs="+", default=["ortmmap", "onnxruntime"])
+    parser.add_argument("--step", type=int, default=16, help="in MiB")
+    arguments = parser.parse_args()
+    from benchmarks.models import Store
+
+    folder = arguments.folder.resolve()
+    model = Store(folder).onnx("bert_base")
+    packages = copy_packages(folder / "packages")
+    for module in arguments.modules:
+        for count in arguments.workers:
+            workers = Workers(module, model, folder / "cache", packages, count)
+            row = measured(workers, arguments.step * MIB)
+            print(json.dumps({"module": module, "workers": count, **row}), flush=True)
+
+
+def measured(workers: Workers, step: int) -> dict[str, float | None]:
+    """Return the smallest limits in MiB: to complete, and to run at 0.9 of full speed."""
+    plenty = (1 + workers.count) * 1024 * MIB
+    workers.attempt(plenty)  # fills the cache
+    full = min(workers.attempt(plenty, 10).seconds for _ in range(2))
+    completes = smallest(workers, 0, plenty, step)
+    fast = smallest(workers, completes - step, plenty, step, full / 0.9)
+    return {
+        "completes": completes // MIB,
+        "at 0.9 of full speed": fast and fast // MIB,
+        "seconds of a round": round(full, 3),
+    }
+
+
+if __name__ == "__main__":
+    main()
