@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,9 +49,10 @@ class Cgroup:
         lines = (self.folders["memory"] / name).read_text().splitlines()
         return int(dict(map(str.split, lines))["oom_kill"])
 
-    def joining(self) -> str:
-        """Return the commands of a shell that joins the group."""
-        return "".join(f"echo $$ > {path}/cgroup.procs;" for path in set(self.folders.values()))
+    def command(self, command: Sequence[object]) -> list[object]:
+        """Return a command that joins the group, and then becomes the given one."""
+        joining = "".join(f"echo $$ > {path}/cgroup.procs;" for path in set(self.folders.values()))
+        return ["sh", "-c", f'{joining} exec "$0" "$@"', *command]
 
     def mounting(self, root: Path) -> list[str]:
         """Return the commands that mount the group below `root`, as container runtimes do."""

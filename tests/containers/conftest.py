@@ -65,12 +65,22 @@ def container(tmp_path) -> Callable[..., Container]:
 
 
 @pytest.fixture
-def group(tmp_path: Path) -> Iterator[Cgroup]:
-    """A control group of the test's own."""
+def groups(tmp_path: Path) -> Iterator[tuple[Cgroup, Cgroup]]:
+    """Two control groups of the test's own."""
     with ExitStack() as stack:
         name = f"ortmmap-{tmp_path.parent.name}-{tmp_path.name}"
         try:
-            made = stack.enter_context(cgroup.made(name))
+            made = [stack.enter_context(cgroup.made(f"{name}-{index}")) for index in range(2)]
         except OSError as error:
             pytest.skip(f"no control group can be made: {error}")
-        yield made
+        yield tuple(made)
+
+
+@pytest.fixture
+def group(groups: tuple[Cgroup, Cgroup]) -> Cgroup:
+    return groups[0]
+
+
+@pytest.fixture
+def other_group(groups: tuple[Cgroup, Cgroup]) -> Cgroup:
+    return groups[1]

@@ -6,6 +6,7 @@ interpreter, the packages and this repository are bound into it, read-only, in t
 distribution. Root and the right to mount are needed, but no container runtime.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -53,6 +54,8 @@ class Image:
     layers: tuple[Path, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str = "0:0"
+    workdir: str = "/"
+    command: tuple[str, ...] = ()
 
     @staticmethod
     def base(folder: Path) -> "Image":
@@ -117,9 +120,9 @@ class Container:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.upper.chmod(0o755)
         script = "\n".join(["set -e", *self._mounting(), self._entering(command, environment)])
-        joining = self.cgroup.joining() if self.cgroup else ""
         unshare = "unshare --mount --pid --cgroup --fork --kill-child --propagation private"
-        return Process(["sh", "-c", f'{joining} exec {unshare} sh -c "$0"', script])
+        isolated = [*unshare.split(), "sh", "-c", script]
+        return Process(self.cgroup.command(isolated) if self.cgroup else isolated)
 
     def run(self, command: Sequence[object], **environment: str) -> str:
         """Run a program to its end, which must be a success, and return what it printed."""
@@ -173,7 +176,12 @@ class Container:
             root,
         ]
         named = [f"{name}={value}" for name, value in variables.items()]
-        return "exec " + shlex.join(map(str, [*enter, "env", "-i", *named, *command]))
+        setting = ["env", "-i", "-C", self.image.workdir, *named]
+        return "exec " + shlex.join(map(str, [*enter, *setting, *command]))
+
+
+class EndedError(AssertionError):
+    """A program has ended instead of answering."""
 
 
 class Process:
@@ -183,7 +191,7 @@ class Process:
         self, command: Sequence[object], environment: Mapping[str, str] | None = None
     ) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self._child = subprocess.Popen(
+        self.child = subprocess.Popen(
             [*map(str, command)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -195,7 +203,7 @@ class Process:
     @property
     def pid(self) -> int:
         """The program's number on the host; that of a container is the child of ``unshare``."""
-        own = self._child.pid
+        own = self.child.pid
         return int(Path(f"/proc/{own}/task/{own}/children").read_text() or own)
 
     def read_bytes(self) -> int:
@@ -209,15 +217,23 @@ class Process:
         return int(rollup.partition("\nPss:")[2].split()[0]) * 1024
 
     def answer(self) -> object:
-        """Wait for a line of JSON that the program prints, and return its value."""
-        line = self._child.stdout.readline()
-        assert line, "exit {}: {}{}".format(*self.ended())
+        """Wait for a line of JSON that the program prints, and return its value.
+
+        Raises
+        ------
+        EndedError
+            If it prints none; the message has the exit status and its standard error.
+        """
+        line = self.child.stdout.readline()
+        if not line:
+            raise EndedError("exit {}: {}{}".format(*self.ended()))
         return json.loads(line)
 
     def go_on(self) -> None:
-        """Send the line that the program waits for."""
-        self._child.stdin.write("\n")
-        self._child.stdin.flush()
+        """Send the line that the program waits for; `answer` raises if it has ended."""
+        with contextlib.suppress(BrokenPipeError):
+            self.child.stdin.write("\n")
+            self.child.stdin.flush()
 
     def output(self) -> str:
         """Wait for the end, which must be a success, and return what was printed."""
@@ -231,20 +247,27 @@ class Process:
         assert status == 0, f"exit {status}: {printed}{errors}"
         return errors
 
+    def errors(self) -> str:
+        """Return what is on the standard error by now."""
+        self._errors.seek(0)
+        return self._errors.read()
+
     def ended(self) -> tuple[int, str, str]:
         """Wait for the end; return the exit status, and the rest of standard output and error.
 
         The status is 137, or -9 on the host, after SIGKILL.
         """
-        with self._errors as file:
-            printed, _ = self._child.communicate(timeout=300)
-            file.seek(0)
-            return self._child.returncode, printed, file.read()
+        with self._errors:
+            with contextlib.suppress(BrokenPipeError):
+                self.child.stdin.close()
+            self.child.stdin = None
+            printed, _ = self.child.communicate(timeout=300)
+            return self.child.returncode, printed, self.errors()
 
     def kill(self) -> None:
         """End the program, if it has not ended, and with it the container."""
         if not self._errors.closed:
-            self._child.kill()
+            self.child.kill()
             self.ended()
 
 

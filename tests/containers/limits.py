@@ -7,7 +7,6 @@ model and its cache, and prints a table. The folder must lie on a disk.
 import argparse
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from containers.cgroup import Cgroup, made
+from containers.image import VARIABLES, EndedError, Process
 
 MIB = 1 << 20
 _PACKAGES = ("numpy", "numpy.libs", "onnxruntime")
@@ -61,50 +61,44 @@ class Workers:
         with made(f"ortmmap-limits-{os.getpid()}") as cgroup:
             drop_from_page_cache([self.model, self.cache, self.packages])
             cgroup.limit_memory(limit)
-            with self.started(cgroup) as children:
+            with self.started(cgroup) as processes:
                 try:
-                    _answers(children)
-                    _round(children)
-                    found = [_round(children) for _ in range(rounds)]
-                except EOFError:
+                    _answers(processes)
+                    _round(processes)
+                    found = [_round(processes) for _ in range(rounds)]
+                except EndedError:
+                    if not cgroup.kills():
+                        raise
                     return Attempt(False)
-                completed = not cgroup.kills()
+                assert not cgroup.kills()
                 if not found:
-                    return Attempt(completed)
+                    return Attempt(True)
                 seconds, processor, _ = map(min, zip(*found, strict=True))
-                return Attempt(completed, seconds, processor, found[-1][2])
+                return Attempt(True, seconds, processor, found[-1][2])
 
     @contextmanager
-    def started(self, cgroup: Cgroup) -> Iterator[list[subprocess.Popen]]:
+    def started(self, cgroup: Cgroup, code: str = _WORKER) -> Iterator[list[Process]]:
         """Start the processes in a group, and kill them on the way out."""
-        arguments = [self.module, str(self.model), str(self.threads)]
-        shell = f'{cgroup.joining()} exec "$0" "$@"'
-        children = [
-            subprocess.Popen(
-                ["sh", "-c", shell, sys.executable, "-c", _WORKER, *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                text=True,
-                env=self._environment(),
-            )
-            for _ in range(self.count)
-        ]
+        arguments = [self.module, self.model, self.threads]
+        command = cgroup.command([sys.executable, "-c", code, *arguments])
+        processes = [Process(command, self._environment()) for _ in range(self.count)]
         try:
-            yield children
+            yield processes
         finally:
-            for child in children:
-                child.kill()
-            for child in children:
-                child.communicate()
+            for process in processes:
+                process.kill()
+
+    def fill_cache(self) -> None:
+        """Open the model once, with nothing to limit it."""
+        code = "import sys; from containers.inside import open_as; open_as(*sys.argv[1:3])"
+        command = [sys.executable, "-c", code, self.module, self.model]
+        assert Process(command, self._environment()).end() == ""
 
     def _environment(self) -> dict[str, str]:
         folders = [self.packages, _TESTS.parent, _TESTS]
         return {
-            **os.environ,
+            **VARIABLES,
             "PYTHONPATH": os.pathsep.join(map(str, folders)),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "ORT_DISABLE_TELEMETRY": "1",
             "ORTMMAP_CACHE": "1",
             "ORTMMAP_CACHE_DIR": str(self.cache),
         }
@@ -151,28 +145,21 @@ def smallest(workers: Workers, low: int, high: int, step: int, slowest: float = 
     return high
 
 
-def _answers(children: Sequence[subprocess.Popen]) -> list[list[float]]:
-    lines = [child.stdout.readline() for child in children]
-    if not all(lines):
-        raise EOFError
-    return [json.loads(line) for line in lines]
+def _answers(processes: Sequence[Process]) -> list[list[float]]:
+    return [process.answer() for process in processes]
 
 
-def _round(children: Sequence[subprocess.Popen]) -> tuple[float, float, float]:
+def _round(processes: Sequence[Process]) -> tuple[float, float, float]:
     """Let every worker run once, at the same time.
 
     Return the seconds until all have, and the means of a worker: seconds of processor time, and
     bytes read from disk.
     """
     begin = time.perf_counter()
-    for child in children:
-        try:
-            child.stdin.write("\n")
-            child.stdin.flush()
-        except BrokenPipeError:
-            raise EOFError from None
-    processor, read = zip(*_answers(children), strict=True)
-    return time.perf_counter() - begin, sum(processor) / len(children), sum(read) / len(children)
+    for process in processes:
+        process.go_on()
+    processor, read = zip(*_answers(processes), strict=True)
+    return time.perf_counter() - begin, sum(processor) / len(read), sum(read) / len(read)
 
 
 def main() -> None:
@@ -197,7 +184,7 @@ def main() -> None:
 def measured(workers: Workers, step: int) -> dict[str, float | None]:
     """Return the smallest limits in MiB: to complete, and to run at 0.9 of full speed."""
     plenty = (1 + workers.count) * 1024 * MIB
-    workers.attempt(plenty)  # fills the cache
+    workers.fill_cache()
     full = min(workers.attempt(plenty, 10).seconds for _ in range(2))
     completes = smallest(workers, 0, plenty, step)
     fast = smallest(workers, completes - step, plenty, step, full / 0.9)
