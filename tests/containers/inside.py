@@ -1,6 +1,5 @@
 """What programs in a container use: they report in lines of JSON, and wait for a line between."""
 
-import hashlib
 import importlib
 import json
 import resource
@@ -21,6 +20,8 @@ def wait() -> None:
 
 def digest(arrays: list) -> str:
     """Return a digest of the outputs of a run, equal for outputs that are equal to the bit."""
+    import hashlib  # loads OpenSSL, which workers in small limits do without
+
     sums = hashlib.sha256()
     for array in arrays:
         sums.update(np.ascontiguousarray(array).tobytes())
