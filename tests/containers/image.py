@@ -12,6 +12,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -107,7 +108,6 @@ class Container:
     passwd: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
     volumes: Mapping[Path, str] = field(default_factory=dict)  # of the host, to a path inside
-    memory_volumes: Sequence[str] = ()  # paths inside: tmpfs, as an emptyDir of medium Memory
     cgroup: Cgroup | None = None
 
     @property
@@ -146,13 +146,11 @@ class Container:
         lines = [f"mount -t overlay overlay -o {layers} {root}"]
         if not self.passwd:
             lines.append(f": > {root}/etc/passwd")
-        bound = {path: str(path) for path in _bound()}
-        lines += [_bind(path, root, target, "ro") for path, target in bound.items()]
-        lines += [_bind(Path("/dev", name), root, f"/dev/{name}", "rw") for name in _DEVICES]
         for path, target in self.volumes.items():
             lines += [f"mkdir -p {root}{target}", _bind(path, root, target, "rw")]
-        for target in self.memory_volumes:
-            lines += [f"mkdir -p {root}{target}", f"mount -t tmpfs tmpfs {root}{target}"]
+        lines += [_bind(Path("/dev", name), root, f"/dev/{name}", "rw") for name in _DEVICES]
+        for path in _bound():  # a volume may hide where it is bound to
+            lines += [f"mkdir -p {root}{path}", _bind(path, root, str(path), "ro")]
         if self.proc:
             lines.append(f"mount -t proc proc {root}/proc")
             if self.cgroup:
@@ -267,7 +265,8 @@ class Process:
     def kill(self) -> None:
         """End the program, if it has not ended, and with it the container."""
         if not self._errors.closed:
-            self.child.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)  # the first process of a PID namespace ends all
             self.ended()
 
 
