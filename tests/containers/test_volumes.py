@@ -1,5 +1,6 @@
 """Containers that share a volume: what they file, and what they hold in memory together."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,4 +56,15 @@ def test_a_container_that_starts_later_finds_the_entry(unbaked, container, volum
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("graph-*")}
     assert opened_together([container(unbaked, **settings)]) == ["shared"]
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("graph-*")} == before
+    assert entries(folder) == ["model", "pages"]
+
+
+def test_a_user_files_into_a_volume_that_a_group_may_write(unbaked, container, volume):
+    """As Kubernetes makes them for an ``fsGroup``: of root, the group's, mode 2775."""
+    folder, settings = volume
+    os.chown(folder, 0, 2000)
+    folder.chmod(0o2775)
+    restricted = {"user": "1001:0", "groups": "2000", "read_only": True, "passwd": False}
+    containers = [container(unbaked, **restricted, **settings) for _ in range(2)]
+    assert opened_together(containers) == ["shared", "shared"]
     assert entries(folder) == ["model", "pages"]
