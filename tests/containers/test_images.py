@@ -15,6 +15,7 @@ from containers.openings import (
     OPEN,
     SHARED,
     Opening,
+    complaints,
     opened,
     opened_on_the_host,
 )
