@@ -20,6 +20,7 @@ LAYERS = (
     "values",
     "model",
     "cache",
+    "monitor",
     "session",
     "_core",
     "inference_session",

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["Console", "Table", "ago", "counted", "progress_of", "size", "write"]
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-NUMBERS = ("bytes", "size", "share", "made", "used")  # columns that are aligned right
+# Columns that are aligned right.
+NUMBERS = ("bytes", "size", "share", "made", "used", "PID")
+NUMBERS += ("mapped", "resident", "shared", "private", "anonymous")
 
 
 class Console:

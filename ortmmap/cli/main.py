@@ -11,6 +11,7 @@ from ortmmap.cli.cache import cache_group
 from ortmmap.cli.completion import completion
 from ortmmap.cli.convert import convert
 from ortmmap.cli.info import info
+from ortmmap.cli.ps import ps
 from ortmmap.cli.run import run
 from ortmmap.errors import OrtError
 
@@ -43,5 +44,5 @@ def main() -> None:
     """
 
 
-for command in (cache_group, completion, convert, info, run):
+for command in (cache_group, completion, convert, info, ps, run):
     main.add_command(command)
