@@ -30,7 +30,7 @@ OTHER_HEADINGS = (*FIRST, "resident", "anonymous", "command")
     short_help="Show which processes hold which models.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.argument("model", required=False, type=click.Path(dir_okay=False))
+@click.argument("model", required=False, type=click.Path(dir_okay=False, readable=False))
 @click.option(
     "--watch",
     "seconds",
