@@ -19,7 +19,7 @@ def main() -> None:
             sys.exit("ortmmap's command line needs click; install it with: pip install click")
         if sys.argv[1:2] != ["doctor"]:
             raise
-        from ortmmap.cli.doctor.command import doctor  # finds out what is broken
+        from ortmmap.cli.doctor import doctor  # finds out what is broken
 
         doctor(sys.argv[2:], prog_name="ortmmap doctor")
     commands()

@@ -10,7 +10,7 @@ import click
 from ortmmap.cli.cache import cache_group
 from ortmmap.cli.completion import completion
 from ortmmap.cli.convert import convert
-from ortmmap.cli.doctor.command import doctor
+from ortmmap.cli.doctor import doctor
 from ortmmap.cli.info import info
 from ortmmap.cli.ps import ps
 from ortmmap.cli.run import run

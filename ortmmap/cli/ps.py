@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -20,9 +21,9 @@ __all__ = ["ps"]
 
 SECONDS = 2.0
 LONGEST_COMMAND = 48  # characters in a table
-# The first four sizes are of the model in the process, `anonymous` of the whole process.
+# `mapped`, `shared` and `private` are of the model in the process, `anonymous` of all of it.
 FIRST = ("PID", "user", "runtime")
-HEADINGS = (*FIRST, "mapped", "resident", "shared", "private", "anonymous", "command")
+HEADINGS = (*FIRST, "mapped", "shared", "private", "anonymous", "command")
 OTHER_HEADINGS = (*FIRST, "resident", "anonymous", "command")
 
 
@@ -60,6 +61,7 @@ def ps(model: str | None, *, seconds: float | None, as_json: bool, prometheus: b
             _show(found, model, clear=seconds is not None)
         if seconds is None:
             return
+        sys.stdout.flush()
         time.sleep(seconds)
 
 
@@ -99,16 +101,16 @@ def _table(model: Model) -> Table:
         f"{_name(model)}: {size(model.physical)} in memory, "
         f"{size(model.unshared)} without sharing, {each}"
     )
-    table = Table(title, HEADINGS)
+    table = Table(title, HEADINGS, cut=HEADINGS[-1])
     for holding in model.holdings:
-        of_model = holding.sizes
-        numbers = (of_model.mapped, of_model.resident, of_model.shared, of_model.private)
-        table.add(*_row(holding.process, numbers))
+        mapped, shared, private = holding.sizes.mapped, holding.sizes.shared, holding.sizes.private
+        table.add(*_row(holding.process, (mapped, shared, private)))
     return table
 
 
 def _others(processes: list[Process]) -> Table:
-    table = Table("Processes with ONNX Runtime that map no model", OTHER_HEADINGS)
+    title = "Processes with ONNX Runtime that map no model"
+    table = Table(title, OTHER_HEADINGS, cut=HEADINGS[-1])
     for process in processes:
         table.add(*_row(process, (process.sizes.resident,)))
     return table
@@ -117,7 +119,7 @@ def _others(processes: list[Process]) -> Table:
 def _row(process: Process, numbers: Sequence[int]) -> list[str]:
     pid = f"{process.pid}*" if process.is_elsewhere else str(process.pid)
     sizes = map(size, (*numbers, process.sizes.anonymous))
-    command = _printable(process.command)
+    command = _printable(_short(process.command))
     if len(command) > LONGEST_COMMAND:
         command = f"{command[: LONGEST_COMMAND - 1]}…"
     return [pid, process.user, ", ".join(process.runtimes), *sizes, command]
@@ -147,6 +149,12 @@ def _summary(found: Snapshot, path: str | None) -> list[str]:
 
 def _name(model: Model) -> str:
     return _printable(f"{model.path} (deleted)" if model.deleted else model.path)
+
+
+def _short(command: str) -> str:
+    """Return a command line without the folder of its program."""
+    program, space, rest = command.partition(" ")
+    return f"{os.path.basename(program)}{space}{rest}"
 
 
 def _printable(text: str) -> str:

@@ -145,8 +145,9 @@ def _key_of_source(pid: int, path: str, size: int, mtime_ns: int) -> ModelKey:
         found = os.stat(_inside(pid, path))
     except OSError:
         return ModelKey(path, size, mtime_ns)
-    is_same = (found.st_size, found.st_mtime_ns) == (size, mtime_ns)
-    return ModelKey(found.st_ino if is_same else path, size, mtime_ns)
+    # Image layers keep whole seconds.
+    is_same = found.st_size == size and found.st_mtime_ns // 10**9 == mtime_ns // 10**9
+    return _key_of(pid, path) if is_same else ModelKey(path, size, mtime_ns)
 
 
 def _sources(folder: str, name: str) -> list[tuple[str, int, int]]:

@@ -21,8 +21,8 @@ from support import NOBODY, REPOSITORY
 
 import ortmmap
 from ortmmap.cache import prepack
-from ortmmap.cli.doctor import examine, finding, installation, system
 from ortmmap.cli.main import main
+from ortmmap.doctor import examine, finding, installation, system
 
 pytestmark = linux
 
@@ -32,7 +32,7 @@ RUN = "from ortmmap.__main__ import main; main()"
 RUN_AS = """
 import os, resource, sys
 from ortmmap.__main__ import main
-from ortmmap.cli.doctor import examine
+from ortmmap.doctor import examine
 import ortmmap.cli.main
 
 user, processes = map(int, sys.argv[1:3])

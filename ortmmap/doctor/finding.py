@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-__all__ = ["FAILURE", "NOTE", "OK", "WARNING", "Check", "Finding", "exit_status", "run_checks"]
+__all__ = [
+    "FAILURE",
+    "NOTE",
+    "OK",
+    "WARNING",
+    "Check",
+    "Finding",
+    "exit_status",
+    "mebibytes",
+    "run_checks",
+]
 
 OK, NOTE, WARNING, FAILURE = "ok", "note", "warning", "failure"
 _EXIT = {OK: 0, NOTE: 0, WARNING: 1, FAILURE: 2}
@@ -41,6 +51,11 @@ def run_checks(checks: Sequence[tuple[str, Check]]) -> Iterator[tuple[str, Findi
             found = Finding(WARNING, f"cannot be examined: {type(error).__name__}: {error}")
         if found is not None:
             yield name, found
+
+
+def mebibytes(nbytes: int) -> str:
+    """Return a number of bytes as text, such as ``3.0 MiB``."""
+    return f"{nbytes / (1 << 20):.1f} MiB"
 
 
 def exit_status(statuses: Sequence[str]) -> int:

@@ -19,8 +19,7 @@ from ortmmap.cache.folder import (
     parse_size,
     refusal,
 )
-from ortmmap.cli.doctor.finding import NOTE, OK, WARNING, Check, Finding
-from ortmmap.cli.formatting import size
+from ortmmap.doctor.finding import NOTE, OK, WARNING, Check, Finding, mebibytes
 
 __all__ = ["MEMORY_TYPES", "checks", "user_folder_refusal"]
 
@@ -144,13 +143,13 @@ def room(model: str | None) -> Finding | None:
     free, most = disk.f_bavail * disk.f_frsize, limit()
     used = sum(map(folder_bytes, _entries(path)))
     needed = _needed(model)
-    found = f"{size(used)} of {size(most)} used, {size(free)} free on the disk"
+    found = f"{mebibytes(used)} of {mebibytes(most)} used, {mebibytes(free)} free on the disk"
     if needed > most:
         remedy = f"export {LIMIT_VARIABLE}={4 * needed}"
-        return Finding(WARNING, f"{found}: the limit is below {size(needed)}", remedy)
+        return Finding(WARNING, f"{found}: the limit is below {mebibytes(needed)}", remedy)
     if free < needed + disk.f_blocks * disk.f_frsize // RESERVE_PART:
         remedy = f"make room on the disk, or export {FOLDER_VARIABLE}=/a/folder"
-        return Finding(WARNING, f"{found}: too little for {size(needed)}", remedy)
+        return Finding(WARNING, f"{found}: too little for {mebibytes(needed)}", remedy)
     return Finding(OK, found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ortmmap.cli.doctor.finding import NOTE, OK, WARNING, Finding
+from ortmmap.doctor.finding import NOTE, OK, WARNING, Finding
 
 __all__ = ["CHECKS"]
 

@@ -1,4 +1,4 @@
-"""``ortmmap doctor``: whether ortmmap works here, and what makes it slower or share less.
+"""Whether ortmmap works here, and what makes it slower or share less.
 
 Each check is a function of its own; `examine` makes all of them. None of them raises: what is
 broken is a finding. Modules that may be broken are imported inside the checks.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ortmmap.cli.doctor import cache, installation, model, system
-from ortmmap.cli.doctor.finding import Finding, exit_status, run_checks
+from ortmmap.doctor import cache, installation, model, system
+from ortmmap.doctor.finding import Finding, exit_status, run_checks
 
 __all__ = ["Finding", "examine", "exit_status"]
 

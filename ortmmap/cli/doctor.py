@@ -1,4 +1,4 @@
-"""The command: findings as tables or JSON, and the exit status."""
+"""``ortmmap doctor``: the checks of `ortmmap.doctor`, and their exit status."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 
 import click
 
-from ortmmap.cli.doctor import examine, exit_status
-from ortmmap.cli.doctor.finding import FAILURE, NOTE, WARNING, Finding
 from ortmmap.cli.formatting import Console, Table, counted, write
+from ortmmap.doctor import examine, exit_status
+from ortmmap.doctor.finding import FAILURE, NOTE, WARNING, Finding
 
 __all__ = ["doctor"]
 

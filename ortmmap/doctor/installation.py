@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import import_module
 
-from ortmmap.cli.doctor.finding import FAILURE, NOTE, OK, WARNING, Finding
+from ortmmap.doctor.finding import FAILURE, NOTE, OK, WARNING, Finding
 
 __all__ = ["CHECKS"]
 
@@ -47,7 +47,7 @@ def ortmmap() -> Finding:
     """Check that the native modules can be loaded."""
     from ortmmap import __version__
 
-    folder = os.path.abspath(__file__).rpartition(f"{os.sep}cli{os.sep}")[0]
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     text = f"{__version__} in {folder}"
     try:
         import_module("ortmmap._core")

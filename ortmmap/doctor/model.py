@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from ortmmap.cli.doctor.cache import MEMORY_TYPES, user_folder_refusal
-from ortmmap.cli.doctor.finding import FAILURE, NOTE, OK, WARNING, Check, Finding
-from ortmmap.cli.formatting import counted, size
+from ortmmap.doctor.cache import MEMORY_TYPES, user_folder_refusal
+from ortmmap.doctor.finding import FAILURE, NOTE, OK, WARNING, Check, Finding, mebibytes
 
 __all__ = ["checks"]
 
@@ -51,7 +50,9 @@ class _Model:
         reason = _why_unreadable(self.path)
         if reason is not None:
             return reason
-        return Finding(OK, f"{os.path.realpath(self.path)}, {size(os.path.getsize(self.path))}")
+        return Finding(
+            OK, f"{os.path.realpath(self.path)}, {mebibytes(os.path.getsize(self.path))}"
+        )
 
     def format(self) -> Finding | None:
         """Check that the file is a model."""
@@ -65,8 +66,7 @@ class _Model:
         except (OrtError, OSError) as error:
             return Finding(FAILURE, str(error))
         weights = found.mapped_bytes + found.inline_bytes + found.external_bytes
-        nodes = counted(found.nodes, "node")
-        return Finding(OK, f"{found.format}, {nodes}, {size(weights)} of weights")
+        return Finding(OK, f"{found.format}, nodes: {found.nodes}, {mebibytes(weights)} of weights")
 
     def external_data(self) -> Finding | None:
         """Check that the files of external data can be read."""
@@ -77,7 +77,7 @@ class _Model:
             if reason is not None:
                 return reason
         total = sum(map(os.path.getsize, paths))
-        return Finding(OK, f"{counted(len(paths), 'file')}, {size(total)}")
+        return Finding(OK, f"files: {len(paths)}, {mebibytes(total)}")
 
     def file_system(self) -> Finding | None:
         """Check that the file system under the model is neither remote nor in memory."""
