@@ -27,6 +27,19 @@ def model_of(found: Snapshot, path: Path) -> Model:
     return model
 
 
+def steady_snapshot(pids: set[int]) -> tuple[Snapshot, dict[int, dict[str, int]]]:
+    """Return a snapshot, and the kernel's sums for these processes at that time.
+
+    They change while other processes begin or cease to map the same libraries.
+    """
+    for _ in range(50):
+        before = {pid: smaps_rollup(pid) for pid in pids}
+        found = snapshot()
+        if before == {pid: smaps_rollup(pid) for pid in pids}:
+            return found, before
+    raise AssertionError("the sums change all the time")
+
+
 def pids(model: Model) -> set[int]:
     return {holding.process.pid for holding in model.holdings}
 
@@ -43,8 +56,7 @@ def test_workers_share_one_copy_and_onnxruntime_has_its_own(tmp_path, weights_fi
         shared = {stack.enter_context(worker(weights_file, tmp_path / "cache")) for _ in range(3)}
         uncached = stack.enter_context(worker(weights_file))
         other = stack.enter_context(worker(weights_file, kind="onnxruntime"))
-        found = snapshot()
-        rollups = {pid: smaps_rollup(pid) for pid in (*shared, uncached, other)}
+        found, rollups = steady_snapshot({*shared, uncached, other})
 
     model = model_of(found, weights_file)
     assert pids(model) == {*shared, uncached}
