@@ -24,8 +24,6 @@ __all__ = [
     "CacheWarning",
     "default_folder",
     "delete",
-    "file_system_of",
-    "is_network",
     "limit",
     "make_folder",
     "modified",
