@@ -14,10 +14,14 @@ def main() -> None:
         return
     try:
         from ortmmap.cli.main import main as commands
-    except ModuleNotFoundError as error:
-        if error.name != "click":
+    except ImportError as error:
+        if error.name == "click":
+            sys.exit("ortmmap's command line needs click; install it with: pip install click")
+        if sys.argv[1:2] != ["doctor"]:
             raise
-        sys.exit("ortmmap's command line needs click; install it with: pip install click")
+        from ortmmap.cli.doctor import doctor  # finds out what is broken
+
+        doctor(sys.argv[2:], prog_name="ortmmap doctor")
     commands()
 
 

@@ -20,6 +20,7 @@ LAYERS = (
     "values",
     "model",
     "cache",
+    "monitor",
     "session",
     "_core",
     "inference_session",
@@ -27,6 +28,7 @@ LAYERS = (
     "__init__",  # it names what lies above it in a table, and imports that when asked for it
     "onnxruntime",
     "compat",
+    "doctor",
     "cli",
     "capi",
     "__main__",

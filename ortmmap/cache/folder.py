@@ -216,16 +216,22 @@ def make_folder(folder: str) -> None:
 
 def is_network(folder: str) -> bool:
     """Return whether the folder, or the existing part of its path, is on a network file system."""
-    path = os.path.realpath(folder)
-    if path.startswith("\\\\"):
+    if os.path.realpath(folder).startswith("\\\\"):
         return True
+    kind = file_system_of(folder)
+    return kind in NETWORK_TYPES or (kind.startswith("fuse.") and kind not in LOCAL_FUSE)
+
+
+def file_system_of(path: str) -> str:
+    """Return the type of the file system under a path, such as ``ext4``; empty if unknown."""
+    path = os.path.realpath(path)
     kind = ""
     longest = -1
     for point, mounted in _mounts():
         inside = path == point or path.startswith(point.rstrip(os.sep) + os.sep)
         if inside and len(point) >= longest:  # a later mount hides an earlier one
             longest, kind = len(point), mounted
-    return kind in NETWORK_TYPES or (kind.startswith("fuse.") and kind not in LOCAL_FUSE)
+    return kind
 
 
 def _mounts() -> Iterator[tuple[str, str]]:

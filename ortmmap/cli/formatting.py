@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["Console", "Table", "ago", "counted", "progress_of", "size", "write"]
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-NUMBERS = ("bytes", "size", "share", "made", "used")  # columns that are aligned right
+# Columns that are aligned right.
+NUMBERS = (
+    *("bytes", "size", "share", "made", "used"),
+    *("PID", "mapped", "resident", "shared", "private", "anonymous"),
+)
 
 
 class Console:
@@ -39,7 +43,7 @@ class Console:
             if self.rich is None:
                 click.echo("\n".join(table.lines()))
             else:
-                self.rich.print(table.as_rich())
+                self.rich.print(table.as_rich(self.rich.width))
 
 
 class Table:
@@ -51,10 +55,14 @@ class Table:
     columns : sequence of str
         The headings; columns of numbers are aligned right. Without headings it is a list of names
         and values.
+    cut : str, optional
+        The heading of a column that is cut off where the terminal ends, so that no other one need
+        be folded.
     """
 
-    def __init__(self, title: str, columns: Sequence[str] = ()) -> None:
+    def __init__(self, title: str, columns: Sequence[str] = (), cut: str | None = None) -> None:
         self.title = title
+        self.cut = cut
         self.columns = list(columns)
         self.rows: list[list[str]] = []
 
@@ -65,7 +73,7 @@ class Table:
     def lines(self) -> list[str]:
         """Return the table as lines of plain text, each row in one."""
         rows = [self.columns, *self.rows] if self.columns else self.rows
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        widths = self._widths()
         lines = [self._line(row, widths) for row in rows]
         return ["", self.title, *lines] if self.title else lines
 
@@ -76,11 +84,15 @@ class Table:
         ]
         return "  ".join(cells).rstrip()
 
+    def _widths(self) -> list[int]:
+        columns = zip(*([self.columns] if self.columns else []), *self.rows, strict=True)
+        return [max(map(len, column)) for column in columns]
+
     def _is_number(self, index: int) -> bool:
         return bool(self.columns) and self.columns[index] in NUMBERS
 
-    def as_rich(self) -> rich.table.Table:
-        """Return the table as rich's; the first column may be folded."""
+    def as_rich(self, width: int) -> rich.table.Table:
+        """Return the table as rich's, for a terminal; columns of text may be folded."""
         from rich import box, table
         from rich.text import Text
 
@@ -96,13 +108,25 @@ class Table:
             made.add_column(
                 heading,
                 justify="right" if self._is_number(index) else "left",
-                no_wrap=self._is_number(index),
+                no_wrap=self._is_number(index) or self.cut is not None,
                 overflow="fold",
                 style=None if self.columns or index else "dim",
             )
-        for row in self.rows:
+        for row in self._cut_rows(width):
             made.add_row(*map(Text, row))
         return made
+
+    def _cut_rows(self, width: int) -> list[list[str]]:
+        """Return the rows, with the column that may be cut as wide as there is room."""
+        if self.cut is None:
+            return self.rows
+        at, widths = self.columns.index(self.cut), self._widths()
+        room = max(width - sum(widths) + widths[at] - 3 * len(widths) + 1, len(self.cut))
+        rows = [list(row) for row in self.rows]
+        for row in rows:
+            if len(row[at]) > room:
+                row[at] = f"{row[at][: room - 1]}…"
+        return rows
 
 
 def size(nbytes: int) -> str:

@@ -10,7 +10,9 @@ import click
 from ortmmap.cli.cache import cache_group
 from ortmmap.cli.completion import completion
 from ortmmap.cli.convert import convert
+from ortmmap.cli.doctor import doctor
 from ortmmap.cli.info import info
+from ortmmap.cli.ps import ps
 from ortmmap.cli.run import run
 from ortmmap.errors import OrtError
 
@@ -18,7 +20,8 @@ __all__ = ["main"]
 
 EPILOG = """\
 The exit code is 0 if the command succeeded, 1 if it failed (the reason is on standard error), and 2
-if the command line is wrong. `run` exits with the code of its script.
+if the command line is wrong. `run` exits with the code of its script, and `doctor` says in its help
+what its codes mean.
 """
 
 
@@ -43,5 +46,5 @@ def main() -> None:
     """
 
 
-for command in (cache_group, completion, convert, info, run):
+for command in (cache_group, completion, convert, doctor, info, ps, run):
     main.add_command(command)

@@ -33,3 +33,16 @@ def test_a_count_of_one_is_singular():
     assert formatting.counted(1, "entry", "entries") == "1 entry"
     assert formatting.counted(0, "entry", "entries") == "0 entries"
     assert formatting.counted(2, "node") == "2 nodes"
+
+
+def test_one_column_of_a_wide_table_is_cut_and_no_other(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "50")
+    pytest.importorskip("rich")
+    table = formatting.Table("processes", ("PID", "user", "command"), cut="command")
+    table.add("12345", "somebody", "python " + "serve " * 20)
+    formatting.Console().print(table)
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "12345" in line]
+    assert "somebody" in row
+    assert "python serve" in row
+    assert "…" in row

@@ -1,0 +1,225 @@
+"""A model file: whether it can be opened, and how a session with default options opens it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from ortmmap.doctor.cache import MEMORY_TYPES, user_folder_refusal
+from ortmmap.doctor.finding import FAILURE, NOTE, OK, WARNING, Check, Finding, mebibytes
+
+__all__ = ["checks"]
+
+ORT_IDENTIFIER = b"ORTM"  # of the flatbuffer
+PRIVATE = "each process has a copy of the weights that kernels prepack"
+
+
+class _Scanned(NamedTuple):
+    nbytes: int  # external data included
+    nodes: int
+    convolutions: int
+    external: tuple[str, ...]
+
+
+def checks(path: str) -> Sequence[tuple[str, Check]]:
+    """Return the checks of a model."""
+    model = _Model(path)
+    return (
+        ("file", model.file),
+        ("format", model.format),
+        ("external data", model.external_data),
+        ("file system", model.file_system),
+        ("permissions", model.permissions),
+        ("cache", model.cache),
+        ("entries", model.entries),
+        ("opening", model.opening),
+    )
+
+
+class _Model:
+    """The checks of one model. Those that need a model find nothing if it is none."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def file(self) -> Finding:
+        """Check that the file can be read."""
+        reason = _why_unreadable(self.path)
+        if reason is not None:
+            return reason
+        return Finding(
+            OK, f"{os.path.realpath(self.path)}, {mebibytes(os.path.getsize(self.path))}"
+        )
+
+    def format(self) -> Finding | None:
+        """Check that the file is a model."""
+        from ortmmap.errors import OrtError
+        from ortmmap.model.inspect import inspect
+
+        if _why_unreadable(self.path) is not None:
+            return None
+        try:
+            found = inspect(self.path, largest=0)
+        except (OrtError, OSError) as error:
+            return Finding(FAILURE, str(error))
+        weights = found.mapped_bytes + found.inline_bytes + found.external_bytes
+        return Finding(OK, f"{found.format}, nodes: {found.nodes}, {mebibytes(weights)} of weights")
+
+    def external_data(self) -> Finding | None:
+        """Check that the files of external data can be read."""
+        if self._scanned is None or not self._scanned.external:
+            return None
+        paths = self._scanned.external
+        for reason in map(_why_unreadable, paths):
+            if reason is not None:
+                return reason
+        total = sum(map(os.path.getsize, paths))
+        return Finding(OK, f"files: {len(paths)}, {mebibytes(total)}")
+
+    def file_system(self) -> Finding | None:
+        """Check that the file system under the model is neither remote nor in memory."""
+        from ortmmap.cache.folder import file_system_of, is_network
+
+        if _why_unreadable(self.path) is not None:
+            return None
+        kind = file_system_of(self.path)
+        if is_network(self.path):
+            text = f"{kind}, a network file system: weights are read over the network"
+            return Finding(WARNING, text, "copy the model to a local disk")
+        if kind in MEMORY_TYPES:
+            text = f"{kind}, which lies in memory: the file is charged to the container"
+            return Finding(WARNING, text, "copy the model to a disk")
+        return Finding(OK, kind or "unknown")
+
+    def permissions(self) -> Finding | None:
+        """Check whether others may change the file while it is mapped."""
+        if _why_unreadable(self.path) is not None or os.name != "posix":
+            return None
+        mode = stat.S_IMODE(os.stat(self.path).st_mode)
+        if not mode & (stat.S_IWGRP | stat.S_IWOTH):
+            return Finding(OK, f"mode {mode:o}")
+        text = f"mode {mode:o}: others may write to the file while processes map it"
+        return Finding(NOTE, text, f"chmod go-w {self.path}")
+
+    def cache(self) -> Finding | None:
+        """Check whether a session with default options uses the cache."""
+        from ortmmap.cache import SWITCH_VARIABLE, is_used
+
+        if self._scanned is None:
+            return None
+        if self._uses_cache:
+            return Finding(OK, "a session uses it")
+        if not is_used(None, model_bytes=1 << 62):
+            return Finding(WARNING, f"not used, since {SWITCH_VARIABLE} is off")
+        text = "not used for a model of this size, which opens quickly without"
+        return Finding(NOTE, text, 'to share it all the same: Session(path, cache="a/folder")')
+
+    def entries(self) -> Finding | None:
+        """Check whether the cache has the entries of such a session."""
+        if not self._uses_cache or user_folder_refusal() is not None:
+            return None
+        folder, kinds = self._entries
+        if kinds:
+            return Finding(OK, f"{' and '.join(kinds)} in {folder}")
+        text = "none for default options: the first session writes them"
+        return Finding(NOTE, text, f"beforehand: python -m ortmmap cache warm {self.path}")
+
+    def opening(self) -> Finding | None:
+        """Describe how such a session is opened, and whether processes share its weights."""
+        scanned = self._scanned
+        if scanned is None:
+            return None
+        if not self._uses_cache:
+            return Finding(OK, f"in place; {PRIVATE}")
+        if user_folder_refusal() is not None:
+            return Finding(WARNING, f"in place; {PRIVATE}", "see the cache's folder above")
+        kinds = self._entries[1]
+        if "pages" in kinds:
+            return Finding(OK, "from the cache; processes share the prepacked weights")
+        if kinds:
+            return Finding(OK, f"from the cache's graph; {PRIVATE}, until a session writes them")
+        return Finding(OK, "in place, and written to the cache by a thread afterwards")
+
+    @cached_property
+    def _scanned(self) -> _Scanned | None:
+        """The sizes and counts that decide about the cache; None if it is no model."""
+        from ortmmap.errors import OrtError
+        from ortmmap.model.mapping import Mapping
+        from ortmmap.model.skeleton import scan
+
+        if _why_unreadable(self.path) is not None:
+            return None
+        try:
+            with Mapping(self.path) as mapping, memoryview(mapping) as data:
+                if data[4:8] == ORT_IDENTIFIER:
+                    return _Scanned(len(data), 0, 0, ())
+                name = os.fsencode(os.path.basename(os.path.realpath(self.path)))
+                found = scan(data, name, self.path)
+                folder = os.path.dirname(os.path.abspath(self.path))
+                external = (
+                    os.path.join(folder, os.fsdecode(each))
+                    for each in sorted(found.external_locations)
+                )
+                nbytes = len(data) + found.external_bytes
+                return _Scanned(nbytes, found.nodes, found.convolutions, tuple(external))
+        except (OrtError, OSError):
+            return None
+
+    @property
+    def _uses_cache(self) -> bool:
+        from ortmmap.cache import is_used
+
+        found = self._scanned
+        return found is not None and is_used(
+            None,
+            model_bytes=found.nbytes,
+            nodes=found.nodes,
+            convolutions=found.convolutions,
+        )
+
+    @cached_property
+    def _entries(self) -> tuple[str, list[str]]:
+        """The folder of the cache, and the kinds of the entries that it has of this model."""
+        from ortmmap.cache.folder import default_folder
+        from ortmmap.cache.key import KINDS, Key, Source, options_signature, runtime_signature
+        from ortmmap.options import SessionOptions
+
+        folder, found = default_folder(), self._scanned
+        if folder is None or found is None:
+            return "", []
+        sources = [Source.of(path) for path in (self.path, *found.external)]
+        options = options_signature(SessionOptions())
+        key = Key(sources, {**runtime_signature(), "options": options, "more": {}})
+        return folder, [kind for kind in KINDS if _is_there(folder, key.name(kind))]
+
+
+def _is_there(folder: str, name: str) -> bool:
+    """Return whether there is an entry of that name, or another name for one; read no weights."""
+    path = os.path.join(folder, name)
+    return os.path.lexists(path) or os.path.lexists(f"{path}.alias")
+
+
+def _why_unreadable(path: str) -> Finding | None:
+    """Return the failure to read a file, or None."""
+    try:
+        found = os.stat(path)
+        if stat.S_ISDIR(found.st_mode):
+            return Finding(FAILURE, f"{path} is a folder", "name the model's file")
+        if not stat.S_ISREG(found.st_mode):
+            return Finding(FAILURE, f"{path} is no regular file, and cannot be mapped")
+        with open(path, "rb") as file:
+            if file.read(1) == b"":
+                return Finding(FAILURE, f"{path} is empty", "copy it again")
+    except PermissionError:
+        return Finding(FAILURE, f"{path} may not be read", _permit(path))
+    except OSError as error:
+        return Finding(FAILURE, f"{path}: {error.strerror}")
+    return None
+
+
+def _permit(path: str) -> str:
+    user = f"user {os.geteuid()}" if hasattr(os, "geteuid") else "this user"
+    return f"let {user} read it: chmod a+r {path}, and chmod a+x its folders"
