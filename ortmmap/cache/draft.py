@@ -9,16 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ortmmap.cache.entry import (
-    LARGEST_HEADER,
-    NO_CONTENT,
-    Entry,
-    Header,
-    hold,
-    open_entry,
-    pack,
-    record,
-)
+from ortmmap.cache.entry import Entry, hold, open_entry, record
 from ortmmap.cache.folder import (
     HEADER_NAME,
     CacheFolder,
@@ -29,6 +20,7 @@ from ortmmap.cache.folder import (
     warn,
     write_file,
 )
+from ortmmap.cache.header import LARGEST_HEADER, NO_CONTENT, Header, pack
 from ortmmap.errors import OrtError
 
 if TYPE_CHECKING:
@@ -39,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Draft"]
 
 MOST_SOURCES = 20  # in a description
-ATTEMPTS = 10  # against processes that remove or write the same entry at the same time
+ATTEMPTS = 10  # other processes may write or remove the same entry at the same time
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
 
 
@@ -165,7 +157,8 @@ class Draft:
         names = sorted(os.listdir(self.folder))
         files = tuple(record(self.path(name), self._checksums.get(name)) for name in names)
         self._check_size(sum(file.size for file in files))
-        header = Header(self.name, self._content(), files, self._described())
+        marks = *self._key.places(), self._key.samples()
+        header = Header(self.name, self._content(), *marks, files, self._described())
         self._write_header(header)
         sync_folder(self.folder)
         self.entry = self._publish()

@@ -1,18 +1,12 @@
 """An entry of the cache: a folder of files, and a header that describes them.
 
-The folder of an entry appears complete, by a rename, and never changes. Its file ``header``:
+The folder of an entry appears complete, by a rename, and never changes.
 
-1. Integers are little-endian. Magic ``ORTMHEAD`` (8 bytes), version 1 (u32), number of files
-   (u32, at most 1024), size of the description (u32), 4 bytes of zero, the entry's name (80 bytes
-   of ASCII, padded with zeros), BLAKE2b-256 of the sources' bytes (or zeros).
-2. For each file: name (64 bytes of ASCII, padded with zeros; no separator), size, XXH3-64 of its
-   bytes, inode (u64 each), time of modification and of change (i64 each, nanoseconds).
-3. The description: a JSON object, for people only.
-4. BLAKE2b-128 of everything before it. Nothing follows.
-
-A file with the header's inode and times has not changed since it was written, because only this
-user can write there. If they differ (a copied folder, a container's layer), the file's bytes are
-compared with the checksum once, and the header is rewritten.
+A file with the header's inode and times has not changed since it was written, because nobody
+untrusted can write there. A copy of it (a restored folder, a container's layer) has the header's
+size, time of modification (or that in whole seconds), and samples. If the times differ too, the
+file's bytes must be compared with the checksum once. Then the header is rewritten, except in a
+system cache.
 """
 
 from __future__ import annotations
@@ -20,52 +14,24 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import struct
 import time
-from collections import namedtuple
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
-from ortmmap.cache.folder import HEADER_NAME, NO_FOLLOW, READING, CacheFolder, warn, write_file
-from ortmmap.cache.key import KINDS, pieces
+from ortmmap.cache.folder import HEADER_NAME, NO_FOLLOW, READING, CacheFolder, write_file
+from ortmmap.cache.header import LARGEST_HEADER, Damaged, File, Header, pack, parse
+from ortmmap.cache.identity import is_same_time, pieces, samples_of_file
+from ortmmap.cache.key import KINDS
 
 try:
     import fcntl
 except ImportError:  # Windows: a folder with a mapped file cannot be renamed there anyway
     fcntl = None  # type: ignore[assignment]
 
-__all__ = [
-    "Damaged",
-    "Entry",
-    "File",
-    "Header",
-    "hold",
-    "is_entry",
-    "open_entry",
-    "pack",
-    "parse",
-    "record",
-]
+__all__ = ["Entry", "hold", "is_entry", "open_entry", "record"]
 
-MAGIC = b"ORTMHEAD"
-VERSION = 1
-NAME_BYTES = 80
-MOST_FILES = 1024
-LARGEST_HEADER = 1 << 20
 TOUCH_SECONDS = 60
 SHARE_ATTEMPTS = 400
 SHARE_SECONDS = 0.005
-NO_CONTENT = bytes(32)
-
-_HEAD = struct.Struct(f"<8sIII4x{NAME_BYTES}s32s")
-_FILE = struct.Struct("<64sQQQqq")
-_CHECKSUM_BYTES = 16
-
-File = namedtuple("File", "name size checksum inode mtime_ns ctime_ns")
-Header = namedtuple("Header", "name content files description")
-
-
-class Damaged(Exception):  # noqa: N818 - a state of the entry
-    """An entry is not as it was written."""
 
 
 def is_entry(name: str) -> bool:
@@ -78,69 +44,21 @@ def is_entry(name: str) -> bool:
     )
 
 
-def pack(header: Header) -> bytes:
-    """Return the bytes of a header file.
-
-    Raises
-    ------
-    ValueError
-        If there are too many files, or a file's name is too long.
-    """
-    if len(header.files) > MOST_FILES or any(len(f.name) > 64 for f in header.files):
-        raise ValueError(f"an entry holds {MOST_FILES} files with names of 64 characters at most")
-    raw = bytearray(
-        _HEAD.pack(
-            MAGIC,
-            VERSION,
-            len(header.files),
-            len(header.description),
-            header.name.encode("ascii"),
-            header.content,
-        )
-    )
-    for file in header.files:
-        raw += _FILE.pack(file.name.encode("ascii"), *file[1:])
-    raw += header.description
-    return bytes(raw) + _checksum(raw)
-
-
-def parse(raw: bytes, name: str) -> Header:
-    """Return the header of the entry `name` from the bytes of its file.
-
-    Raises
-    ------
-    Damaged
-        If they break a rule of the format, or belong to another entry.
-    """
-    if len(raw) < _HEAD.size + _CHECKSUM_BYTES:
-        raise Damaged("the header ends too early")
-    if _checksum(raw[:-_CHECKSUM_BYTES]) != raw[-_CHECKSUM_BYTES:]:
-        raise Damaged("the header is not what was written")
-    magic, version, count, described, said, content = _HEAD.unpack_from(raw)
-    end = _HEAD.size + count * _FILE.size
-    if magic != MAGIC or version != VERSION or count > MOST_FILES:
-        raise Damaged("the header is of another format")
-    if end + described + _CHECKSUM_BYTES != len(raw):
-        raise Damaged("the header has another size")
-    if said.rstrip(b"\0") != name.encode("ascii"):
-        raise Damaged("the entry is another's")
-    files = [_file(*fields) for fields in _FILE.iter_unpack(raw[_HEAD.size : end])]
-    return Header(name, content, tuple(files), raw[end : end + described])
-
-
-def record(path: str, checksum: int | None = None) -> File:
-    """Make a written file private, flush it to the disk, and return its description.
+def record(path: str, checksum: int | None = None, mode: int = 0o600) -> File:
+    """Give a written file its mode, flush it to the disk, and return its description.
 
     The file is read if its `checksum` is not given.
     """
     fd = os.open(path, os.O_RDWR | NO_FOLLOW)
     try:
         if hasattr(os, "fchmod"):
-            os.fchmod(fd, 0o600)
+            os.fchmod(fd, mode)
         if checksum is None:
             checksum = _file_checksum(fd)
         os.fsync(fd)
-        return _describe(os.path.basename(path), checksum, os.fstat(fd))
+        found = os.fstat(fd)
+        samples = samples_of_file(fd, found.st_size)
+        return _describe(os.path.basename(path), checksum, samples, found)
     finally:
         os.close(fd)
 
@@ -199,16 +117,22 @@ class Entry:
         ``kind-setting-identity``.
     holding : bool
         False leaves the entry unlocked, so that it may be removed at any time.
+    system : bool
+        Whether the cache is a system cache: its entries belong to root or to this user, are not
+        locked, and never change.
 
     Attributes
     ----------
     name : str
-    folder : str
-        The folder of its files.
+    system : bool
+        As above.
+    cache, folder : str
+        The cache's folder, and the folder of the entry's files.
     files : tuple of File
         Their descriptions.
-    content : bytes
-        The digest of the sources, or `NO_CONTENT`.
+    header : Header
+    content, place, coarse_place, samples : bytes
+        Digests of the sources: of their bytes (or `NO_CONTENT`), places and samples.
 
     Raises
     ------
@@ -218,22 +142,31 @@ class Entry:
         If there is no such entry.
     """
 
-    def __init__(self, cache: str, name: str, *, holding: bool = True) -> None:
+    def __init__(
+        self, cache: str, name: str, *, holding: bool = True, system: bool = False
+    ) -> None:
         self._fd: int | None = None  # before anything may raise: __del__ reads it
         self.name = name
+        self.cache = cache
         self.folder = os.path.join(cache, name)
-        if not stat.S_ISDIR(os.lstat(self.folder).st_mode):
+        self.system = system
+        found = os.lstat(self.folder)
+        if not stat.S_ISDIR(found.st_mode):
             raise Damaged("it is a link or no folder")
-        if holding:
+        if system:
+            _check_owner("its folder", found, _owners(system))
+        elif holding:
             self._fd = hold(self.folder)
         try:
             self._check_held()
-            self._header = self._read()
+            self.header = self._read()
         except BaseException:
             self.close()
             raise
-        self.files = self._header.files
-        self.content = self._header.content
+        self.files = self.header.files
+        self.content = self.header.content
+        self.place, self.coarse_place = self.header.place, self.header.coarse_place
+        self.samples = self.header.samples
 
     @property
     def kind(self) -> str:
@@ -256,7 +189,7 @@ class Entry:
         import json
 
         try:
-            found = json.loads(self._header.description)
+            found = json.loads(self.header.description)
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
@@ -276,6 +209,8 @@ class Entry:
 
     def touch(self) -> None:
         """Record a use, at most once a minute; a read-only entry stays as it is."""
+        if self.system:
+            return
         try:
             if abs(time.time() - self.last_used) > TOUCH_SECONDS:
                 os.utime(self.folder)
@@ -288,16 +223,42 @@ class Entry:
         Raises
         ------
         Damaged
-            If a file is missing, has another size, or is not a file of this user only.
+            If a file is missing, has another size, or is not a file of the cache's owner only.
         """
         return [file for file in self.files if not _is_same(self._stat(file), file)]
 
-    def check(self) -> None:
-        """Raise `Damaged` if a file is not as it was written, comparing bytes only if necessary."""
+    def is_unverified(self) -> bool:
+        """Return whether files have been copied, and not compared since.
+
+        In a system cache, whose headers stay as they are, samples are compared each time.
+        """
         changed = self.changed()
-        if changed:
-            self.verify(changed)
+        return bool(changed) and not (self.system and all(map(self._is_copy, changed)))
+
+    def check(self, *, thorough: bool = True) -> bool:
+        """Return whether the files are as they were written, reading no more than necessary.
+
+        Parameters
+        ----------
+        thorough : bool
+            Whether to read a file whose time of modification has changed, and to compare it with
+            its checksum. Otherwise the result is False.
+
+        Raises
+        ------
+        Damaged
+            If a file is not as it was written.
+        """
+        changed = self.changed()
+        if not changed:
+            return True
+        others = [file for file in changed if not self._is_copy(file)]
+        if others and not thorough:
+            return False
+        self.verify(others)
+        if not self.system:
             self._renew()
+        return True
 
     def verify(
         self,
@@ -345,7 +306,7 @@ class Entry:
                 raise Damaged("the header is a link") from None
             raise
         try:
-            _check_ours(HEADER_NAME, os.fstat(fd))
+            _check_file(HEADER_NAME, os.fstat(fd), _owners(self.system))
             raw = os.read(fd, LARGEST_HEADER)
         finally:
             os.close(fd)
@@ -358,67 +319,107 @@ class Entry:
             if not os.path.lexists(self.path(HEADER_NAME)):  # the whole entry has been removed
                 raise
             raise Damaged(f"{file.name} is missing") from None
-        _check_ours(file.name, found)
+        _check_file(file.name, found, _owners(self.system))
         if found.st_size != file.size:
             raise Damaged(f"{file.name} has {found.st_size} bytes, not {file.size}")
         return found
 
+    def _is_copy(self, file: File) -> bool:
+        """Return whether a file has the time of modification of the one that was written.
+
+        Raises
+        ------
+        Damaged
+            If it has, but its samples differ.
+        """
+        if not is_same_time(self._stat(file).st_mtime_ns, file.mtime_ns):
+            return False
+        fd = self.open(file.name)
+        try:
+            samples = samples_of_file(fd, file.size)
+        finally:
+            os.close(fd)
+        if samples != file.samples:
+            raise Damaged(f"{file.name} is not what was written")
+        return True
+
     def _renew(self) -> None:
-        """Rewrite the header, if possible, after the bytes of changed files were compared."""
-        files = [_describe(file.name, file.checksum, self._stat(file)) for file in self.files]
-        self._header = self._header._replace(files=tuple(files))
-        self.files = self._header.files
+        """Rewrite the header, if possible, after changed files were compared."""
+        files = [
+            _describe(file.name, file.checksum, file.samples, self._stat(file))
+            for file in self.files
+        ]
+        self.header = self.header._replace(files=tuple(files))
+        self.files = self.header.files
         path = os.path.join(self.folder, f"{HEADER_NAME}.{os.getpid()}")
         try:
-            write_file(path, pack(self._header))
+            write_file(path, pack(self.header))
             os.replace(path, os.path.join(self.folder, HEADER_NAME))
         except OSError:
             return
 
 
-def open_entry(cache: CacheFolder, name: str) -> Entry | None:
-    """Open the entry of that name, or return None. If it is damaged, remove it and warn."""
+def open_entry(cache: CacheFolder, name: str, *, thorough: bool = True) -> Entry | None:
+    """Open the entry of that name, or return None.
+
+    A damaged entry is removed, with a warning; one of a system cache stays.
+
+    Parameters
+    ----------
+    cache : CacheFolder
+    name : str
+    thorough : bool
+        As for `Entry.check`; if False, an entry that would have to be read is left alone.
+    """
     try:
-        return _checked(Entry(cache.folder, name))
+        return _checked(Entry(cache.folder, name, system=cache.system), thorough)
     except FileNotFoundError:
         return None
     except Damaged as damage:
-        cache.remove(name)
-        warn(f"damaged {name}", f"an entry of the cache was removed: {name}: {damage}")
+        cache.discard(name, str(damage))
         return None
 
 
-def _checked(entry: Entry) -> Entry:
+def _checked(entry: Entry, thorough: bool) -> Entry | None:
     try:
-        entry.check()
+        unchanged = entry.check(thorough=thorough)
     except BaseException:
         entry.close()
         raise
-    return entry
+    if unchanged:
+        return entry
+    entry.close()
+    return None
 
 
-def _file(name: bytes, *fields: int) -> File:
-    try:
-        text = name.rstrip(b"\0").decode("ascii")
-    except UnicodeDecodeError:
-        raise Damaged("a file's name is not ASCII") from None
-    if not text or text in (".", "..", HEADER_NAME) or "/" in text or "\\" in text or "\0" in text:
-        raise Damaged(f"a file cannot be called {text!r}")
-    return File(text, *fields)
-
-
-def _describe(name: str, checksum: int, found: os.stat_result) -> File:
-    return File(name, found.st_size, checksum, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
+def _describe(name: str, checksum: int, samples: bytes, found: os.stat_result) -> File:
+    times = found.st_mtime_ns, found.st_ctime_ns
+    return File(name, found.st_size, checksum, found.st_ino, *times, samples)
 
 
 def _is_same(found: os.stat_result, file: File) -> bool:
-    return (found.st_ino, found.st_mtime_ns, found.st_ctime_ns) == file[3:]
+    return (found.st_ino, found.st_mtime_ns, found.st_ctime_ns) == file[3:6]
 
 
-def _check_ours(name: str, found: os.stat_result) -> None:
+def _owners(system: bool) -> Collection[int]:
+    """Return the users whose files an entry may have; nobody where files have no owners."""
+    if not hasattr(os, "geteuid"):
+        return ()
+    if not system:
+        return (os.geteuid(),)
+    from ortmmap.cache.trust import owners
+
+    return owners()
+
+
+def _check_file(name: str, found: os.stat_result, owners: Collection[int]) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise Damaged(f"{name} is no regular file")
-    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+    _check_owner(name, found, owners)
+
+
+def _check_owner(name: str, found: os.stat_result, owners: Collection[int]) -> None:
+    if owners and found.st_uid not in owners:
         raise Damaged(f"{name} belongs to user {found.st_uid}")
     if os.name == "posix" and found.st_mode & 0o022:
         raise Damaged(f"others may write {name}")
@@ -435,9 +436,3 @@ def _file_checksum(fd: int, progress: Callable[[int], object] | None = None) -> 
             if progress is not None:
                 progress(piece.nbytes)
     return digest.intdigest()
-
-
-def _checksum(raw: bytes | bytearray) -> bytes:
-    from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
-
-    return blake2b(raw, digest_size=_CHECKSUM_BYTES).digest()

@@ -24,6 +24,7 @@ __all__ = [
     "CacheWarning",
     "default_folder",
     "delete",
+    "is_system",
     "limit",
     "make_folder",
     "modified",
@@ -36,22 +37,24 @@ __all__ = [
 ]
 
 FOLDER_VARIABLE = "ORTMMAP_CACHE_DIR"
+SYSTEM_VARIABLE = "ORTMMAP_SYSTEM_CACHE"
+SYSTEM_TAG = "SYSTEM-CACHE.TAG"  # a file in every system cache; see `ortmmap.cache.system`
 LIMIT_VARIABLE = "ORTMMAP_CACHE_LIMIT"
 WAIT_VARIABLE = "ORTMMAP_CACHE_WAIT"
 DEFAULT_LIMIT = 10 << 30  # bytes
 DEFAULT_WAIT = 60.0  # seconds
-RESERVE_PART = 100  # one part in so many of the disk stays free
+RESERVE_PART = 100  # a hundredth of the disk stays free
 LOCKS = 4096
 HEADER_NAME = "header"
 
-# Flags that follow no link and, for reading, do not wait for a pipe's other end.
+# Follow no link and, when reading, do not block on a pipe.
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 READING = os.O_RDONLY | NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)
 
 # Backup programs skip a folder with this file: https://bford.info/cachedir/
 TAG = b"Signature: 8a477f597d28d172789f06886806bc55\n# The cache of ortmmap; may be deleted.\n"
 
-# File system types in /proc/self/mountinfo that are on, or shared with, another machine.
+# Types in /proc/self/mountinfo of file systems that lie on, or are shared with, another machine.
 NETWORK_TYPES = frozenset(
     {
         *("9p", "acfs", "afs", "auristorfs", "beegfs", "ceph", "cifs", "coda", "gfs", "gfs2"),
@@ -104,7 +107,7 @@ def _platform_folder() -> str:
     """Return the folder of platformdirs, without importing it on Linux, since that is slow."""
     if sys.platform == "linux":
         base = os.environ.get("XDG_CACHE_HOME", "")
-        if not os.path.isabs(base):  # the specification ignores a relative one
+        if not os.path.isabs(base):  # a relative path is ignored by the specification
             base = os.path.join(os.path.expanduser("~"), ".cache")
         return os.path.join(base, "ortmmap")
     from platformdirs import user_cache_dir
@@ -112,8 +115,8 @@ def _platform_folder() -> str:
     return user_cache_dir("ortmmap", appauthor=False)
 
 
-def refusal(folder: str | None, *, named: bool) -> str | None:
-    """Return why a folder may not be used, or None. It is created if it does not exist.
+def refusal(folder: str | None, *, named: bool, make: bool = True) -> str | None:
+    """Return why a folder may not be used, or None.
 
     Parameters
     ----------
@@ -121,6 +124,8 @@ def refusal(folder: str | None, *, named: bool) -> str | None:
         None means that the user has no home folder.
     named : bool
         Whether the user named the folder; only then may it be on a network file system.
+    make : bool
+        Whether the folder is created if it does not exist. If False, a missing one is accepted.
     """
     if folder is None:
         return f"there is no home folder; name a folder: export {FOLDER_VARIABLE}=/a/folder"
@@ -129,25 +134,37 @@ def refusal(folder: str | None, *, named: bool) -> str | None:
             f"{folder} is on a network file system; to use it all the same, name it: "
             f"export {FOLDER_VARIABLE}={_quoted(folder)}"
         )
-    return _distrust(folder)
+    return _distrust(folder, make)
 
 
-def _distrust(folder: str) -> str | None:
+def _distrust(folder: str, make: bool) -> str | None:
     """Create the folder if need be, and return why it cannot be trusted, or None.
 
-    It must be a real folder of this user that nobody else can enter: whoever can write an entry
-    decides what a session computes.
+    It must be a real folder of this user that nobody else can enter, since the entries decide the
+    results of sessions.
     """
     try:
-        make_folder(folder)
+        if make:
+            make_folder(folder)
         found = os.lstat(folder)
     except OSError as error:
+        if not make and isinstance(error, FileNotFoundError):
+            return None
         return f"{folder} cannot be made: {error.strerror}; {_elsewhere()}"
+    return _distrust_found(folder, found)
+
+
+def _distrust_found(folder: str, found: os.stat_result) -> str | None:
     if not stat.S_ISDIR(found.st_mode):
         return f"{folder} is a link or no folder; {_elsewhere()}"
-    if hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+    theirs = hasattr(os, "geteuid") and found.st_uid != os.geteuid()
+    others_may_enter = os.name == "posix" and found.st_mode & 0o077
+    if (theirs or others_may_enter) and is_system(folder):
+        variable = f"export {SYSTEM_VARIABLE}={_quoted(folder)}"
+        return f"{folder} is a system cache, which no session writes; name it as one: {variable}"
+    if theirs:
         return f"{folder} belongs to user {found.st_uid}, not to {os.geteuid()}; {_within(folder)}"
-    if os.name == "posix" and found.st_mode & 0o077:
+    if others_may_enter:
         mode = stat.S_IMODE(found.st_mode)
         reason = f"others may enter {folder} (mode {mode:o})"
         if os.path.ismount(folder):
@@ -156,8 +173,13 @@ def _distrust(folder: str) -> str | None:
     return None
 
 
+def is_system(folder: str) -> bool:
+    """Return whether a folder has the tag of a system cache."""
+    return os.path.lexists(os.path.join(folder, SYSTEM_TAG))
+
+
 def _within(folder: str) -> str:
-    """Return how to use a folder of this user's own within a mounted volume or shared folder."""
+    """Return the command that names a folder of this user's own within a volume."""
     if not os.access(folder, os.W_OK | os.X_OK):
         return _elsewhere()
     within = os.path.join(folder, _own())
@@ -368,10 +390,13 @@ class CacheFolder:
         Its absolute path.
     most_bytes : int, optional
         How much it may hold; by default the value of ``ORTMMAP_CACHE_LIMIT``, or 10 GiB.
+    system : bool
+        Whether it is a system cache, which sessions never change.
     """
 
-    def __init__(self, folder: str, most_bytes: int | None = None) -> None:
+    def __init__(self, folder: str, most_bytes: int | None = None, *, system: bool = False) -> None:
         self.folder = folder
+        self.system = system
         self.most_bytes = limit() if most_bytes is None else most_bytes
 
     def path(self, name: str) -> str:
@@ -408,13 +433,24 @@ class CacheFolder:
             os.rename(path, hidden)
         except FileNotFoundError:
             return True
-        except OSError:  # overlayfs renames no folder of a lower layer; Windows none in use
+        except OSError:  # a folder of overlayfs's lower layer, or one in use on Windows
             hidden = path
         try:
             delete(hidden)
         except OSError:
             return not os.path.lexists(path)
         return True
+
+    def discard(self, name: str, damage: str) -> None:
+        """Remove a damaged entry, with a warning; one of a system cache stays."""
+        if self.system:
+            warn(
+                f"damaged {self.folder}/{name}",
+                f"an entry of the system cache {self.folder} is not used: {name}: {damage}",
+            )
+            return
+        self.remove(name)
+        warn(f"damaged {name}", f"an entry of the cache was removed: {name}: {damage}")
 
     def note_failure(self, key: Key) -> None:
         """Let processes that wait for the key's lock know that writing has failed."""
@@ -425,6 +461,6 @@ class CacheFolder:
 
     def lock_path(self, key: Key) -> str:
         """Return the path of the file whose lock the key's writer holds."""
-        # A fixed set of files, never removed: removing one would free those who wait for it.
+        # A fixed set of files, never removed: processes wait for the lock of an open file.
         number = (int(key.setting, 16) ^ int(key.identity, 16)) % LOCKS
         return os.path.join(self.folder, "locks", f"{number:03x}")

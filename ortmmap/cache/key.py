@@ -2,45 +2,28 @@
 
 import os
 import sys
-from collections import namedtuple
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from mmap import mmap
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
 
+from ortmmap.cache.identity import (
+    SECOND,
+    Source,
+    check_unchanged,
+    is_coarse,
+    pieces,
+    place_of,
+    samples_of,
+    samples_of_file,
+)
 from ortmmap.options import CONFIG, FILES, KEY, SessionOptions, has_identity
-
-if TYPE_CHECKING:
-    from io import FileIO
 
 __all__ = ["FORMAT", "KINDS", "Key", "Source", "machine", "options_signature", "runtime_signature"]
 
-FORMAT = 3  # of entries; a new number makes every entry stale
+FORMAT = 4  # of entries; a new number makes every entry stale
 KINDS = ("model", "pages")
 DIGEST_BYTES = 16
-READ_BYTES = 1 << 23
+LIBRARY_SPACING = 1 << 16
 
 _machine: str | None = None
-
-
-class Source(namedtuple("Source", "path device inode size mtime_ns ctime_ns")):
-    """The identity of a file, from `os.stat`, and its path.
-
-    The path is for people only: two paths of one file make the same key.
-    """
-
-    __slots__ = ()
-
-    @classmethod
-    def of(cls, path: str | os.PathLike) -> "Source":
-        """Return the file's identity as it is now."""
-        return cls.from_stat(os.path.abspath(os.fsdecode(path)), os.stat(path))
-
-    @classmethod
-    def from_stat(cls, path: str, found: os.stat_result) -> "Source":
-        """Return the identity from the result of `os.stat` or `os.fstat`."""
-        return cls(
-            path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-        )
 
 
 class Key:
@@ -51,25 +34,27 @@ class Key:
     sources : iterable of Source
         The model file, then its files of external data in the order of their names.
     settings : mapping
-        Plain values: the results of `options_signature` and `runtime_signature`, and whatever else
-        changes the graph or the kernels. The CPU and the format's version are added here.
+        Plain values: the results of `options_signature` and `runtime_signature`, and any other
+        setting that changes the graph or the kernels. The CPU and the format's version are added
+        here.
 
     Attributes
     ----------
     setting : str
         Hexadecimal digest of the settings and of the sizes of the sources.
     identity : str
-        Hexadecimal digest of the identities of the sources.
+        Hexadecimal digest of the exact identities of the sources.
     """
 
-    __slots__ = ("_content", "identity", "setting", "sources")
+    __slots__ = ("_content", "_samples", "identity", "setting", "sources")
 
     def __init__(self, sources: Iterable[Source], settings: Mapping[str, object]) -> None:
         self.sources = tuple(sources)
         sizes = [source.size for source in self.sources]
         self.setting = _digest((FORMAT, machine(), sizes, _plain(settings)))
-        self.identity = _digest([tuple(source)[1:] for source in self.sources])
+        self.identity = _digest([source.exact() for source in self.sources])
         self._content: bytes | None = None
+        self._samples: bytes | None = None
 
     def name(self, kind: str) -> str:
         """Return the name of the entry of that kind."""
@@ -81,11 +66,36 @@ class Key:
             raise ValueError(f"{kind!r} is none of {KINDS}")
         return f"{kind}-{self.setting}-"
 
+    def places(self) -> tuple[bytes, bytes]:
+        """Return digests of the sources' real paths, sizes, and times in ns and in seconds."""
+        return place_of(self.sources), place_of(self.sources, SECOND)
+
+    def is_at(self, exact: bytes, coarse: bytes) -> bool:
+        """Return whether the sources have the `places` given: `exact` and `coarse`.
+
+        Times of modification without a fraction of a second are compared in seconds.
+        """
+        if all(is_coarse(source.mtime_ns) for source in self.sources):
+            return coarse == place_of(self.sources, SECOND)
+        return exact == place_of(self.sources)
+
+    def samples(self) -> bytes:
+        """Return a digest of 4 KiB of each MiB of the sources.
+
+        Raises
+        ------
+        OSError
+            If a file cannot be read, or has changed since the key was made.
+        """
+        if self._samples is None:
+            self._samples = samples_of(self.sources)
+        return self._samples
+
     def content(self) -> bytes:
         """Return the BLAKE2b-256 digest of the sources' bytes; about a second per gigabyte.
 
-        It decides whether a file of another identity is the same model, so it is one that cannot
-        be forged.
+        It decides whether a file in another place is the same model, so it must not be possible to
+        forge it.
 
         Raises
         ------
@@ -111,7 +121,7 @@ class Key:
     def check_sources(self) -> None:
         """Raise OSError if a source has changed since the key was made."""
         for source in self.sources:
-            _check_unchanged(source, os.stat(source.path))
+            check_unchanged(source, os.stat(source.path))
 
     def __repr__(self) -> str:
         return f"<Key {self.setting}-{self.identity}>"
@@ -197,8 +207,17 @@ def _sysctl() -> str:
 
 
 def _library(path: str) -> tuple:
-    """Return the identity of a shared library; its name if the loader will search for it."""
-    return tuple(Source.of(path))[1:] if has_identity(path) else (path,)
+    """Return size, time and samples of a shared library; a bare name stays a name.
+
+    Samples suffice: the first 4 KiB have the build ID, and whoever can write the library can run
+    code in the process anyway.
+    """
+    if not has_identity(path):
+        return (path,)
+    with open(path, "rb", buffering=0) as file:
+        found = os.fstat(file.fileno())
+        samples = samples_of_file(file.fileno(), found.st_size, LIBRARY_SPACING)
+    return found.st_size, found.st_mtime_ns // SECOND, samples
 
 
 def _plain(value: object) -> object:
@@ -229,21 +248,5 @@ def _content(sources: tuple[Source, ...], check: Callable[[], object] | None) ->
                 digest.update(piece)
                 if check is not None:
                     check()
-            _check_unchanged(source, os.fstat(file.fileno()))
+            check_unchanged(source, os.fstat(file.fileno()))
     return digest.digest()
-
-
-def pieces(file: "FileIO") -> Iterator[memoryview]:
-    """Read the rest of a file in pieces, each valid until the next is asked for.
-
-    Their buffer goes back to the system. malloc would keep it in the arena of the thread.
-    """
-    with mmap(-1, READ_BYTES) as buffer, memoryview(buffer) as view:
-        while count := file.readinto(buffer):
-            with view[:count] as piece:
-                yield piece
-
-
-def _check_unchanged(source: Source, found: os.stat_result) -> None:
-    if Source.from_stat(source.path, found) != source:
-        raise OSError(f"{source.path} has changed")

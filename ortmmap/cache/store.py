@@ -1,15 +1,13 @@
 """The store: a cache folder whose entries are found, written, listed and removed."""
 
 import os
-import stat
 from collections import namedtuple
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from ortmmap.cache.entry import NO_CONTENT, Damaged, Entry, hold, is_entry, open_entry
+from ortmmap.cache.entry import Entry, hold, is_entry, open_entry
 from ortmmap.cache.folder import (
     FOLDER_VARIABLE,
-    READING,
     CacheFolder,
     age,
     default_folder,
@@ -18,16 +16,17 @@ from ortmmap.cache.folder import (
     longest_wait,
     modified,
     refusal,
-    temporary_name,
     warn,
-    write_file,
 )
-from ortmmap.cache.key import Key, Source, options_signature, runtime_signature
+from ortmmap.cache.header import Damaged
+from ortmmap.cache.identity import Source, is_same_time
+from ortmmap.cache.key import Key, options_signature, runtime_signature
 
-# The modules for writing are imported when something is written.
+# Modules that only writing and searching need are imported then: opening should import little.
 if TYPE_CHECKING:
     from ortmmap.cache.draft import Draft
     from ortmmap.cache.lock import Turn
+    from ortmmap.cache.search import Place
 
 __all__ = [
     "Found",
@@ -37,10 +36,11 @@ __all__ = [
     "open_store",
     "options_signature",
     "runtime_signature",
+    "store_of",
 ]
 
 YOUNG_SECONDS = 60  # an alias may be younger than its entry
-UNLOCKED_SECONDS = 86400  # without locks, the owner of an older one is taken for dead
+UNLOCKED_SECONDS = 86400  # without locks, a temporary folder of this age has lost its owner
 MOST_ALIASES = 256
 
 Found = namedtuple("Found", "name kind nbytes last_used created sources in_use state")
@@ -64,7 +64,10 @@ state : str
 def open_store(
     setting: bool | str | os.PathLike | None, path: str | os.PathLike | None = None
 ) -> "Store | None":
-    """Return the store of a session that uses the cache, or None if its folder cannot be used.
+    """Return the store of a session that uses the cache, or None if there is no usable folder.
+
+    The user's folder is created if it does not exist. If there is a system cache, which may have
+    all that the session needs, that is left to `Store.prepare`.
 
     Parameters
     ----------
@@ -76,43 +79,143 @@ def open_store(
     Warns
     -----
     CacheWarning
-        If the folder cannot be used, once in a process.
+        If a folder cannot be used, once in a process.
     """
+    store = store_of(setting, path)
+    if store.refused is None and os.path.lexists(store.folder):
+        return store
+    if store.system_caches() or store.prepare() is None:
+        return store
+    return None
+
+
+def store_of(
+    setting: bool | str | os.PathLike | None, path: str | os.PathLike | None = None
+) -> "Store":
+    """Return the store that `open_store` would return; its folder may be refused or missing."""
     if setting is None or isinstance(setting, bool):
         folder, named = default_folder(), bool(os.environ.get(FOLDER_VARIABLE))
     else:
         folder, named = os.path.abspath(os.fsdecode(setting)), True
-    reason = refusal(folder, named=named)
-    if folder is not None and reason is None:
-        return Store(folder)
-    model = "" if path is None else f" for {os.fsdecode(path)}"
-    warn(f"folder {folder}", f"the cache is not used{model}: {reason}")
-    return None
+    reason = refusal(folder, named=named, make=False)
+    return Store(folder or "", refused=reason, model=path)
 
 
 class Store(CacheFolder):
-    """A cache folder and its entries.
+    """A cache folder and its entries, and the system caches that are searched after it.
 
     The methods that sessions call (`find`, `write`, `build`, `lock`) raise nothing if the folder or
     the disk fails: they warn, once in a process, and the session goes on without the cache.
+
+    Parameters
+    ----------
+    folder, most_bytes, system
+        As for `CacheFolder`.
+    refused : str, optional
+        Why the folder may not be used. Then only the system caches are.
+    model : str or os.PathLike, optional
+        The model file, for the warning.
     """
 
-    def find(self, key: Key, kind: str) -> Entry | None:
+    def __init__(
+        self,
+        folder: str,
+        most_bytes: int | None = None,
+        *,
+        system: bool = False,
+        refused: str | None = None,
+        model: str | os.PathLike | None = None,
+    ) -> None:
+        super().__init__(folder, most_bytes, system=system)
+        self.refused = refused
+        self._model = model
+        self._system_caches: list[CacheFolder] | None = [] if system else None
+
+    def system_caches(self) -> list[CacheFolder]:
+        """Return the system caches that may be used."""
+        if self._system_caches is None:
+            from ortmmap.cache.system import system_caches
+
+            self._system_caches = system_caches()
+        return self._system_caches
+
+    def prepare(self) -> str | None:
+        """Create the folder if it does not exist; return why it cannot be used, or None.
+
+        Warns
+        -----
+        CacheWarning
+            If it cannot be used, once in a process.
+        """
+        if self.refused is None:
+            self.refused = refusal(self.folder, named=True)
+        if self.refused is not None:
+            model = "" if self._model is None else f" for {os.fsdecode(self._model)}"
+            folder = self.folder or None
+            warn(f"folder {folder}", f"the cache is not used{model}: {self.refused}")
+        return self.refused
+
+    def find(self, key: Key, kind: str, *, thorough: bool = True) -> Entry | None:
         """Return the entry of that key, or None.
 
         Keep the `Entry` while its files are in use, so that pruning spares it. `clear` removes it
-        all the same. That harms no mapping, but opening one of its files fails then: treat that
-        as if there were no entry.
+        all the same: mappings stay valid, but opening a file fails. Treat that as a missing entry.
+
+        Parameters
+        ----------
+        key : Key
+        kind : str
+            ``model`` or ``pages``.
+        thorough : bool
+            Whether copied files are read in full if that may lead to an entry. It can take longer
+            than creating a session without the cache.
         """
-        try:
-            entry = open_entry(self, key.name(kind)) or self._alias(key, kind)
-            entry = entry or self._adopt(key, kind)
-        except OSError as error:
-            warn("read", f"the cache cannot be read: {error}")
-            return None
+        entry = self._find_by_name(key, kind, thorough)
+        if entry is None:
+            entry = self._search(key, kind, thorough)
         if entry is not None:
             entry.touch()
         return entry
+
+    def drop(self, entry: Entry, damage: Exception) -> None:
+        """Remove an entry whose content is of no use; one of a system cache stays."""
+        if entry.system:
+            CacheFolder(entry.cache, system=True).discard(entry.name, str(damage))
+        else:
+            self.remove(entry.name)
+
+    def _find_by_name(self, key: Key, kind: str, thorough: bool) -> Entry | None:
+        if self.refused is not None:
+            return None
+        try:
+            return open_entry(self, key.name(kind), thorough=thorough)
+        except OSError as error:
+            warn("read", f"the cache cannot be read: {error}")
+            return None
+
+    def _search(self, key: Key, kind: str, thorough: bool) -> Entry | None:
+        from ortmmap.cache.search import find_entry
+
+        own = [] if self.refused is not None else [self]
+        for cache in (*own, *self.system_caches()):
+            try:
+                entry = find_entry(cache, key, kind, thorough=thorough and not cache.system)
+            except OSError as error:
+                warn("read", f"the cache cannot be read: {error}")
+                continue
+            if entry is not None:
+                return entry
+        return None
+
+    def explain(self, key: Key, kinds: Iterable[str] = ("model", "pages")) -> "list[Place]":
+        """Return where a session that opens now would look for its entries, in the order of search.
+
+        No folder is created and no file read in full. As any search does, this one may leave an
+        alias, and remove a damaged entry.
+        """
+        from ortmmap.cache.search import explain
+
+        return explain(self, self.refused, key, kinds)
 
     def write(self, key: Key, kind: str, *, expect: int = 0) -> "Draft | None":
         """Begin an entry; return None if there is no room for `expect` bytes.
@@ -166,17 +269,19 @@ class Store(CacheFolder):
         return Turn(self.lock_path(key), longest_wait() if timeout is None else timeout)
 
     def entries(self) -> list[Found]:
-        """Return a description of each entry, least recently used first."""
+        """Describe each entry, least recently used first."""
         found = [self._describe(name) for name in self.names(is_entry)]
         return sorted((each for each in found if each is not None), key=lambda each: each.last_used)
 
     def verify(self, name: str, progress: Callable[[int], object] | None = None) -> str | None:
         """Read every byte of an entry; if it is damaged, remove it and return the reason.
 
+        An entry of a system cache is not removed.
+
         `progress` is called with the number of bytes of each read.
         """
         try:
-            entry = Entry(self.folder, name)
+            entry = Entry(self.folder, name, system=self.system)
             try:
                 entry.verify(progress=progress)
                 _verify_pages(entry)
@@ -185,7 +290,8 @@ class Store(CacheFolder):
         except FileNotFoundError:
             return None
         except Damaged as damage:
-            self.remove(name)
+            if not self.system:
+                self.remove(name)
             return str(damage)
         return None
 
@@ -236,37 +342,9 @@ class Store(CacheFolder):
         except OSError as error:
             warn("prune", f"the cache cannot be kept below its limit: {error}")
 
-    def _alias(self, key: Key, kind: str) -> Entry | None:
-        """Open the entry that an earlier start has found to be of the same bytes."""
-        target = _read_alias(self.path(f"{key.name(kind)}.alias"))
-        if target is None or not target.startswith(key.prefix(kind)):
-            return None
-        return open_entry(self, target)
-
-    def _adopt(self, key: Key, kind: str) -> Entry | None:
-        """Find an entry that was made from other files of the same bytes, and alias it.
-
-        Models are copied, and a container's file system numbers devices and inodes anew at every
-        start. The sources are only read if there is an entry of the same sizes and settings.
-        """
-        prefix = key.prefix(kind)
-        for name in self.names(lambda name: name.startswith(prefix) and is_entry(name)):
-            entry = open_entry(self, name)
-            if entry is None or entry.content == NO_CONTENT:
-                continue
-            try:
-                same = key.content() == entry.content
-            except OSError:
-                return None
-            if same:
-                if name != key.name(kind):  # else it was published since find() looked for it
-                    _write_alias(self.path(f"{key.name(kind)}.alias"), name)
-                return entry
-        return None
-
     def _describe(self, name: str) -> Found | None:
         try:
-            entry = Entry(self.folder, name, holding=False)
+            entry = Entry(self.folder, name, holding=False, system=self.system)
         except FileNotFoundError:
             return self._describe_damaged(name, "unfinished")
         except (Damaged, OSError) as damage:
@@ -299,7 +377,7 @@ class Store(CacheFolder):
         return fd is None
 
     def _remove_unused(self, name: str, unlocked: float = 0) -> bool:
-        """Remove an entry that nobody holds; return whether it is gone.
+        """Remove an entry that no session holds, and return whether it is gone.
 
         On a file system without locks it must be `unlocked` seconds old.
         """
@@ -319,12 +397,13 @@ class Store(CacheFolder):
                 os.close(fd)
 
     def _remove_leftovers(self) -> None:
-        """Remove what killed processes have left, old failures, and aliases.
+        """Remove temporary folders of killed processes, old failures, and useless aliases.
 
-        Aliases are removed if they are lost or too many. A temporary folder whose lock is free has
-        lost its owner, or is just being made: then `Draft` makes another one.
+        An alias is useless if its entry is gone, or if there are too many. A temporary folder whose
+        lock is free has lost its owner, or is just being made: then `Draft` makes another one.
         """
         from ortmmap.cache.failures import RETRY_SECONDS, is_failure
+        from ortmmap.cache.search import read_alias
 
         for name in self.names(is_temporary):
             self._remove_unused(name, UNLOCKED_SECONDS)
@@ -334,7 +413,7 @@ class Store(CacheFolder):
         aliases = self.names(lambda name: name.endswith(".alias"))
         aliases.sort(key=lambda name: modified(self.path(name)))
         for index, name in enumerate(aliases):
-            target = _read_alias(self.path(name))
+            target = read_alias(self.path(name))
             lost = target is None or not os.path.lexists(self.path(target))
             if lost or index < len(aliases) - MOST_ALIASES:
                 self._remove_leftover(name, YOUNG_SECONDS)
@@ -362,7 +441,7 @@ class Store(CacheFolder):
 def _state(entry: Entry, sources: Iterable[tuple]) -> str:
     """Return `Found.state` of an entry with a valid header."""
     try:
-        copied = entry.changed()
+        copied = entry.is_unverified()
     except (Damaged, OSError) as damage:
         return f"damaged: {damage}"
     if copied:
@@ -372,7 +451,7 @@ def _state(entry: Entry, sources: Iterable[tuple]) -> str:
             found = os.stat(path)
         except OSError:
             return "source gone"
-        if (found.st_size, found.st_mtime_ns) != (size, mtime_ns):
+        if found.st_size != size or not is_same_time(found.st_mtime_ns, mtime_ns):
             return "source changed"
     return "ok"
 
@@ -389,29 +468,3 @@ def _verify_pages(entry: Entry) -> None:
         raise Damaged(str(error)) from error
     finally:
         os.close(fd)
-
-
-def _read_alias(path: str) -> str | None:
-    """Return the name of an entry from an alias file of this user, or None."""
-    try:
-        fd = os.open(path, READING)
-    except OSError:
-        return None
-    try:
-        found = os.fstat(fd)
-        ours = stat.S_ISREG(found.st_mode) and (
-            not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
-        )
-        name = os.read(fd, 100).decode("ascii", "replace").strip() if ours else ""
-    finally:
-        os.close(fd)
-    return name if is_entry(name) else None
-
-
-def _write_alias(path: str, name: str) -> None:
-    temporary = os.path.join(os.path.dirname(path), temporary_name())
-    try:
-        write_file(temporary, f"{name}\n".encode("ascii"))
-        os.replace(temporary, path)
-    except OSError:  # a read-only folder: the sources are compared again at the next start
-        return

@@ -6,11 +6,18 @@ import json
 import os
 import time
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ortmmap.cache.folder import FOLDER_VARIABLE, LIMIT_VARIABLE, default_folder, parse_size
+from ortmmap.cache.folder import (
+    FOLDER_VARIABLE,
+    LIMIT_VARIABLE,
+    default_folder,
+    is_system,
+    parse_size,
+)
 from ortmmap.cache.store import Found, Store, open_store
 from ortmmap.cli.convert import LEVELS
 from ortmmap.cli.formatting import Console, Table, ago, counted, progress_of, size, write
@@ -81,24 +88,33 @@ def list_(folder: str | None, *, as_json: bool) -> None:
     write(console, f"{_count(found)}, {total} of {size(store.most_bytes)}, in {store.folder}")
 
 
+_FILE = click.Path(exists=True, dir_okay=False)
+_LEVEL = click.Choice(list(LEVELS))
+_OF_SESSIONS = (
+    click.argument("models", nargs=-1, required=True, type=_FILE),
+    click.option("--threads", type=click.IntRange(0), default=0, help="Threads; 0: one a core."),
+    click.option(
+        "--opt-level",
+        type=_LEVEL,
+        default="all",
+        show_default=True,
+        help="Graph optimization level.",
+    ),
+    click.option("--config", type=_Pair(), multiple=True, help="A session's configuration entry."),
+    click.option("--free-dim", type=_Pair(), multiple=True, help="Fix a symbolic dimension."),
+    click.option("--custom-ops", type=_FILE, multiple=True, help="A library of custom operators."),
+)
+
+
+def _of_sessions(command: Callable) -> Callable:
+    """Add the models and the options of their sessions to a command's parameters."""
+    for add in reversed(_OF_SESSIONS):
+        command = add(command)
+    return command
+
+
 @cache_group.command("warm", short_help="Fill the cache with models.", context_settings=HELP)
-@click.argument("models", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False))
-@click.option("--threads", type=click.IntRange(0), default=0, help="Threads; 0: one a core.")
-@click.option(
-    "--opt-level",
-    type=click.Choice(list(LEVELS)),
-    default="all",
-    show_default=True,
-    help="Graph optimization level.",
-)
-@click.option("--config", type=_Pair(), multiple=True, help="A configuration entry of a session.")
-@click.option("--free-dim", type=_Pair(), multiple=True, help="Fix a symbolic dimension's size.")
-@click.option(
-    "--custom-ops",
-    type=click.Path(exists=True, dir_okay=False),
-    multiple=True,
-    help="A library of custom operators.",
-)
+@_of_sessions
 @click.pass_obj
 def warm(folder: str | None, models: tuple[str, ...], **choices: Any) -> None:
     """Open MODELS once, so that every later session finds them in the cache.
@@ -113,10 +129,29 @@ def warm(folder: str | None, models: tuple[str, ...], **choices: Any) -> None:
         raise click.ClickException(f"not in the cache: {', '.join(failed)}")
 
 
+@cache_group.command("bake", short_help="Fill a system cache.", context_settings=HELP)
+@_of_sessions
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False),
+    required=True,
+    help="The folder, which is made if it does not exist.",
+)
+def bake(models: tuple[str, ...], into: str, **choices: Any) -> None:
+    """Store what sessions of MODELS need in a system cache, which every user may read.
+
+    Run it as root, with the options that the sessions are opened with, and with each model at the
+    path where it stays. A model that is baked already is left as it is.
+    """
+    from ortmmap.cli.baking import bake_all
+
+    bake_all(Console(), models, into, _session_options(**choices))
+
+
 @cache_group.command("verify", short_help="Remove damaged entries.", context_settings=HELP)
 @click.pass_obj
 def verify(folder: str | None) -> None:
-    """Read every byte of every entry, and remove the damaged ones.
+    """Read every byte of every entry, and remove the damaged ones, except from a system cache.
 
     The exit code is 1 if there were any.
     """
@@ -125,12 +160,13 @@ def verify(folder: str | None) -> None:
     console = Console()
     with progress_of(console, "Verifying", sum(each.nbytes for each in found)) as advance:
         damaged = {each.name: store.verify(each.name, advance) for each in found}
-    removed = [each for each in found if damaged[each.name] is not None]
-    for each in removed:
+    bad = [each for each in found if damaged[each.name] is not None]
+    verb = "damaged" if store.system else "removed"
+    for each in bad:
         kind = f"{each.kind} of {_source(each)}" if each.sources else "entry of an unknown model"
-        write(console, f"removed {each.name}: {damaged[each.name]} ({kind})")
-    write(console, f"{len(found) - len(removed)} of {_count(found)} intact")
-    if removed:
+        write(console, f"{verb} {each.name}: {damaged[each.name]} ({kind})")
+    write(console, f"{len(found) - len(bad)} of {_count(found)} intact")
+    if bad:
         raise click.exceptions.Exit(1)
 
 
@@ -173,6 +209,8 @@ def _existing(folder: str | None) -> Store:
 
 
 def _store(folder: str | None) -> Store:
+    if folder and is_system(folder):
+        return _system_store(os.path.realpath(folder))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         store = open_store(folder or None)
@@ -180,6 +218,15 @@ def _store(folder: str | None) -> Store:
         reasons = [str(warning.message) for warning in caught]
         raise click.ClickException("; ".join(reasons) or "the cache cannot be used")
     return store
+
+
+def _system_store(folder: str) -> Store:
+    from ortmmap.cache.system import refusal_of_system
+
+    reason = refusal_of_system(folder)
+    if reason is not None:
+        raise click.ClickException(reason)
+    return Store(folder, system=True)
 
 
 def _session_options(
@@ -216,13 +263,18 @@ def _warm_one(console: Console, store: Store, model: str, options: SessionOption
         warnings.simplefilter("always")
         try:
             with showing_stages(console, model, store.folder, os.path.getsize(model)):
-                ortmmap.Session(model, options, cache=store.folder).close()
+                session = ortmmap.Session(model, options, cache=store.folder)
                 wait_for_all()
+                cached = session.cached
+                session.close()
         except (ortmmap.errors.OrtError, OSError, NotImplementedError) as error:
             write(console, f"{model}: {error}")
             return False
     for warning in caught:
         write(console, f"{model}: {warning.message}")
+    if cached.folder not in (None, store.folder):
+        write(console, f"{model}: in the system cache {cached.folder}")
+        return True
     entries = [each for each in store.entries() if _is_of(each, source)]
     seconds = time.perf_counter() - started
     kinds = ", ".join(f"{each.kind} {size(each.nbytes)}" for each in entries)

@@ -1,6 +1,6 @@
 """Progress of a session that fills the cache: its stage, and the bytes that it has written.
 
-The stages are read off the cache's folder: an entry that is being written has a temporary folder,
+The stages are seen in the cache's folder: an entry that is being written has a temporary folder,
 whose files grow.
 """
 
@@ -26,7 +26,7 @@ OPTIMIZING = "optimizing the graph"
 SAVING = "saving the optimized graph"
 PREPACKING = "prepacking weights"
 WRITING = "writing prepacked weights"
-SECONDS = 0.05  # between two looks
+SECONDS = 0.05  # between two looks at the folder
 
 
 class Stages:
@@ -79,10 +79,10 @@ def _sizes(folder: str) -> dict[str, int]:
 
 @contextmanager
 def showing_stages(console: Console, text: str, folder: str, nbytes: int) -> Iterator[None]:
-    """Show a bar of what is written into the cache while the block runs.
+    """Show a progress bar of the bytes written into the cache while the block runs.
 
-    Nothing is shown without rich, or if the output is not a terminal. A stage is full at
-    `nbytes`, the size of the model, which what is written does not exceed by much.
+    Nothing is shown without rich, or if the output is not a terminal. A stage ends at about
+    `nbytes`, the size of the model.
     """
     if console.rich is None:
         yield

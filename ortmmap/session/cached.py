@@ -23,11 +23,14 @@ class Cached:
         ``private``: it was created without the cache, and nothing is being written.
     reason : str or None
         Why it is ``private``; of another state, why its prepacked weights are not shared.
+    folder : str or None
+        The cache folder that has its entries, or is going to: the user's own, or a system cache.
     """
 
-    def __init__(self, state: str, reason: str | None = None) -> None:
+    def __init__(self, state: str, reason: str | None = None, folder: str | None = None) -> None:
         self.state = state
         self.reason = reason
+        self.folder = folder
         self._done = _new_event() if state == FILING else None
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -49,6 +52,8 @@ class Cached:
     def settle(self, state: str, reason: str | None = None) -> None:
         """Set the final state, and wake the threads that wait for it."""
         self.state, self.reason = state, reason
+        if state == PRIVATE:
+            self.folder = None
         done, self._done = self._done, None
         if done is not None:
             done.set()

@@ -25,6 +25,8 @@ cdef class Opening:
     cdef bint in_memory              # the file is replaced so often that its path is of no use
 
     cpdef OpenSession open(self)
+    cpdef tuple cache_key(self)
+    cdef int _look(self, bint ort_format) except -1
     cdef bint _is_replaced(self, object error) except -1
     cdef OpenSession _open(self)
     cdef OpenSession _create_open(self)
@@ -40,8 +42,10 @@ cdef class Opening:
     cdef bint _saves_model(self) except -1
     cdef int _scan(self) except -1
     cdef object _parsing_failed(self, str reason)
+    cdef bint _uses_cache(self) except -1
+    cdef bint _is_cpu_only(self) except -1
     cdef int _find_cache(self) except -1
-    cdef object _key(self, bint cpu_only)
+    cdef object _key(self)
     cdef Creation _new_creation(self)
 
 cdef class Reopenable:

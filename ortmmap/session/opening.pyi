@@ -3,6 +3,7 @@ from typing import Any
 
 from typing_extensions import Buffer, disjoint_base
 
+from ortmmap.cache.key import Key
 from ortmmap.errors import ModelChangedError
 from ortmmap.options import SessionOptions
 from ortmmap.session.open_session import OpenSession
@@ -23,6 +24,7 @@ class Opening:
         lock: bool = False,
     ) -> None: ...
     def open(self) -> OpenSession: ...
+    def cache_key(self) -> tuple[Key | None, tuple[str, ...]]: ...
 
 @disjoint_base
 class Reopenable:

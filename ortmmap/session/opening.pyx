@@ -209,8 +209,18 @@ cdef class Opening:
         self.model = ModelSource(model.path, prefault=model.prefault, lock=model.lock)
         return 0
 
-    cdef ort.OrtSession *_create(self) except NULL:
-        cdef bint ort_format = self._is_ort_format()
+    cpdef tuple cache_key(self):
+        """Return the key of the model's entries, and their kinds; (None, ()) without the cache."""
+        from ortmmap.session.prepacking import is_prepacked
+
+        self._look(self._is_ort_format())
+        if not self._uses_cache():
+            return None, ()
+        kinds = ["model"] if self.skeleton is not None else []
+        return self._key(), (*kinds, *(["pages"] if is_prepacked(self.options) else []))
+
+    cdef int _look(self, bint ort_format) except -1:
+        """Find out all that is needed of the model before a session is created."""
         self._find_zip_maps(ort_format)
         if self.model.path is not None and not ort_format:
             if self.first is not None:
@@ -219,7 +229,12 @@ cdef class Opening:
         self.nbytes = self.model.bytes.len
         if self.skeleton is not None:
             self.nbytes += self.skeleton.external_bytes
-        if self.first is None and not self.in_memory:
+        return 0
+
+    cdef ort.OrtSession *_create(self) except NULL:
+        cdef bint ort_format = self._is_ort_format()
+        self._look(ort_format)
+        if self.first is None and not self.in_memory and self._uses_cache():
             self._find_cache()
         self.creation = self._new_creation()
         if self.skeleton is None:
@@ -319,30 +334,34 @@ cdef class Opening:
         path = self.model.path
         return from_status(INVALID_PROTOBUF, f"{PARSING_FAILED.format(path)} ({reason})", path)
 
-    cdef int _find_cache(self) except -1:
-        """Find the cache and this session's key in it, if the session uses the cache."""
-        cdef bint cpu_only = all(name == CPU for name, _ in self.providers)
+    cdef bint _uses_cache(self) except -1:
+        """Whether the session uses the cache."""
         cdef size_t nodes = 0
         cdef size_t convolutions = 0
         if self.skeleton is not None:
             nodes, convolutions = self.skeleton.nodes, self.skeleton.convolutions
-        if self.model.path is None or not is_used(
+        return self.model.path is not None and is_used(
             self.cache,
             self.options,
             model_bytes=self.nbytes,
-            cpu_only=cpu_only,
+            cpu_only=self._is_cpu_only(),
             nodes=nodes,
             convolutions=convolutions,
-        ):
-            return 0
+        )
+
+    cdef bint _is_cpu_only(self) except -1:
+        return all([name == CPU for name, _ in self.providers])
+
+    cdef int _find_cache(self) except -1:
+        """Find the cache, and this session's key in it."""
         from ortmmap.cache.store import open_store
 
         self.store = open_store(self.cache, self.model.path)
         if self.store is not None:
-            self.key = self._key(cpu_only)
+            self.key = self._key()
         return 0
 
-    cdef object _key(self, bint cpu_only):
+    cdef object _key(self):
         """Return the key of everything that the cache's entries are made from."""
         from ortmmap.cache.key import Key, Source, options_signature, runtime_signature
 
@@ -352,7 +371,7 @@ cdef class Opening:
         settings = {
             **runtime_signature(), "options": options_signature(self.options), "more": self.config
         }
-        if not cpu_only:
+        if not self._is_cpu_only():
             settings["providers"] = self.providers
         if self.added:
             settings["added"] = self.added   # the saved graph has these outputs too

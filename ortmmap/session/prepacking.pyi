@@ -9,6 +9,8 @@ from ortmmap.session.creation import Creation
 
 PAGES_FILE: str
 
+def is_prepacked(options: SessionOptions) -> bool: ...
+
 @disjoint_base
 class PrepackedCreation(Creation):
     def __init__(

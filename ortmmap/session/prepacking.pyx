@@ -51,6 +51,7 @@ cdef class PrepackedCreation(Creation):
     cdef object unshared  # why they are not; None if they are, or if kernels prepack nothing
     cdef list graph       # attempts for a session of the saved graph; None if there is no entry
     cdef Pages pages      # None if there is no entry
+    cdef str folder       # the cache folder of the entries that were found; else None
     cdef object filing    # a Filing; None if there is nothing to write
 
     def __init__(self, model, skeleton, options, config, providers, store, key):
@@ -122,12 +123,19 @@ cdef class PrepackedCreation(Creation):
     cdef bint _find(self) except -1:
         """Look for the entries, and return whether none is missing."""
         if self.skeleton is not None and self.graph is None:
-            entry = self.store.find(self.key, "model")
+            entry = self.store.find(self.key, "model", thorough=False)
             self.graph = None if entry is None else attempts_of(self, entry)
+            self._note_folder(entry)
         if self.prepacked and self.pages is None:
-            entry = self.store.find(self.key, "pages")
+            entry = self.store.find(self.key, "pages", thorough=False)
             self.pages = None if entry is None else self._open(entry)
+            self._note_folder(entry)
         return not (self._lacks_graph() or self._lacks_pages())
+
+    cdef int _note_folder(self, object entry) except -1:
+        if entry is not None:
+            self.folder = entry.cache
+        return 0
 
     cdef bint _lacks_graph(self) noexcept:
         return self.skeleton is not None and self.graph is None
@@ -136,20 +144,20 @@ cdef class PrepackedCreation(Creation):
         return self.prepacked and self.pages is None
 
     cdef Pages _open(self, object entry):
-        """Open an entry's blocks; if they are damaged or gone, remove it and return None."""
+        """Open an entry's blocks; if they are damaged or gone, drop it and return None."""
         from ortmmap.cache.pages import BadPages
 
         try:
             return open_pages(entry)
-        except (BadPages, OSError):
-            self.store.remove(entry.name)
+        except (BadPages, OSError) as error:
+            self.store.drop(entry, error)
             return None
 
     # Creating the session
 
     cdef ort.OrtSession *_create_shared(self, list attempts) except NULL:
         """Create a session of all that the cache has."""
-        self.cached = Cached(SHARED, self.unshared)
+        self.cached = Cached(SHARED, self.unshared, self.folder)
         return self._create_recorded(attempts)
 
     cdef ort.OrtSession *_create_private(self, list attempts, str reason) except NULL:
@@ -208,7 +216,9 @@ cdef class PrepackedCreation(Creation):
         from ortmmap.cache.failures import failure
         from ortmmap.session.filing import lack_of_threads
 
-        reason = None if self._may_blocks_change() else lack_of_threads()
+        reason = self.store.prepare()
+        if reason is None and not self._may_blocks_change():
+            reason = lack_of_threads()
         return reason or failure(self.store, self.key)
 
     cdef int _note_failure(self, object turn) except -1:
@@ -232,6 +242,7 @@ cdef class PrepackedCreation(Creation):
             return 0
         self.filing = Filing(self._file, turn, self._let)
         self.cached = self.filing.cached
+        self.cached.folder = self.store.folder
         if self.recording is not None:
             (<Recording>self.recording).keep()
         return 0
@@ -316,6 +327,8 @@ cdef class PrepackedCreation(Creation):
         from ortmmap.cache.pages import write_pages
 
         cdef Pages pages
+        if self._share_found(filing):
+            return self._drop_weights() or None
         digest = xxh3_64()
         blocks = unsaved(self.recording.blocks(), graph)
         draft = self.store.write(self.key, "pages", expect=sum(map(len, blocks)))
@@ -337,6 +350,21 @@ cdef class PrepackedCreation(Creation):
         (<Recording>self.recording).share(pages)
         return self._drop_weights() or None
 
+    cdef bint _share_found(self, object filing) except -1:
+        """Share the recorded blocks with pages that the cache has already; return whether it has.
+
+        They are those of a copy of the model, or of work that was interrupted.
+        """
+        cdef Pages pages
+        entry = self.store.find(self.key, "pages")
+        pages = None if entry is None else self._open(entry)
+        if pages is None:
+            return False
+        filing.written()
+        self.use_entry(entry)
+        (<Recording>self.recording).share(pages)
+        return True
+
 
 cdef Attempt allocating(Attempt attempt):
     """Return an attempt whose session uses the allocator that records."""
@@ -344,7 +372,8 @@ cdef Attempt allocating(Attempt attempt):
     return Attempt(attempt.options, config, attempt.data, attempt.file)
 
 
-cdef bint is_prepacked(object options) except -1:
+cpdef bint is_prepacked(object options) except -1:
+    """Whether a session with these options shares prepacked weights."""
     return options.enable_cpu_mem_arena and options._config.get(NO_PREPACKING) != "1"
 
 

@@ -13,7 +13,8 @@ from ortmmap.cache.store import Key, Store, open_store
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Forget earlier warnings, and leave the user's own cache alone."""
     monkeypatch.setattr(cache_folder, "_warned", set())
-    for name in ("ORTMMAP_CACHE", "ORTMMAP_CACHE_LIMIT", "ORTMMAP_CACHE_WAIT", "ORTMMAP_CACHE_DIR"):
+    names = ("CACHE", "CACHE_LIMIT", "CACHE_WAIT", "CACHE_DIR", "SYSTEM_CACHE")
+    for name in (f"ORTMMAP_{each}" for each in names):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
 

@@ -11,6 +11,7 @@ import ortmmap
 from ortmmap.cache import folder as cache_folder
 from ortmmap.cache.store import Key, Source, Store, open_store
 from ortmmap.cli.cache import cache_group
+from ortmmap.session.cached import SHARED, Cached
 
 
 @pytest.fixture(autouse=True)
@@ -138,6 +139,7 @@ class FakeSession:
     """A stand-in that writes an entry as Session does."""
 
     opened: list = []  # noqa: RUF012 - the test's own
+    cached = Cached(SHARED)
 
     def __init__(self, path: str, options: ortmmap.SessionOptions, *, cache: str) -> None:
         if "bad" in path:
