@@ -36,6 +36,7 @@ def checks(path: str | None) -> Sequence[tuple[str, Check]]:
         ("file system", file_system),
         ("file locks", file_locks),
         ("room", lambda: room(path)),
+        ("system cache", system_cache),
     )
 
 
@@ -80,6 +81,18 @@ def user_folder_refusal() -> str | None:
         f"{path} cannot be made, since {parent} cannot be written; use another folder: "
         f"export {FOLDER_VARIABLE}=/a/folder/of/your/own"
     )
+
+
+def system_cache() -> Finding | None:
+    """Check whether the system caches may be used; find nothing if there is none."""
+    from ortmmap.cache.system import folders
+
+    found = folders()
+    for path, reason in found:
+        if reason is not None:
+            text, _, remedy = reason.partition("; ")
+            return Finding(WARNING, f"{path} is not used: {text}", remedy or None)
+    return Finding(OK, ", ".join(path for path, _ in found)) if found else None
 
 
 def file_system() -> Finding | None:

@@ -6,10 +6,13 @@ import os
 import stat
 from collections.abc import Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ortmmap.doctor.cache import MEMORY_TYPES, user_folder_refusal
 from ortmmap.doctor.finding import FAILURE, NOTE, OK, WARNING, Check, Finding, mebibytes
+
+if TYPE_CHECKING:
+    from ortmmap.cache.store import Place
 
 __all__ = ["checks"]
 
@@ -119,11 +122,13 @@ class _Model:
 
     def entries(self) -> Finding | None:
         """Check whether the cache has the entries of such a session."""
-        if not self._uses_cache or user_folder_refusal() is not None:
+        if not self._uses_cache:
             return None
-        folder, kinds = self._entries
-        if kinds:
-            return Finding(OK, f"{' and '.join(kinds)} in {folder}")
+        for place in self._places:
+            if place.kinds:
+                return Finding(OK, f"{' and '.join(place.kinds)} in {place.folder}")
+        if user_folder_refusal() is not None:
+            return None
         text = "none for default options: the first session writes them"
         return Finding(NOTE, text, f"beforehand: python -m ortmmap cache warm {self.path}")
 
@@ -134,11 +139,11 @@ class _Model:
             return None
         if not self._uses_cache:
             return Finding(OK, f"in place; {PRIVATE}")
-        if user_folder_refusal() is not None:
-            return Finding(WARNING, f"in place; {PRIVATE}", "see the cache's folder above")
-        kinds = self._entries[1]
+        kinds = {kind for place in self._places for kind in place.kinds}
         if "pages" in kinds:
             return Finding(OK, "from the cache; processes share the prepacked weights")
+        if user_folder_refusal() is not None:
+            return Finding(WARNING, f"in place; {PRIVATE}", "see the cache's folder above")
         if kinds:
             return Finding(OK, f"from the cache's graph; {PRIVATE}, until a session writes them")
         return Finding(OK, "in place, and written to the cache by a thread afterwards")
@@ -181,25 +186,21 @@ class _Model:
         )
 
     @cached_property
-    def _entries(self) -> tuple[str, list[str]]:
-        """The folder of the cache, and the kinds of the entries that it has of this model."""
+    def _places(self) -> list[Place]:
+        """The folders in which a session looks for its entries, and what it finds there."""
         from ortmmap.cache.folder import default_folder
-        from ortmmap.cache.key import KINDS, Key, Source, options_signature, runtime_signature
+        from ortmmap.cache.identity import Source
+        from ortmmap.cache.key import Key, options_signature, runtime_signature
+        from ortmmap.cache.store import Store
         from ortmmap.options import SessionOptions
 
-        folder, found = default_folder(), self._scanned
-        if folder is None or found is None:
-            return "", []
-        sources = [Source.of(path) for path in (self.path, *found.external)]
+        if self._scanned is None:
+            return []
+        sources = [Source.of(path) for path in (self.path, *self._scanned.external)]
         options = options_signature(SessionOptions())
         key = Key(sources, {**runtime_signature(), "options": options, "more": {}})
-        return folder, [kind for kind in KINDS if _is_there(folder, key.name(kind))]
-
-
-def _is_there(folder: str, name: str) -> bool:
-    """Return whether there is an entry of that name, or another name for one; read no weights."""
-    path = os.path.join(folder, name)
-    return os.path.lexists(path) or os.path.lexists(f"{path}.alias")
+        store = Store(default_folder() or "", refused=user_folder_refusal())
+        return store.explain(key)
 
 
 def _why_unreadable(path: str) -> Finding | None:

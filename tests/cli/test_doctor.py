@@ -323,6 +323,27 @@ def test_a_user_without_a_home_needs_a_named_folder(doctor):
     assert "export ORTMMAP_CACHE_DIR=" in report.remedy("cache", "folder")
 
 
+def test_entries_of_a_system_cache_are_found_without_a_folder_of_the_users_own(
+    doctor, model, public_path
+):
+    baked = public_path / "baked"
+    command = [sys.executable, "-m", "ortmmap", "cache", "bake", str(model), "--into", str(baked)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    report = doctor(model, ORTMMAP_SYSTEM_CACHE=str(baked))
+    assert report.text("cache", "system cache") == str(baked)
+    assert report.text("model", "entries") == f"model and pages in {baked}"
+    assert report.text("model", "opening").startswith("from the cache")
+
+
+def test_a_system_cache_that_is_refused_is_a_warning(doctor, public_path):
+    folder = public_path / "baked"
+    folder.mkdir()
+    report = doctor(ORTMMAP_SYSTEM_CACHE=str(folder))
+    assert report.status("cache", "system cache") == "warning"
+    assert report.remedy("cache", "system cache")
+
+
 # The system
 
 
