@@ -10,6 +10,7 @@ from _thread import allocate_lock
 
 from ortmmap.abi.library cimport ortmmap_library_open, ortmmap_library_symbol
 from ortmmap.abi.mapping cimport ortmmap_path_char
+from ortmmap.process.cpu_features cimport ORTMMAP_CPU_FEATURES_SIZE, ortmmap_cpu_features
 from ortmmap.process.fork cimport (
     ortmmap_fork_enter,
     ortmmap_fork_examine,
@@ -321,6 +322,16 @@ def get_build_info() -> str:
     """Return the build information of the ONNX Runtime library in use."""
     load()
     return api.GetBuildInfoString().decode("utf-8", "replace")
+
+
+def get_cpu_features() -> list[str]:
+    """Return the CPU's instruction sets that kernels of the library are chosen by.
+
+    They have their names of Linux's ``/proc/cpuinfo``. The library is not opened.
+    """
+    cdef char names[ORTMMAP_CPU_FEATURES_SIZE]
+    ortmmap_cpu_features(names)
+    return (<bytes>names).decode().split()
 
 
 def get_available_providers() -> list[str]:
