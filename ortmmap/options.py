@@ -235,10 +235,10 @@ class SessionOptions(CompiledData):
         "A `GraphOptimizationLevel`. Default ORT_ENABLE_ALL.",
     )
     inter_op_num_threads = _Option(
-        0, _index, "Threads across nodes (ORT_PARALLEL); 0: ONNX Runtime chooses.", NO_EFFECT
+        0, _index, "Threads across nodes (ORT_PARALLEL); 0: as `intra_op_num_threads`.", NO_EFFECT
     )
     intra_op_num_threads = _Option(
-        0, _index, "Threads within a node; 0: ONNX Runtime chooses.", NO_EFFECT
+        0, _index, "Threads within a node; 0: those granted (docs/serving.md).", NO_EFFECT
     )
     log_severity_level = _Option(
         -1, _index, "0 verbose, 1 info, 2 warning, 3 error, 4 fatal; -1: the default.", NO_EFFECT

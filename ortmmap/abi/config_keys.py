@@ -5,7 +5,7 @@ those of ``onnxruntime_session_options_config_keys.h`` and ``onnxruntime_run_opt
 of ONNX Runtime 1.23, and what the libraries of 1.23.2 and 1.32.0 know besides.
 """
 
-__all__ = ["RUN_CONFIG_KEYS", "SESSION_CONFIG_KEYS"]
+__all__ = ["ATTRIBUTE_KEYS", "RUN_CONFIG_KEYS", "SESSION_CONFIG_KEYS"]
 
 SESSION_CONFIG_KEYS = (
     "ep.context_embed_mode",
@@ -155,4 +155,24 @@ RUN_CONFIG_KEYS = (
     "qnn.htp_perf_mode_post_run",
     "qnn.lora_config",
     "qnn.rpc_control_latency",
+)
+
+# Keys of a session's entries that stand for an attribute of SessionOptions.
+ATTRIBUTE_KEYS = frozenset(
+    f"session.{name}"
+    for name in (
+        "enable_cpu_mem_arena",
+        "enable_mem_pattern",
+        "enable_profiling",
+        "execution_mode",
+        "graph_optimization_level",
+        "inter_op_num_threads",
+        "intra_op_num_threads",
+        "log_id",
+        "log_severity_level",
+        "log_verbosity_level",
+        "optimized_model_filepath",
+        "use_deterministic_compute",
+        "use_per_session_threads",
+    )
 )

@@ -161,49 +161,10 @@ def machine() -> str:
     """Return a description of the platform and of the CPU that kernels are chosen for."""
     global _machine
     if _machine is None:
-        _machine = f"{sys.platform} {sys.byteorder} {sys.maxsize} {_cpu()}"
+        from ortmmap.cache.cpu_class import cpu_class
+
+        _machine = f"{sys.platform} {sys.byteorder} {sys.maxsize} {cpu_class().name}"
     return _machine
-
-
-def _cpu() -> str:
-    if sys.platform == "linux":
-        return f"{os.uname().machine} {_proc_cpuinfo()}"
-    import platform
-
-    text = f"{platform.machine()} {platform.processor()}"
-    return f"{text} {_sysctl()}" if sys.platform == "darwin" else text
-
-
-# Constant fields of /proc/cpuinfo, on x86 and on ARM.
-_FIELDS = (
-    *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
-    *("Features", "CPU implementer", "CPU architecture", "CPU variant", "CPU part"),
-)
-
-
-def _proc_cpuinfo() -> str:
-    """Read the first CPU's fields only: the kernel generates the text while it is read."""
-    try:
-        fd = os.open("/proc/cpuinfo", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        first = os.read(fd, 1 << 14).decode("utf-8", "replace").partition("\n\n")[0]
-    finally:
-        os.close(fd)
-    pairs = (line.partition(":") for line in first.splitlines())
-    fields = {name.strip(): value.strip() for name, _, value in pairs}
-    return "; ".join(f"{name}={fields[name]}" for name in _FIELDS if name in fields)
-
-
-def _sysctl() -> str:
-    import subprocess
-
-    command = ["/usr/sbin/sysctl", "machdep.cpu.brand_string", "hw.optional"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    except OSError:
-        return ""
 
 
 def _library(path: str) -> tuple:

@@ -6,6 +6,7 @@ cimport ortmmap.abi.ort as ort
 # without a lock, and without the interpreter lock.
 cdef const ort.OrtApi *api
 cdef ort.ortmmap_newer_api newer_api     # a function is NULL if the library lacks it
+cdef int library_minor                   # N of ONNX Runtime 1.N
 cdef ort.OrtEnv *env
 cdef ort.OrtMemoryInfo *cpu_memory
 cdef ort.OrtAllocator *allocator

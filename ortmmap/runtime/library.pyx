@@ -10,6 +10,7 @@ from _thread import allocate_lock
 
 from ortmmap.abi.library cimport ortmmap_library_open, ortmmap_library_symbol
 from ortmmap.abi.mapping cimport ortmmap_path_char
+from ortmmap.process.cpu_features cimport ORTMMAP_CPU_FEATURES_SIZE, ortmmap_cpu_features
 from ortmmap.process.fork cimport (
     ortmmap_fork_enter,
     ortmmap_fork_examine,
@@ -219,7 +220,7 @@ cdef int _open(str path) except -1:
 
 cdef int _initialize(str path) except -1:
     """Get the function table and create the environment; `api` is set last."""
-    global api, env, env_forks, cpu_memory, allocator, default_run_options
+    global api, library_minor, env, env_forks, cpu_memory, allocator, default_run_options
     cdef bytes version = _base.GetVersionString()
     cdef const ort.OrtApi *table = _base.GetApi(ort.ORTMMAP_ORT_API_VERSION)
     if table == NULL:
@@ -235,8 +236,9 @@ cdef int _initialize(str path) except -1:
     _check_initial(table, table.CreateRunOptions(<ort.OrtRunOptions **>&default_run_options))
     _check_initial(table, _create_quiet_env(table))
     env_forks = forks
+    library_minor = int(version.split(b".")[1])
     # ONNX Runtime 1.N has version N of the C API.
-    ort.ortmmap_newer_api_load(_base, int(version.split(b".")[1]), &newer_api)
+    ort.ortmmap_newer_api_load(_base, library_minor, &newer_api)
     api = table
     return 0
 
@@ -261,10 +263,13 @@ cdef ort.OrtStatus *_create_env(const ort.OrtApi *table) except? NULL:
         return table.CreateEnvWithCustomLogger(
             ortmmap_log, NULL, ort.ORT_LOGGING_LEVEL_WARNING, b"ortmmap", &env
         )
+    from ortmmap.runtime.quota import granted_threads
+
     _check_initial(table, table.CreateThreadingOptions(&threads))
     try:
-        _check_initial(table, table.SetGlobalIntraOpNumThreads(threads, _global_threads[0]))
-        _check_initial(table, table.SetGlobalInterOpNumThreads(threads, _global_threads[1]))
+        intra_op, inter_op = [size or granted_threads() for size in _global_threads]
+        _check_initial(table, table.SetGlobalIntraOpNumThreads(threads, intra_op))
+        _check_initial(table, table.SetGlobalInterOpNumThreads(threads, inter_op))
         return table.CreateEnvWithCustomLoggerAndGlobalThreadPools(
             ortmmap_log, NULL, ort.ORT_LOGGING_LEVEL_WARNING, b"ortmmap", threads, &env
         )
@@ -287,7 +292,8 @@ def set_global_thread_pool_sizes(int intra_op_num_threads=0, int inter_op_num_th
     Parameters
     ----------
     intra_op_num_threads, inter_op_num_threads : int, default 0
-        Numbers of threads; 0: ONNX Runtime chooses.
+        Numbers of threads; 0: as many as the system grants to the process, else ONNX Runtime
+        chooses.
 
     Raises
     ------
@@ -321,6 +327,16 @@ def get_build_info() -> str:
     """Return the build information of the ONNX Runtime library in use."""
     load()
     return api.GetBuildInfoString().decode("utf-8", "replace")
+
+
+def get_cpu_features() -> list[str]:
+    """Return the CPU's instruction sets that kernels of the library are chosen by.
+
+    They have their names of Linux's ``/proc/cpuinfo``. The library is not opened.
+    """
+    cdef char names[ORTMMAP_CPU_FEATURES_SIZE]
+    ortmmap_cpu_features(names)
+    return (<bytes>names).decode().split()
 
 
 def get_available_providers() -> list[str]:

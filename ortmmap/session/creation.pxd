@@ -20,6 +20,7 @@ cdef class Creation:
     cdef dict config                 # configuration entries that `options` does not have
     cdef list providers
     cdef Initializers initializers
+    cdef int threads                 # of pools whose size `options` leave open; 0: not known
     # Objects that the session needs for as long as it is open.
     cdef object recording            # None unless its prepacked weights are recorded
     cdef list entries                # of the cache

@@ -8,7 +8,7 @@ that ONNX Runtime accepts.
 cimport cython
 
 from ortmmap.session.metadata cimport inputs_of, outputs_of, overridable_initializers_of
-from ortmmap.session.native_options cimport make_session_options
+from ortmmap.session.native_options cimport default_threads, make_session_options
 from ortmmap.runtime.library cimport (
     api,
     enter_runtime,
@@ -64,6 +64,7 @@ cdef class Creation:
         self.model, self.skeleton = model, skeleton
         self.options, self.config, self.providers = options, config, providers
         self.initializers = Initializers(options)
+        self.threads = default_threads(options)
         self.entries = []
 
     cdef ort.OrtSession *create(self, list attempts) except NULL:
@@ -182,7 +183,7 @@ cdef class Creation:
         cdef ort.OrtStatus *status
         cdef const ort.ORTCHAR_T *file = <const ort.ORTCHAR_T *><const char *>path
         native = make_session_options(
-            attempt.options, attempt.config, self.providers, self.initializers
+            attempt.options, attempt.config, self.providers, self.initializers, self.threads
         )
         try:
             self._prepare(native)

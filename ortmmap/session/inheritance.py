@@ -26,18 +26,22 @@ _FOREIGN = (
 
 
 def is_inheritable(
-    options: "SessionOptions", config: dict[str, str], providers: list[tuple[str, dict[str, str]]]
+    options: "SessionOptions",
+    config: dict[str, str],
+    providers: list[tuple[str, dict[str, str]]],
+    threads: int = 0,
 ) -> bool:
     """Return whether a session with these settings has nothing that a fork takes away.
 
     That is threads, of which a session with one thread within a node and none between nodes has
-    none; and the state of other people's code: execution providers, custom operators.
+    none; and the state of other people's code: execution providers, custom operators. `threads` is
+    the size of pools that `options` leave open; 0 if it is not known.
     """
     settings = {**options._defaults, **options._values}
     entries = {**config, **settings["_config"]}
     return (
-        settings["intra_op_num_threads"] == 1
-        and _is_sequential(settings)
+        (settings["intra_op_num_threads"] or threads) == 1
+        and _is_sequential(settings, threads)
         and all(settings[name] == options._defaults[name] for name in _FOREIGN)
         and all(name == CPU for name, _ in providers)
         and (not entries or _are_known(entries))
@@ -51,8 +55,8 @@ def _are_known(entries: dict[str, str]) -> bool:
     return all(key in SESSION_CONFIG_KEYS for key in entries)
 
 
-def _is_sequential(settings: dict[str, object]) -> bool:
+def _is_sequential(settings: dict[str, object], threads: int) -> bool:
     return (
         settings["execution_mode"] == ExecutionMode.ORT_SEQUENTIAL
-        or settings["inter_op_num_threads"] == 1
+        or (settings["inter_op_num_threads"] or threads) == 1
     )

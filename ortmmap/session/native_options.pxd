@@ -8,6 +8,7 @@ cdef class NativeOptions:
     # Set once, by make_session_options; released by release() or with the object.
     cdef ort.OrtSessionOptions *options
     cdef object _made_from        # a SessionOptions
+    cdef bint prepacks_in_parallel
 
     cdef int release(self) except -1
 
@@ -35,7 +36,8 @@ cdef class Initializers:
     cdef dict added
     cdef dict external            # of initializers that the model keeps in external files
 
+cdef int default_threads(object options) except -1
 cdef NativeOptions make_session_options(
-    object options, dict config, list providers, Initializers initializers
+    object options, dict config, list providers, Initializers initializers, int threads
 )
 cdef Value value_of(object ort_value, str name)

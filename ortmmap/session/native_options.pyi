@@ -5,7 +5,11 @@ from typing_extensions import disjoint_base
 from ortmmap.options import SessionOptions
 from ortmmap.session.adapter import LoraAdapter
 
+AFFINITIES: str
 CPU_ARENA: str
+LEAST_PARALLEL_PREPACKING: int
+MODEL_CONFIG_VARIABLE: str
+PARALLEL_PREPACKING: str
 SHRINKAGE: str
 
 @final

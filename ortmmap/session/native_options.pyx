@@ -6,19 +6,37 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stdlib cimport free, malloc
 
 from ortmmap.session.adapter cimport LoraAdapter, Parameters
-from ortmmap.runtime.library cimport api, check, env_forks, forks, load, native_path
+from ortmmap.runtime.library cimport (
+    api,
+    check,
+    env_forks,
+    forks,
+    library_minor,
+    load,
+    native_path,
+)
 from ortmmap.values.value cimport check_made
 
+
+import os
 
 import numpy as np
 
 from ortmmap.errors import OrtError
-from ortmmap.options import warn_without_effect
+from ortmmap.options import ExecutionMode, warn_without_effect
 from ortmmap.runtime.providers import CPU
 
 # Key of onnxruntime_run_options_config_keys.h, and the value that stands for the CPU's arena.
 SHRINKAGE = "memory.enable_memory_arena_shrinkage"
 CPU_ARENA = "cpu:0"
+
+# Keys of onnxruntime_session_options_config_keys.h.
+AFFINITIES = "session.intra_op_thread_affinities"
+PARALLEL_PREPACKING = "session.prepack.enable_parallel"
+LEAST_PARALLEL_PREPACKING = 31   # ONNX Runtime 1.31 is the first that has it
+
+# Set to 1, ONNX Runtime takes a session's options from the model (`session/model_config.py`).
+MODEL_CONFIG_VARIABLE = "ORT_LOAD_CONFIG_FROM_MODEL"
 
 cnp.import_array()
 
@@ -244,13 +262,39 @@ cdef Value value_of(object ort_value, str name):
     return as_value(ort_value, name)
 
 
+cdef int default_threads(object options) except -1:
+    """Return the size of those thread pools that `options` leave open; 0: ONNX Runtime chooses.
+
+    It is what the system grants, if the session has pools of its own.
+    """
+    if options.intra_op_num_threads != 0 and (
+        options.inter_op_num_threads != 0 or options.execution_mode != ExecutionMode.ORT_PARALLEL
+    ):
+        return 0
+    if not has_own_threads(options.use_per_session_threads) or options._config.get(AFFINITIES):
+        return 0
+    if os.environ.get(MODEL_CONFIG_VARIABLE) == "1":
+        return 0
+    from ortmmap.runtime.quota import granted_threads
+
+    return granted_threads()
+
+
+cdef bint has_own_threads(bint wanted) noexcept:
+    """Whether a session has thread pools of its own.
+
+    The threads of the environment exist only in the process that made it.
+    """
+    return wanted or env_forks != forks
+
+
 cdef NativeOptions make_session_options(
-    object options, dict config, list providers, Initializers initializers
+    object options, dict config, list providers, Initializers initializers, int threads
 ):
     """Make ONNX Runtime's options from a SessionOptions; the caller calls their release().
 
-    `config` holds entries for keys that `options` does not set itself; `initializers` are those
-    of `options`.
+    `config` holds entries for keys that `options` does not set itself; `initializers` and `threads`
+    (see default_threads()) are those of `options`.
     """
     cdef NativeOptions made = NativeOptions.__new__(NativeOptions)
     cdef ort.OrtSessionOptions *native
@@ -258,11 +302,15 @@ cdef NativeOptions make_session_options(
     check(api.CreateSessionOptions(&made.options))
     made._made_from = options
     native = made.options
-    set_execution(native, settings)
+    config = {**config, **without_attributes(settings["_config"])}
+    made.prepacks_in_parallel = prepacks_in_parallel(settings, config, threads)
+    if made.prepacks_in_parallel:
+        config[PARALLEL_PREPACKING] = "1"
+    set_execution(native, settings, threads)
     set_logging(native, settings)
     set_files(native, settings)
     set_dimensions(native, settings["_free_dimensions"])
-    set_config(native, {**config, **settings["_config"]})
+    set_config(native, config)
     set_custom_ops(native, settings["_custom_ops"])
     set_initializers(native, initializers.added)
     set_external_initializers(native, initializers.external)
@@ -286,16 +334,31 @@ cdef bint appends_providers(dict settings, list providers) except -1:
     )
 
 
-cdef int set_execution(ort.OrtSessionOptions *native, dict settings) except -1:
+cdef bint prepacks_in_parallel(dict settings, dict config, int threads) except -1:
+    """Whether the session's threads prepack weights: if there are two or more, unless it is said.
+
+    A pool whose size is open may have one thread; ONNX Runtime then prepacks in turn. The threads
+    of the environment could not be recorded.
+    """
+    said = config.get(PARALLEL_PREPACKING)
+    if said is not None:
+        return said == "1"
+    return (
+        library_minor >= LEAST_PARALLEL_PREPACKING
+        and (settings["intra_op_num_threads"] or threads) != 1
+        and has_own_threads(settings["use_per_session_threads"])
+    )
+
+
+cdef int set_execution(ort.OrtSessionOptions *native, dict settings, int threads) except -1:
     cdef int level = settings["graph_optimization_level"]
     cdef int mode = settings["execution_mode"]
     check(api.SetSessionGraphOptimizationLevel(native, <ort.GraphOptimizationLevel>level))
     check(api.SetSessionExecutionMode(native, <ort.ExecutionMode>mode))
-    check(api.SetIntraOpNumThreads(native, settings["intra_op_num_threads"]))
-    check(api.SetInterOpNumThreads(native, settings["inter_op_num_threads"]))
+    check(api.SetIntraOpNumThreads(native, settings["intra_op_num_threads"] or threads))
+    check(api.SetInterOpNumThreads(native, settings["inter_op_num_threads"] or threads))
     check(api.SetDeterministicCompute(native, settings["use_deterministic_compute"]))
-    # The threads of the environment exist only in the process that made it.
-    if not settings["use_per_session_threads"] and env_forks == forks:
+    if not has_own_threads(settings["use_per_session_threads"]):
         check(api.DisablePerSessionThreads(native))
     if not settings["enable_cpu_mem_arena"]:
         check(api.DisableCpuMemArena(native))
@@ -340,6 +403,19 @@ cdef int set_config(ort.OrtSessionOptions *native, dict config) except -1:
         key, value = name.encode(), setting.encode()
         check(api.AddSessionConfigEntry(native, key, value))
     return 0
+
+
+cdef dict without_attributes(dict config):
+    """Return the entries that do not stand for an attribute of SessionOptions.
+
+    The C API of ONNX Runtime 1.32 sets the attribute by such an entry; onnxruntime's module does
+    not.
+    """
+    if not config:
+        return config
+    from ortmmap.abi.config_keys import ATTRIBUTE_KEYS
+
+    return {key: value for key, value in config.items() if key not in ATTRIBUTE_KEYS}
 
 
 cdef int set_initializers(ort.OrtSessionOptions *native, dict initializers) except -1:

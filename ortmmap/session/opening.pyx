@@ -179,11 +179,12 @@ cdef class Opening:
 
     cdef bint _is_inheritable(self) except -1:
         """Whether the child of a fork may use the session as it is."""
-        if not telemetry_is_off or self.options.intra_op_num_threads != 1:
+        cdef int threads = self.creation.threads
+        if not telemetry_is_off or (self.options.intra_op_num_threads or threads) != 1:
             return False
         from ortmmap.session.inheritance import is_inheritable
 
-        return is_inheritable(self.options, self.config, self.providers)
+        return is_inheritable(self.options, self.config, self.providers, threads)
 
     cdef int _explain(self, object error) except -1:
         """Add to an error what kind of file the model is, if it is none."""

@@ -28,7 +28,6 @@ from ortmmap.session.optimizing import Refused, attempts_of, save_optimized, uns
 
 # Keys of onnxruntime_session_options_config_keys.h.
 NO_PREPACKING = "session.disable_prepacking"
-PARALLEL_PREPACKING = "session.prepack.enable_parallel"
 ENVIRONMENT_ALLOCATORS = "session.use_env_allocators"
 
 PAGES_FILE = "pages"
@@ -102,7 +101,7 @@ cdef class PrepackedCreation(Creation):
 
     cdef int _prepare(self, NativeOptions native) except -1:
         """Let threads that prepack in parallel record too."""
-        if self.recording is None or self.options._config.get(PARALLEL_PREPACKING) != "1":
+        if self.recording is None or not native.prepacks_in_parallel:
             return 0
         return (<Recording>self.recording).set_threads(native.options)
 
