@@ -53,9 +53,9 @@ def open_session(
         If the model cannot be fetched or opened.
     """
     from ortmmap.inference_session import InferenceSession
-    from ortmmap.options import SessionOptions
+    from ortmmap.session.arguments import options_of
 
-    used = SessionOptions() if options is None else options.copy()
+    used = options_of(options).copy()
     if threads is not None and not used.intra_op_num_threads:
         used.intra_op_num_threads = threads
     path = local_model(model, cache=cache, digest=digest)

@@ -24,6 +24,7 @@ def predict_batch_udf(
     model: ModelPath | AddedFile,
     *,
     inputs: Mapping[str, str] | Sequence[str],
+    columns: Sequence[str] | None = None,
     return_type: DataType | str,
     batch_size: int,
     outputs: Names = None,
@@ -45,8 +46,10 @@ def predict_batch_udf(
     model : str, os.PathLike or AddedFile
         A path on the executors, a URL that fsspec opens, or a file of ``SparkContext.addFile``.
     inputs : mapping of str to str, or sequence of str
-        The model's input for each column, in the order of the UDF's arguments. The names of the
-        columns are for `preprocess` and for errors.
+        The model's input for each column, as for `ortmmap.engines.Predictor`.
+    columns : sequence of str, optional
+        A name for each argument of the UDF, in order; by default the columns of `inputs`. Name
+        them if `preprocess` needs others.
     return_type : DataType or str
         The type of the UDF's column. A struct has a field for each output column.
     batch_size : int
@@ -61,7 +64,7 @@ def predict_batch_udf(
     Returns
     -------
     UserDefinedFunctionLike
-        Called with one column for each of `inputs`.
+        Called with one column for each of `columns`.
 
     Raises
     ------
@@ -70,8 +73,11 @@ def predict_batch_udf(
         input; the text has the error of `Predictor`.
     """
     from pyspark.ml.functions import predict_batch_udf as pyspark_udf
+    from pyspark.sql.types import DataType
 
-    columns = list(inputs)
+    if isinstance(return_type, str):  # pyspark's function tells arrays from scalars by the class
+        return_type = DataType.fromDDL(return_type)
+    names = list(inputs if columns is None else columns)
     settings = {
         "inputs": inputs,
         "outputs": outputs,
@@ -83,7 +89,7 @@ def predict_batch_udf(
     }
 
     def make_predict_fn() -> Callable[..., Any]:
-        return _predict_function(model, columns, threads, settings)
+        return _predict_function(model, names, threads, settings)
 
     return pyspark_udf(
         make_predict_fn,
