@@ -62,6 +62,7 @@ def main() -> None:
     task = Task(**json.loads(sys.argv[1]))
     shapes = {name: value.shape[1:] for name, value in arrays.load(Path(task.feeds)).items()}
     ray.init(
+        address="local",
         num_cpus=task.copies * task.threads + 1,  # one reads the file
         object_store_memory=_STORE_BYTES,
         include_dashboard=False,

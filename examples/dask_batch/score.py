@@ -49,7 +49,8 @@ def main(model: str, rows: str, scores: str) -> None:
         dask.config.set({"dataframe.convert-string": False})  # it would make text of lists
         frame = dd.read_parquet(rows)
         meta = frame._meta.assign(score=pd.Series(dtype=object))
-        frame.map_partitions(score, sent, meta=meta).to_parquet(scores)
+        scored = frame.map_partitions(score, sent, meta=meta)
+        scored.to_parquet(scores, schema=None)  # that of the data: `meta` has objects only
         client.close()
 
 

@@ -119,7 +119,7 @@ def test_the_example_of_spark(folder, engine_environment, expected):
         pytest.skip("Java is not installed")
     options = "--master local-cluster[2,1,512] --conf spark.executor.memory=512m pyspark-shell"
     variables = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_SUBMIT_ARGS": options}
-    environment = {**engine_environment, **variables, "SPARK_WORKER_DIR": str(folder / "work")}
+    environment = {**engine_environment, **variables}
     script = EXAMPLES / "spark_batch" / "score.py"
     found = run(script, folder, environment, "spark.scores")
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

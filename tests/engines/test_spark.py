@@ -55,8 +55,11 @@ def spark(request, engine_environment, tmp_path_factory) -> Iterator[Any]:
     variables = {**engine_environment, "ORTMMAP_CACHE_DIR": str(folder / "cache")}
     made = started(variables, folder, reuse=getattr(request, "param", REUSED) == REUSED)
     made.cache_folder = folder / "cache"
+    # A local cluster's executors work in the package's own folder.
+    work = Path(pyspark.__file__).parent / "work" / made.sparkContext.applicationId
     yield made
     made.stop()
+    shutil.rmtree(work, ignore_errors=True)
 
 
 @pytest.fixture
