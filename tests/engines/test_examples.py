@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import models
 import numpy as np
@@ -54,8 +55,11 @@ def ray_environment(engine_environment) -> Iterator[dict[str, str]]:
     pytest.importorskip("ray.data", reason="ray is not installed")
     from ray.cluster_utils import Cluster
 
+    patient = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}  # of a busy machine
     node = {"num_cpus": 4, "object_store_memory": 80 << 20, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args={**node, "env_vars": engine_environment})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={**node, "env_vars": {**engine_environment, **patient}}
+    )
     yield {
         **engine_environment,
         "RAY_ADDRESS": cluster.address,
@@ -146,6 +150,8 @@ def test_replicas_of_the_example_of_ray_serve_answer(folder, ray_environment, ex
             stderr=log,
             text=True,
         )
+    late = Timer(150, server.kill)
+    late.start()
     try:
         for line in server.stdout:
             if line.strip() == "SERVED":
@@ -167,5 +173,6 @@ def test_replicas_of_the_example_of_ray_serve_answer(folder, ray_environment, ex
         server.stdin.close()
         server.wait(60)
     finally:
+        late.cancel()
         server.kill()
         server.wait()
