@@ -12,8 +12,8 @@ from benchmarks.models import Case
 from benchmarks.rivals import Rival
 from benchmarks.worker import RAN
 
-PARQUET = "rows.parquet"  # beside the file of feeds
-_BLOCKS = 4  # row groups an actor
+PARQUET = "rows"  # a folder beside the file of feeds
+_BLOCKS = 4  # files for each actor, since Ray makes one block of a small file
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Jobs:
             return [Record(job.figures, arrays.load(Path(task.outputs)), group)]
 
 
-def _write(path: Path, feeds: Mapping[str, np.ndarray], rows: int, groups: int) -> None:
+def _write(folder: Path, feeds: Mapping[str, np.ndarray], rows: int, files: int) -> None:
     """Write so many rows, all as the feeds are, each input a column of flat lists."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -48,4 +48,7 @@ def _write(path: Path, feeds: Mapping[str, np.ndarray], rows: int, groups: int) 
         flat = pa.array(np.tile(value.reshape(-1), rows))
         columns[name] = pa.FixedSizeListArray.from_arrays(flat, value.size)
     columns["row"] = pa.array(np.arange(rows))
-    pq.write_table(pa.table(columns), path, row_group_size=max(1, rows // groups))
+    table = pa.table(columns)
+    folder.mkdir()
+    for index, part in enumerate(np.array_split(np.arange(rows), files)):
+        pq.write_table(table.take(part), folder / f"{index}.parquet")
