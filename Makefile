@@ -2,6 +2,7 @@
 # make test       set up, run every test
 # make lint       format and style of Python, Cython and C; generated files that are stale
 # make types      types against the modules, client programs under mypy --strict and pyright
+# make engines    tests with Ray, Spark (needs Java) and Dask, in an environment of their own
 # make native     the C layer, under sanitizers and on Windows (wine)
 # make counts     instructions, page faults … against benchmarks/counts/bounds.toml
 # make fuzz       mutated models, compared with onnxruntime
@@ -30,7 +31,7 @@ DOCS := import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['pr
 	print(*project['optional-dependencies']['docs'])
 WITHOUT_TORCH := "torch is not installed, so its tests were skipped; run them with: make test MORE=torch"
 
-.PHONY: demo test lint types native counts fuzz docs workflows clean
+.PHONY: demo test engines lint types native counts fuzz docs workflows clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m benchmarks demo
@@ -40,6 +41,10 @@ test: $(VENV)/installed
 	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
 	@$(BIN)/python -c "import importlib.util as u, sys; sys.exit(not u.find_spec('torch'))" \
 		|| echo $(WITHOUT_TORCH)
+
+# One process, since each of the engines takes several of its own.
+engines: $(VENV)-engines/installed
+	$(VENV)-engines/bin/pytest tests/engines
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .
@@ -95,6 +100,11 @@ $(VENV)/installed: pyproject.toml $(SOURCES)
 $(VENV)-bare/installed: $(VENV)/installed
 	test -x $(VENV)-bare/bin/python || $(BIN)/python -m venv $(VENV)-bare
 	$(VENV)-bare/bin/pip install --quiet --upgrade "$(ONNXRUNTIME)" $$($(BIN)/python -c "$(REQUIRED)")
+	touch $@
+
+$(VENV)-engines/installed: $(VENV)/installed
+	test -x $(VENV)-engines/bin/python || $(PYTHON) -m venv $(VENV)-engines
+	$(VENV)-engines/bin/pip install --quiet --upgrade "$(ONNXRUNTIME)" --editable ".[test,engines]"
 	touch $@
 
 # The modules must be built, since the API reference is made from their docstrings.

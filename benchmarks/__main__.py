@@ -198,6 +198,22 @@ def serve(workers: int, clients: int, requests: int) -> Survey:
     return Survey(shown, Servers(clients, requests).measure, (workers,))
 
 
+_ACTORS = [_number("--count", default=(1, 2, 4, 8), multiple=True)]
+_ACTORS += [_number("--rows", default=32, help="For each actor.")]
+
+
+@_measured(_FILES, ("ort", "ortmmap-nocache", "ortmmap"), 3, 0.0, *_ACTORS)
+def engines(count: Sequence[int], rows: int) -> Survey:
+    """Measure a batch engine: Ray Data over Parquet, by so many actors of a node.
+
+    Memory is that of the actors; ortmmap's is a Predictor.
+    """
+    from benchmarks.engines.jobs import Jobs
+
+    shown = (c.ROWS, c.FIRST_BATCH, c.TOTAL_PSS, c.OVER_BARE)
+    return Survey(shown, Jobs(rows).measure, sorted(set(count)), bare=True)
+
+
 @cli.command()
 @click.option("--update", is_flag=True, help="Print the figures for benchmarks/counts/bounds.toml.")
 def counts(update: bool) -> None:

@@ -79,3 +79,6 @@ REQUESTS = Column("requests", "per s", "per_second", more_is_better=True)
 MEDIAN_LATENCY = Column("p50", "ms", "p50_ms", "median latency")
 HIGH_LATENCY = Column("p99", "ms", "p99_ms", "99th percentile of latency")
 ALL_SERVE = Column("until all serve", "ms", "ready_ms", "from the start until each has opened")
+
+ROWS = Column("rows", "per s", "per_second", "once all actors compute", more_is_better=True)
+FIRST_BATCH = Column("first batch", "ms", "first_batch_ms", "of all actors")

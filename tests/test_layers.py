@@ -26,6 +26,9 @@ LAYERS = (
     "inference_session",
     "embed",
     "__init__",  # it names what lies above it in a table, and imports that when asked for it
+    "engines",
+    "ray",
+    "spark",
     "onnxruntime",
     "compat",
     "doctor",

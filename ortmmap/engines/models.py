@@ -1,0 +1,133 @@
+"""Models on a node: a path is used where it is, anything else is fetched once and shared."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from ortmmap.cache.folder import FOLDER_VARIABLE, default_folder, make_folder, refusal
+from ortmmap.engines.fetched import Fetched
+from ortmmap.engines.source import Remote, Source, failing_as, is_url
+from ortmmap.errors import MappingError, ModelChangedError, file_error
+
+__all__ = ["ModelPath", "digest", "fetch", "local_model"]
+
+FOLDER = "models"  # within the cache's folder
+PIECE_BYTES = 1 << 22
+LOCAL = "file://"
+
+ModelPath = str | os.PathLike[str]
+
+
+def local_model(
+    model: ModelPath, *, cache: bool | ModelPath | None = None, digest: str | None = None
+) -> str:
+    """Return the path of a model on this node; fetch it if it is a URL.
+
+    Parameters
+    ----------
+    model : str or os.PathLike
+        A path, or a URL that fsspec opens, such as ``s3://bucket/model.onnx``. The files of its
+        external data are fetched too. One process of the node fetches, and the others wait.
+    cache : bool, str, os.PathLike or None, default None
+        As for `ortmmap.Session`: if it is a folder, fetched models are kept in that.
+    digest : str, optional
+        The digest that the model must have, as `digest` returns it.
+
+    Returns
+    -------
+    str
+        The path. A fetched model stays at least until this process ends.
+
+    Raises
+    ------
+    NoSuchFile
+        If the model does not exist.
+    ModelChangedError
+        If it has another digest.
+    MappingError
+        If it cannot be fetched or stored: no permission, a full disk, a failing network.
+    ImportError
+        If fsspec, or its package for this kind of URL, is not installed.
+    """
+    text = os.fspath(model).removeprefix(LOCAL)
+    if is_url(text):
+        return fetch(Remote(text), cache=cache, digest=digest)
+    path = os.path.abspath(text)
+    if digest is not None:
+        _check_digest(path, _digest_of(path), digest)
+    return path
+
+
+def digest(model: ModelPath, *, cache: bool | ModelPath | None = None) -> str:
+    """Return the digest of a model's files, 32 hexadecimal characters; a URL is fetched first.
+
+    Give it to every worker of a job, and none of them computes with another version of the model.
+    It is XXH3-128, which recognizes another version, but not a forged one.
+
+    Parameters
+    ----------
+    model, cache
+        As for `local_model`, whose errors it raises.
+    """
+    return _digest_of(local_model(model, cache=cache))
+
+
+def fetch(
+    source: Source, *, cache: bool | ModelPath | None = None, digest: str | None = None
+) -> str:
+    """Return the path of the node's copy of a model, made if need be; see `local_model`."""
+    folder = _folder(cache)
+    with failing_as(source.url, f"cannot be fetched to {folder}"):
+        path, found = Fetched(folder, source, _external_files, _digest_of).model()
+    if digest is not None:
+        _check_digest(source.url, found, digest)
+    return path
+
+
+def _check_digest(model: str, found: str, wanted: str) -> None:
+    if found != wanted:
+        reason = f"its digest is {found}, but the job was started with {wanted}"
+        raise file_error(ModelChangedError, reason, model)
+
+
+def _external_files(path: str) -> list[str]:
+    """Return the names of a model's files of external data, relative to its folder."""
+    from ortmmap.model.inspect import inspect
+
+    return sorted(inspect(path, largest=0).external_files)  # it refuses those outside the folder
+
+
+def _digest_of(path: str) -> str:
+    """Return the digest of a model file and its external data: their names, sizes and bytes."""
+    from xxhash import xxh3_128
+
+    total = xxh3_128()
+    with failing_as(path, "cannot be read"):
+        for name in ("", *_external_files(path)):
+            whole = os.path.join(os.path.dirname(path), name) if name else path
+            total.update(f"{name}\0{os.stat(whole).st_size}\0".encode())
+            for piece in _pieces(whole):
+                total.update(piece)
+    return total.hexdigest()
+
+
+def _pieces(path: str) -> Iterator[bytes]:
+    with open(path, "rb", buffering=0) as file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece
+
+
+def _folder(cache: bool | ModelPath | None) -> str:
+    """Return the folder of fetched models, and create it if need be."""
+    if cache is None or isinstance(cache, bool):
+        folder, named = default_folder(), bool(os.environ.get(FOLDER_VARIABLE))
+    else:
+        folder, named = os.path.abspath(os.fspath(cache)), True
+    reason = refusal(folder, named=named)
+    if folder is None or reason is not None:
+        raise file_error(MappingError, f"no folder to fetch models to: {reason}", str(folder))
+    models = os.path.join(folder, FOLDER)
+    with failing_as(models, "cannot be made"):
+        make_folder(models)
+    return models
