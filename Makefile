@@ -8,6 +8,7 @@
 # make docs       the documentation site, in build/docs
 # make workflows  the hosted CI's workflow files
 # make wheels     wheels for Linux in dist/: each CPython, x86_64 and aarch64; WHEELS="--python 3.13"
+# make test-wheels  each wheel in dist/ for this machine, installed without compiler or checkout
 # make portable   compile every module and header for macOS and Windows
 # Another interpreter:   make test PYTHON=python3.12
 # Another onnxruntime:   make test ONNXRUNTIME=onnxruntime==1.23.2 VENV=.venv-1.23.2
@@ -34,7 +35,7 @@ WHEEL_TOOLS := import tomllib; read = tomllib.load(open('pyproject.toml', 'rb'))
 	print(*read['build-system']['requires'], *read['project']['optional-dependencies']['wheels'])
 WITHOUT_TORCH := "torch is not installed, so its tests were skipped; run them with: make test MORE=torch"
 
-.PHONY: demo test lint types native counts fuzz docs workflows wheels portable clean
+.PHONY: demo test lint types native counts fuzz docs workflows wheels test-wheels portable clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m benchmarks demo
@@ -90,6 +91,11 @@ workflows:
 WHEELS ?=
 wheels: $(VENV)-wheels/installed
 	$(VENV)-wheels/bin/python tools/wheels $(WHEELS)
+
+# Without the modules of the source tree.
+test-wheels: $(VENV)-wheels/installed
+	ORTMMAP_WHEELS=dist $(VENV)-wheels/bin/python -m pytest --noconftest \
+		-o pythonpath=tests tests/test_wheels.py
 
 portable: $(VENV)-wheels/installed
 	$(VENV)-wheels/bin/python tools/wheels --compile macos

@@ -82,7 +82,9 @@ def module_name(path: Path) -> str:
 
 def compile_args(name: str) -> list[str]:
     """Return a module's compiler options, none of them if `CFLAGS` has an optimization level."""
-    if sys.platform == "win32" or "-O" in os.environ.get("CFLAGS", ""):
+    if sys.platform == "win32":
+        return ["/std:c11", "/experimental:c11atomics"]  # for <stdatomic.h>
+    if "-O" in os.environ.get("CFLAGS", ""):
         return []
     if DEBUG:
         return ["-Og", "-g", "-UNDEBUG"]

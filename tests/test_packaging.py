@@ -3,6 +3,7 @@
 import email
 import re
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -112,6 +113,19 @@ def test_the_changelog_begins_with_this_version():
     headings = re.findall(r"^## (.+)$", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
     newest = next(heading for heading in headings if heading != "Unreleased")
     assert newest.split()[0] == ortmmap.__version__
+
+
+def test_the_recipe_of_conda_forge_has_this_version_and_these_dependencies():
+    recipe = (REPOSITORY / "recipe" / "recipe.yaml").read_text()
+    assert f'version: "{ortmmap.__version__}"' in recipe
+    listed = recipe.partition("  run:\n    - python\n")[2].partition("\n\n")[0]
+    conda = {
+        re.sub(r"^    - (python-)?", "", line).replace(" ", "") for line in listed.splitlines()
+    }
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert conda == set(project["dependencies"])
+    scripts = [f"{name} = {target}" for name, target in project["scripts"].items()]
+    assert [f"- {script}" in recipe for script in scripts] == [True]
 
 
 def test_no_extension_module_links_against_onnxruntime(wheel, tmp_path):
