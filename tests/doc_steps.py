@@ -109,7 +109,7 @@ def _check_pip(words: list[str]) -> None:
             assert set(names.rstrip("]").split(",")) <= project["optional-dependencies"].keys()
         else:
             required = {re.split("[<>=]", one)[0] for one in project["dependencies"]}
-            assert target in {".", *required}
+            assert target in {".", project["name"], *required}
 
 
 def compile_c(step: Step, folder: Path) -> None:

@@ -1,7 +1,9 @@
 """sdist, wheel, and an install away from the source tree."""
 
+import email
 import re
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -42,6 +44,8 @@ def test_the_sdist_has_the_sources_and_no_product_of_a_build(sdist):
                 assert path.relative_to(REPOSITORY).as_posix() in names
     for name in ("tests/test_packaging.py", "tools/ort_api.txt", "tools/ort_abi.py"):
         assert name in names
+    for page in ("CHANGELOG.md", "docs/quickstart.md", "docs/front.png"):
+        assert page in names
     wrong = re.compile(r"\.(so|o|pyc|pyd)$|__pycache__|(^|/)ortmmap/[^/]*\.c(pp)?$")
     assert [name for name in names if wrong.search(name)] == []
 
@@ -89,6 +93,39 @@ def test_the_metadata_says_what_is_needed(wheel, contents):
     assert any("onnxruntime>=1.23" in line.replace(" ", "") for line in required)
     assert "Requires-Python: >=3.11" in metadata
     assert f"Version: {ortmmap.__version__}" in metadata
+
+
+def test_the_index_shows_the_readme_without_relative_links(wheel, contents):
+    (name,) = [name for name in contents if name.endswith("METADATA")]
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = email.message_from_bytes(archive.read(name))
+    shown, readme = metadata.get_payload(), (REPOSITORY / "README.md").read_text()
+    assert shown.partition("\n")[0] == readme.partition("\n")[0]
+    links, written = (re.findall(r"\]\(([^)#]*)[^)]*\)", text) for text in (shown, readme))
+    assert [link for link in links if not link.startswith("https://")] == []
+    urls = dict(line.split(", ") for line in metadata.get_all("Project-URL"))
+    files = [re.sub(rf"^{urls['Repository']}/(blob|raw)/v[^/]+/", "", link) for link in links]
+    assert files == written
+    assert all(link.endswith(".png") == ("/raw/" in link) for link in links)
+
+
+def test_the_changelog_begins_with_this_version():
+    headings = re.findall(r"^## (.+)$", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+    newest = next(heading for heading in headings if heading != "Unreleased")
+    assert newest.split()[0] == ortmmap.__version__
+
+
+def test_the_recipe_of_conda_forge_has_this_version_and_these_dependencies():
+    recipe = (REPOSITORY / "recipe" / "recipe.yaml").read_text()
+    assert f'version: "{ortmmap.__version__}"' in recipe
+    listed = recipe.partition("  run:\n    - python\n")[2].partition("\n\n")[0]
+    conda = {
+        re.sub(r"^    - (python-)?", "", line).replace(" ", "") for line in listed.splitlines()
+    }
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert conda == set(project["dependencies"])
+    scripts = [f"{name} = {target}" for name, target in project["scripts"].items()]
+    assert [f"- {script}" in recipe for script in scripts] == [True]
 
 
 def test_no_extension_module_links_against_onnxruntime(wheel, tmp_path):

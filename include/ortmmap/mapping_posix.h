@@ -172,9 +172,11 @@ static inline int ortmmap_mapping_advice_number(ortmmap_advice advice) {
     return MADV_SEQUENTIAL;
   case ORTMMAP_ADVICE_WILLNEED:
     return MADV_WILLNEED;
-#ifdef MADV_NOHUGEPAGE
   case ORTMMAP_ADVICE_NOHUGEPAGE:
+#ifdef MADV_NOHUGEPAGE
     return MADV_NOHUGEPAGE;
+#else
+    break;
 #endif
   case ORTMMAP_ADVICE_DONTNEED:
     return MADV_DONTNEED;

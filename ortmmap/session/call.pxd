@@ -21,7 +21,7 @@ cdef class Call:
     cdef ort.OrtValue **values        # of the feeds, then of the fetches
     # Owners of the feeds' memory: an array, or a Value that also owns the feed itself.
     cdef PyObject **owners
-    cdef void *_inline[INLINE]
+    cdef void *_own_slots[INLINE]
     cdef void **_allocated
 
     cdef int run_with(self, RunOptions options) except -1

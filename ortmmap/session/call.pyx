@@ -61,7 +61,7 @@ cdef class Call:
     cdef int reserve(self, size_t feeds, size_t fetches) except -1:
         """Allocate zeroed room for pointers."""
         cdef size_t count = feeds + fetches
-        cdef void **room = self._inline
+        cdef void **room = self._own_slots
         if 2 * count + feeds > INLINE:
             room = self._allocated = <void **>calloc(2 * count + feeds, sizeof(void *))
             if room == NULL:
