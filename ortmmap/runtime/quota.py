@@ -48,7 +48,7 @@ class Grant:
 class Quotas:
     """The files with the quotas of a process's cgroup, and of the cgroups above it.
 
-    Finding them takes about 50 microseconds. They are read each time, since a quota may change
+    Finding them takes about 0.3 ms. They are read each time, in 0.02 ms, since a quota may change
     while a container runs; a process rarely moves to another cgroup.
 
     Parameters
@@ -61,7 +61,7 @@ class Quotas:
 
     def __init__(self, root: str = "") -> None:
         self._files = [
-            f"{folder}/{name}" for folder, name in _cgroups(root) for folder in _upwards(*folder)
+            f"{folder}/{name}" for place, name in _cgroups(root) for folder in _upwards(*place)
         ]
 
     def least(self) -> float:
