@@ -30,25 +30,33 @@ def proc() -> Finding | None:
 
 
 def processor() -> Finding:
-    """Name the processor, by which kernels are chosen and entries of the cache told apart."""
+    """Name the class of the processor, which entries of the cache belong to."""
     import platform
 
-    name = platform.machine()
-    for line in (_read("/proc/cpuinfo") or "").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() in ("model name", "CPU part"):
-            return Finding(OK, f"{name}, {value.strip()}")
-    return Finding(OK, name)
+    try:
+        from ortmmap.cache.cpu_class import cpu_class
+
+        return Finding(OK, cpu_class().name)
+    except ImportError:  # a native module, which another check reports
+        return Finding(OK, platform.machine())
 
 
 def threads() -> Finding:
-    """Count the processors that the process may use."""
-    cores = os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
-    text = f"{allowed} of {cores} processors may be used"
-    if allowed == cores:
+    """Count the processors that are granted to the process, and the threads that sessions get."""
+    from ortmmap.runtime.quota import VARIABLE, grant, granted_threads
+
+    found = grant()
+    text = f"{min(found.quota, found.affinity):g} of {found.processors} are granted"
+    if not found.threads:
         return Finding(OK, text)
-    return Finding(NOTE, text, f"if sessions have more threads: intra_op_num_threads = {allowed}")
+    if granted_threads():
+        plural = "" if found.threads == 1 else "s"
+        return Finding(OK, f"{text}: sessions have {found.threads} thread{plural} by default")
+    return Finding(
+        WARNING,
+        f"{text}, but {VARIABLE} is 0: sessions have more threads by default",
+        f"unset {VARIABLE}, or set intra_op_num_threads = {found.threads}",
+    )
 
 
 def thread_limit() -> Finding:

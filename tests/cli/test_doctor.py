@@ -370,11 +370,16 @@ def test_the_least_address_space_is_that_of_the_cache():
     assert system.LEAST_ADDRESS_SPACE == 4 * prepack.LEAST_ADDRESS_SPACE
 
 
-def test_processors_that_may_not_be_used_are_noted(doctor):
-    if (os.cpu_count() or 1) < 2:
-        pytest.skip("one processor")
-    report = doctor(prepare=lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}))
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one processor")
+@pytest.mark.parametrize("quota", [None, "0"])
+def test_processors_that_may_not_be_used_are_known(doctor, quota):
+    def narrow() -> None:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+    report = doctor(prepare=narrow, ORTMMAP_QUOTA=quota)
     assert report.text("system", "processors").startswith("1 of ")
+    assert report.status("system", "processors") == ("ok" if quota is None else "warning")
+    assert (report.exit_status == 0) == (quota is None)
 
 
 @needs_root
