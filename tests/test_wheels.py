@@ -41,10 +41,11 @@ def interpreter(wheel: Path) -> Path:
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
     found = [shutil.which(f"python3.{tag}"), *pyenv.glob(f"3.{tag}.*/bin/python")]
     for program in filter(None, [*found, sys.executable]):
-        code = "import sys; print(sys.version_info.minor)"
+        code = "import sys; print(sys.version_info.minor, sys.executable)"
         done = subprocess.run([program, "-c", code], capture_output=True, text=True, check=False)
-        if done.stdout.strip() == tag:
-            return Path(program)
+        minor, _, executable = done.stdout.strip().partition(" ")
+        if minor == tag:
+            return Path(executable)  # the program may be a shim, which needs a shell
     pytest.skip(f"no python3.{tag} on this machine")
 
 
