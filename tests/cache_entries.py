@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ortmmap.cache.draft import identify
 from ortmmap.cache.store import Key, Source, Store
 from ortmmap.options import SessionOptions
 
@@ -18,11 +19,12 @@ def key_of(*paths: Path, **settings: object) -> Key:
 
 
 def put(store: Store, key: Key, content: bytes = b"optimized", kind: str = "model") -> str:
-    """Write an entry, and return its name."""
+    """Write an entry, identify it, and return its name."""
     with store.write(key, kind) as draft:
         Path(draft.path("model.ort")).write_bytes(content)
     assert draft.entry is not None
     draft.entry.close()
+    identify(store, key)
     return draft.entry.name
 
 

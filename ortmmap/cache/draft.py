@@ -21,14 +21,13 @@ from ortmmap.cache.folder import (
     write_file,
 )
 from ortmmap.cache.header import LARGEST_HEADER, NO_CONTENT, Header, pack
+from ortmmap.cache.key import KINDS
 from ortmmap.errors import OrtError
 
 if TYPE_CHECKING:
-    from threading import Thread
-
     from ortmmap.cache.key import Key
 
-__all__ = ["Draft"]
+__all__ = ["Draft", "identify"]
 
 MOST_SOURCES = 20  # in a description
 ATTEMPTS = 10  # other processes may write or remove the same entry at the same time
@@ -39,7 +38,8 @@ class Draft:
     """An entry being written: enter it, write files into `folder`, leave it.
 
     On a normal exit the files are made private, checksummed, flushed to the disk and, in one
-    rename, become an entry, which is `entry` then. On an OSError or an OrtError (a full disk, a
+    rename, become an entry, which is `entry` then. It has no digest of the sources, which takes
+    longer than all this: `identify` adds it. On an OSError or an OrtError (a full disk, a
     quota, a model that ONNX Runtime cannot save) everything written is deleted, a warning is
     issued, and `entry` is None. Any other exception propagates after the same cleaning.
 
@@ -76,8 +76,6 @@ class Draft:
         self._fd: int | None = None
         self._description: dict[str, object] = {}
         self._unmade: OSError | None = None
-        self._reader: Thread | None = None
-        self._ended = False
         self._checksums: dict[str, int] = {}
 
     def describe(self, **description: object) -> None:
@@ -103,8 +101,6 @@ class Draft:
             self._make_folder()
         except OSError as error:
             self._unmade = error  # raised on exit, unless writing into the folder fails first
-        else:
-            self._read_sources()
         return self
 
     def __exit__(
@@ -114,7 +110,6 @@ class Draft:
         traceback: TracebackType | None,
     ) -> bool:
         failure = self._try_to_commit() if exc is None else exc
-        self._end_reader()
         self._clean()
         if failure is None:
             self._committed(self.name)
@@ -157,8 +152,9 @@ class Draft:
         names = sorted(os.listdir(self.folder))
         files = tuple(record(self.path(name), self._checksums.get(name)) for name in names)
         self._check_size(sum(file.size for file in files))
+        self._key.check_sources()
         marks = *self._key.places(), self._key.samples()
-        header = Header(self.name, self._content(), *marks, files, self._described())
+        header = Header(self.name, NO_CONTENT, *marks, files, self._described())
         self._write_header(header)
         sync_folder(self.folder)
         self.entry = self._publish()
@@ -173,34 +169,6 @@ class Draft:
         most = self._cache.most_bytes
         if nbytes > most:
             raise OSError(f"{nbytes} bytes are more than the cache may hold ({most})")
-
-    def _read_sources(self) -> None:
-        """Start to digest the sources, which identifies copies of them later.
-
-        It takes about a second per gigabyte, in a thread without the interpreter lock, while the
-        caller writes; if the process may have no more threads, after that.
-        """
-        if self._key.has_content():
-            return
-        from threading import Thread
-
-        work, check = self._key.try_content, self._check_open
-        reader = Thread(target=work, args=(check,), name="ortmmap cache", daemon=True)
-        try:
-            reader.start()
-        except RuntimeError:
-            return
-        self._reader = reader
-
-    def _check_open(self) -> None:
-        if self._ended:
-            raise OSError("the entry is not written")
-
-    def _content(self) -> bytes:
-        if self._reader is not None:
-            self._reader.join()
-        self._key.check_sources()
-        return self._key.content() if self._key.sources else NO_CONTENT
 
     def _described(self) -> bytes:
         import json
@@ -233,13 +201,6 @@ class Draft:
             self._cache.remove(self.name)
         raise OSError(f"{target} cannot be replaced")
 
-    def _end_reader(self) -> None:
-        """End the thread, so that it is not alive when the process forks."""
-        self._ended = True
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.join()
-
     def _clean(self) -> None:
         fd, self._fd = self._fd, None
         if fd is not None and fd >= 0:
@@ -248,3 +209,27 @@ class Draft:
             delete(self.folder)
         except OSError:
             return
+
+
+def identify(cache: CacheFolder, key: Key, check: Callable[[], object] | None = None) -> None:
+    """Add the digest of the sources to a key's entries, by which copies of the model find them.
+
+    This takes about a second per gigabyte, so sessions do it after the entries have appeared. If it
+    fails, the entries stay as they are.
+
+    Parameters
+    ----------
+    cache : CacheFolder
+    key : Key
+    check : callable, optional
+        Called for each piece that is read. An exception that it raises ends the work.
+    """
+    try:
+        found = [open_entry(cache, key.name(kind)) for kind in KINDS]
+        entries = [each for each in found if each is not None and each.content == NO_CONTENT]
+        if key.sources and entries:
+            content = key.content(check)
+            for entry in entries:
+                entry.replace_header(entry.header._replace(content=content))
+    except OSError:  # a source has changed, or has gone
+        return

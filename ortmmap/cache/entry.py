@@ -1,6 +1,6 @@
 """An entry of the cache: a folder of files, and a header that describes them.
 
-The folder of an entry appears complete, by a rename, and never changes.
+The folder of an entry appears complete, by a rename; then only its header is ever replaced.
 
 A file with the header's inode and times has not changed since it was written, because nobody
 untrusted can write there. A copy of it (a restored folder, a container's layer) has the header's
@@ -17,7 +17,14 @@ import stat
 import time
 from collections.abc import Callable, Collection, Iterable
 
-from ortmmap.cache.folder import HEADER_NAME, NO_FOLLOW, READING, CacheFolder, write_file
+from ortmmap.cache.folder import (
+    HEADER_NAME,
+    NO_FOLLOW,
+    READING,
+    CacheFolder,
+    temporary_name,
+    write_file,
+)
 from ortmmap.cache.header import LARGEST_HEADER, Damaged, File, Header, pack, parse
 from ortmmap.cache.identity import is_same_time, pieces, samples_of_file
 from ortmmap.cache.key import KINDS
@@ -27,7 +34,7 @@ try:
 except ImportError:  # Windows: a folder with a mapped file cannot be renamed there anyway
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Entry", "hold", "is_entry", "open_entry", "record"]
+__all__ = ["Entry", "check_file", "hold", "is_entry", "open_entry", "record"]
 
 TOUCH_SECONDS = 60
 SHARE_ATTEMPTS = 400
@@ -154,7 +161,7 @@ class Entry:
         if not stat.S_ISDIR(found.st_mode):
             raise Damaged("it is a link or no folder")
         if system:
-            _check_owner("its folder", found, _owners(system))
+            _check_owner("its folder", found, owners_of(system))
         elif holding:
             self._fd = hold(self.folder)
         try:
@@ -306,7 +313,7 @@ class Entry:
                 raise Damaged("the header is a link") from None
             raise
         try:
-            _check_file(HEADER_NAME, os.fstat(fd), _owners(self.system))
+            check_file(HEADER_NAME, os.fstat(fd), owners_of(self.system))
             raw = os.read(fd, LARGEST_HEADER)
         finally:
             os.close(fd)
@@ -319,7 +326,7 @@ class Entry:
             if not os.path.lexists(self.path(HEADER_NAME)):  # the whole entry has been removed
                 raise
             raise Damaged(f"{file.name} is missing") from None
-        _check_file(file.name, found, _owners(self.system))
+        check_file(file.name, found, owners_of(self.system))
         if found.st_size != file.size:
             raise Damaged(f"{file.name} has {found.st_size} bytes, not {file.size}")
         return found
@@ -349,11 +356,16 @@ class Entry:
             _describe(file.name, file.checksum, file.samples, self._stat(file))
             for file in self.files
         ]
-        self.header = self.header._replace(files=tuple(files))
-        self.files = self.header.files
-        path = os.path.join(self.folder, f"{HEADER_NAME}.{os.getpid()}")
+        self.files = tuple(files)
+        self.replace_header(self.header._replace(files=self.files))
+
+    def replace_header(self, header: Header) -> None:
+        """Replace the header's file, if possible, unless the entry was removed meanwhile."""
+        self.header = header
+        path = os.path.join(self.cache, temporary_name())
         try:
-            write_file(path, pack(self.header))
+            self._check_held()
+            write_file(path, pack(header))
             os.replace(path, os.path.join(self.folder, HEADER_NAME))
         except OSError:
             return
@@ -401,7 +413,7 @@ def _is_same(found: os.stat_result, file: File) -> bool:
     return (found.st_ino, found.st_mtime_ns, found.st_ctime_ns) == file[3:6]
 
 
-def _owners(system: bool) -> Collection[int]:
+def owners_of(system: bool) -> Collection[int]:
     """Return the users whose files an entry may have; nobody where files have no owners."""
     if not hasattr(os, "geteuid"):
         return ()
@@ -412,7 +424,8 @@ def _owners(system: bool) -> Collection[int]:
     return owners()
 
 
-def _check_file(name: str, found: os.stat_result, owners: Collection[int]) -> None:
+def check_file(name: str, found: os.stat_result, owners: Collection[int]) -> None:
+    """Raise `Damaged` unless it is a regular file of an owner that nobody else can write."""
     if not stat.S_ISREG(found.st_mode):
         raise Damaged(f"{name} is no regular file")
     _check_owner(name, found, owners)

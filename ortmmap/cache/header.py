@@ -2,8 +2,9 @@
 
 1. Integers are little-endian. Magic ``ORTMHEAD`` (8 bytes), version 2 (u32), number of files
    (u32, at most 1024), size of the description (u32), 4 bytes of zero, the entry's name (80 bytes
-   of ASCII, padded with zeros); of the sources: BLAKE2b-256 of their bytes (or zeros); BLAKE2b-128
-   of their places, of these with times in seconds, and of their samples (see ``identity.py``).
+   of ASCII, padded with zeros); of the sources: BLAKE2b-256 of their bytes (zeros until it is
+   known); BLAKE2b-128 of their places, of these with times in seconds, and of their samples (see
+   ``identity.py``).
 2. For each file: name (64 bytes of ASCII, padded with zeros; no separator), size, XXH3-64 of its
    bytes, inode (u64 each), time of modification and of change (i64 each, nanoseconds), BLAKE2b-128
    of its samples.

@@ -91,11 +91,16 @@ class Key:
             self._samples = samples_of(self.sources)
         return self._samples
 
-    def content(self) -> bytes:
+    def content(self, check: Callable[[], object] | None = None) -> bytes:
         """Return the BLAKE2b-256 digest of the sources' bytes; about a second per gigabyte.
 
         It decides whether a file in another place is the same model, so it must not be possible to
         forge it.
+
+        Parameters
+        ----------
+        check : callable, optional
+            Called for each piece that is read. An exception that it raises ends the reading.
 
         Raises
         ------
@@ -103,20 +108,8 @@ class Key:
             If a file cannot be read, or has changed since the key was made.
         """
         if self._content is None:
-            self._content = _content(self.sources, None)
+            self._content = _content(self.sources, check)
         return self._content
-
-    def has_content(self) -> bool:
-        """Return whether `content` has been computed."""
-        return self._content is not None
-
-    def try_content(self, check: Callable[[], object]) -> None:
-        """Compute `content` in advance, if possible; an OSError of `check` ends it."""
-        try:
-            if self._content is None:
-                self._content = _content(self.sources, check)
-        except OSError:
-            return
 
     def check_sources(self) -> None:
         """Raise OSError if a source has changed since the key was made."""

@@ -1,8 +1,8 @@
 """The lock of a key: one process at a time writes its entries, and the others wait for them.
 
-A waiting process sleeps until the kernel reports that the lock's file was released. The owner
-changes the file's mode (to what it was) after it has unlocked it, and the kernel reports the close
-of a killed owner's file.
+A waiting process sleeps until the kernel reports an event of the lock's file. The owner changes the
+file's mode (to what it was) after it has unlocked it, and when the others can begin to read what it
+is writing; the kernel reports the close of a killed owner's file.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import select
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -58,15 +59,21 @@ class Turn:
         self._lock: _FileLock | BaseFileLock | None = None
         self.failure: str | None = None
 
-    def acquire(self) -> bool:
+    def acquire(self, is_begun: Callable[[], bool] | None = None) -> bool:
         """Acquire the lock, and return whether this process is to write the entries.
 
         False if the timeout has passed, if another writer has failed meanwhile, or if the folder
         is read-only, with a warning in that case.
+
+        Parameters
+        ----------
+        is_begun : callable, optional
+            Called when the owner has called `notify`, and at other times. If it returns True, the
+            wait ends, and the result is False.
         """
         try:
             self._make_folders()
-            return self._acquire_file()
+            return self._acquire_file(is_begun)
         except (OSError, NotImplementedError) as error:
             self._lock = None
             self.failure = str(error)
@@ -78,6 +85,11 @@ class Turn:
         lock, self._lock = self._lock, None
         if lock is not None:
             lock.release()
+
+    def notify(self) -> None:
+        """Let the processes that wait for the lock find out what has been written."""
+        if isinstance(self._lock, _FileLock):
+            self._lock.notify()
 
     def abandon(self) -> None:
         """Close the descriptor that a fork has copied; the parent keeps the lock."""
@@ -112,7 +124,7 @@ class Turn:
                 pass
             return
 
-    def _acquire_file(self) -> bool:
+    def _acquire_file(self, is_begun: Callable[[], bool] | None) -> bool:
         """Acquire the file's lock; `CacheFolder.note_failure` touches the file."""
         if fcntl is None:
             return self._acquire_polling()
@@ -121,7 +133,7 @@ class Turn:
             self._lock = lock
             return True
         before = modified(self._path)
-        if not lock.wait(self._timeout):
+        if not lock.wait(self._timeout, is_begun):
             lock.close()
             return False
         self._lock = lock
@@ -165,14 +177,17 @@ class _FileLock:
             raise
         return True
 
-    def wait(self, timeout: float) -> bool:
-        """Acquire the lock once its owner has released it; return False after the timeout."""
+    def wait(self, timeout: float, is_begun: Callable[[], bool] | None = None) -> bool:
+        """Acquire the lock once its owner has released it.
+
+        Return False after the timeout, or once `is_begun` has returned True.
+        """
         end = time.monotonic() + timeout
         events = _events_of(self._path)
         try:
             while not self.acquire():
                 left = end - time.monotonic()
-                if left <= 0:
+                if left <= 0 or (is_begun is not None and is_begun()):
                     return False
                 _sleep(events, left)
         except BaseException:
@@ -182,6 +197,13 @@ class _FileLock:
             if events is not None:
                 os.close(events)
         return True
+
+    def notify(self) -> None:
+        """Cause an event."""
+        try:
+            os.fchmod(self._fd, MODE)
+        except OSError:  # a file system that was unmounted or made read-only
+            return
 
     def release(self) -> None:
         """Release the lock, in any case, and then cause an event."""

@@ -22,7 +22,14 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-__all__ = ["ALIGNMENT", "BadPages", "read_ahead", "read_table", "write_pages"]
+__all__ = [
+    "ALIGNMENT",
+    "BadPages",
+    "read_ahead",
+    "read_table",
+    "read_unfinished_table",
+    "write_pages",
+]
 
 ALIGNMENT = 1 << 16
 MAGIC = b"ORTMPAGE"
@@ -55,8 +62,12 @@ def write_pages(
     blocks: Sequence[memoryview],
     check: Callable[[], object] | None = None,
     digest: Digest | None = None,
+    *,
+    begun: Callable[[], object] | None = None,
 ) -> int:
     """Write blocks to an empty file in few large sequential writes, without copying them.
+
+    What lies before the file's end is written, so other processes may read it before the rest is.
 
     Parameters
     ----------
@@ -70,6 +81,8 @@ def write_pages(
         Called before each write. What it raises ends the writing.
     digest : xxhash.xxh3_64, optional
         Updated with the file's bytes.
+    begun : callable, optional
+        Called once the file's header is written.
 
     Returns
     -------
@@ -90,18 +103,20 @@ def write_pages(
         raise ValueError(f"expected at most {MOST_BLOCKS} blocks, none empty")
     table, size = _layout([view.nbytes for view in views])
     header = _header(key, table, size)
-    for pieces in _batches(_padded(header, views)):
+    for number, pieces in enumerate(_batches(header, views)):
         if check is not None:
             check()
         if digest is not None:
             for piece in pieces:
                 digest.update(piece)
         _write_all(fd, pieces)
+        if begun is not None and number == 0:
+            begun()
     return size
 
 
 def read_table(fd: int, key: bytes) -> list[tuple[int, int]]:
-    """Check the file's header and size, and return offset and size of each block.
+    """Check the header and the size of a complete file, and return offset and size of each block.
 
     Parameters
     ----------
@@ -120,10 +135,22 @@ def read_table(fd: int, key: bytes) -> list[tuple[int, int]]:
     BadPages
         If a rule is broken, or the key differs.
     """
-    found, table = _read_header(fd)
+    found = os.fstat(fd).st_size
+    table, size = read_unfinished_table(fd, key)
+    if size != found:
+        raise BadPages(f"the file has {found} bytes, its header says {size}")
+    return table
+
+
+def read_unfinished_table(fd: int, key: bytes) -> tuple[list[tuple[int, int]], int]:
+    """Check the header of a file that may be incomplete; return its table and its whole size.
+
+    Parameters and errors are those of `read_table`.
+    """
+    found, table, size = _read_header(fd)
     if found != key:
         raise BadPages("the file has another key")
-    return table
+    return table, size
 
 
 def read_ahead(fd: int) -> None:
@@ -161,20 +188,22 @@ def _checksum(header: bytes | bytearray) -> bytes:
     return blake2b(header, digest_size=_CHECKSUM_BYTES).digest()
 
 
-def _padded(header: bytes, views: list[memoryview]) -> Iterator[memoryview]:
+def _padded(views: list[memoryview]) -> Iterator[memoryview]:
     zeros = memoryview(bytes(ALIGNMENT))
-    for view in (memoryview(header), *views):
+    for view in views:
         yield view
         padding = _aligned(view.nbytes) - view.nbytes
         if padding:
             yield zeros[:padding]
 
 
-def _batches(views: Iterable[memoryview]) -> Iterator[list[memoryview]]:
-    """Cut the views into lists of `WRITE_BYTES` in total; the last list may be shorter."""
+def _batches(header: bytes, views: list[memoryview]) -> Iterator[list[memoryview]]:
+    """Yield the padded header, then lists that end at multiples of `WRITE_BYTES` in the file."""
+    first = list(_padded([memoryview(header)]))
+    yield first
     batch: list[memoryview] = []
-    room = WRITE_BYTES
-    for view in views:
+    room = WRITE_BYTES - sum(map(len, first)) % WRITE_BYTES
+    for view in _padded(views):
         rest = view
         while rest.nbytes:
             piece, rest = rest[:room], rest[room:]
@@ -198,25 +227,25 @@ def _write_all(fd: int, pieces: list[memoryview]) -> None:
             pieces[0] = pieces[0][written:]
 
 
-def _read_header(fd: int) -> tuple[bytes, list[tuple[int, int]]]:
-    size = os.fstat(fd).st_size
-    head = _read_exactly(fd, 0, _HEAD.size, size)
-    magic, version, count, said, reserved, key = _HEAD.unpack(head)
+def _read_header(fd: int) -> tuple[bytes, list[tuple[int, int]], int]:
+    """Return key, table and size of the file."""
+    head = _read_exactly(fd, 0, _HEAD.size)
+    magic, version, count, size, reserved, key = _HEAD.unpack(head)
     if magic != MAGIC:
         raise BadPages("this is not a file of prepacked blocks")
     if version != VERSION:
         raise BadPages(f"the format's version is {version}, not {VERSION}")
     if count > MOST_BLOCKS:
         raise BadPages(f"{count} blocks")
-    if said != size or reserved:
-        raise BadPages(f"the file has {size} bytes, its header says {said}")
+    if reserved:
+        raise BadPages("the header is of another format")
     length = count * _ENTRY.size
-    rest = _read_exactly(fd, _HEAD.size, length + _CHECKSUM_BYTES, size)
+    rest = _read_exactly(fd, _HEAD.size, length + _CHECKSUM_BYTES)
     if _checksum(head + rest[:length]) != rest[length:]:
         raise BadPages("the header is not what was written")
     table = list(_ENTRY.iter_unpack(rest[:length]))
     _check_layout(table, size)
-    return key, table
+    return key, table, size
 
 
 def _check_layout(table: list[tuple[int, int]], size: int) -> None:
@@ -226,8 +255,8 @@ def _check_layout(table: list[tuple[int, int]], size: int) -> None:
         raise BadPages("a block does not lie where it must")
 
 
-def _read_exactly(fd: int, offset: int, length: int, size: int) -> bytes:
-    if offset + length > size:
+def _read_exactly(fd: int, offset: int, length: int) -> bytes:
+    if offset + length > os.fstat(fd).st_size:
         raise BadPages("the file ends too early")
     return b"".join(_read(fd, offset, length))
 

@@ -8,10 +8,15 @@ from ortmmap.runtime.library cimport ProcessLock
 cdef ProcessLock creating
 
 cdef class Pages:
-    # Set once, when the object is made. `_view` keeps the mapping that `store.data` lies in.
+    # Set once, when the object is made; a creation's thread updates `growing`.
     cdef csp.ortmmap_store store
+    cdef csp.ortmmap_growing_file growing
     cdef readonly object entry
-    cdef object _view
+    cdef size_t _size
+
+    cdef bint is_growing(self) noexcept
+    cdef bint is_cut_off(self) noexcept
+    cdef bint is_waited_for(self) noexcept
 
 cdef class Recording:
     # The session's threads point to it, so it must outlive them.

@@ -1,11 +1,19 @@
 from typing import Self
 
-from typing_extensions import Buffer, disjoint_base
+from typing_extensions import disjoint_base
+
+LEAST_ADDRESS_SPACE: int
+LONGEST_WAIT: float
 
 @disjoint_base
 class Pages:
     def __new__(
-        cls, fd: int, view: Buffer, table: list[tuple[int, int]], entry: object
+        cls,
+        fd: int,
+        table: list[tuple[int, int]],
+        size: int,
+        entry: object,
+        most_seconds: float | None = None,
     ) -> Self: ...
     @property
     def entry(self) -> object: ...

@@ -25,6 +25,7 @@ from ortmmap.runtime.library cimport (
 import os
 
 LEAST_ADDRESS_SPACE = 4 << 30   # of the heap, heap.c
+LONGEST_WAIT = 1e6   # seconds
 
 # Held while a creation is recorded, so that one at a time has the memory and the cores, and while
 # the allocator is replaced. Acquired before `_starting`.
@@ -107,42 +108,65 @@ cdef bint _register() except -1:
 
 
 cdef class Pages:
-    """A mapped file of blocks that an earlier process recorded.
+    """A mapped file of blocks that another process has recorded.
 
     Parameters
     ----------
     fd : int
-        The complete file, which never changes, open for reading. The object closes it.
-    view : buffer
-        A mapping of the whole file.
+        The file, open for reading. The object closes it.
     table : list of (int, int)
         Offset and size of each block, in bytes.
-    entry : Entry
+    size : int
+        Size of the file in bytes, once it is complete.
+    entry : Entry or UnfinishedEntry
         The cache entry that the file belongs to.
+    most_seconds : float, optional
+        How long to wait for the process that is writing the file, in all; by default the file is
+        complete.
 
     Raises
     ------
     MemoryError
+        If the file cannot be mapped; the descriptor stays open.
     """
 
-    def __cinit__(self, int fd, const unsigned char[::1] view, list table, entry):
+    def __cinit__(self, int fd, list table, size_t size, entry, most_seconds=None):
         cdef csp.ortmmap_stored_block *blocks
         cdef size_t index = 0
+        self.store.data = csp.ortmmap_store_map(fd, size)
         blocks = <csp.ortmmap_stored_block *>calloc(len(table) + 1, sizeof(blocks[0]))
-        if blocks == NULL:
+        if self.store.data == NULL or blocks == NULL:
+            free(blocks)
             raise MemoryError()
-        for offset, size in table:
-            blocks[index].offset, blocks[index].size = offset, size
+        for offset, block_size in table:
+            blocks[index].offset, blocks[index].size = offset, block_size
             index += 1
-        self._view, self.entry = view, entry
+        self.entry, self._size = entry, size
         self.store.fd = fd
-        self.store.data = &view[0]
         self.store.blocks, self.store.count = blocks, index
+        if most_seconds is not None:
+            self.growing.fd = fd
+            self.growing.most_waits = <long>(1000 * min(most_seconds, LONGEST_WAIT))
+            self.store.growing = &self.growing
 
     def __dealloc__(self):
+        if self.store.data != NULL:
+            csp.ortmmap_store_unmap(self.store.data, self._size)
         if self.store.blocks != NULL:
             os.close(self.store.fd)
             free(<void *>self.store.blocks)
+
+    cdef bint is_growing(self) noexcept:
+        """Whether the file was being written when it was opened."""
+        return self.store.growing != NULL
+
+    cdef bint is_cut_off(self) noexcept:
+        """Whether blocks were waited for that were not written."""
+        return self.store.growing != NULL and self.growing.ended
+
+    cdef bint is_waited_for(self) noexcept:
+        """Whether there was time left to wait."""
+        return self.growing.most_waits > 0
 
 
 cdef class Recording:

@@ -105,7 +105,7 @@ static size_t find_stored(const ortmmap_recorder *recorder, const unsigned char 
     index = (expected + step) % store->count;
     if (store->blocks[index].size != size)
       continue;
-    if (contents == NULL || memcmp(store->data + store->blocks[index].offset, contents, size) == 0)
+    if (contents == NULL || ortmmap_store_equals(store, index, contents))
       return index;
   }
   return store->count;
@@ -179,6 +179,9 @@ static void share_private_blocks(ortmmap_recorder *recorder) {
   if (blocks == NULL)
     return;
   count = ortmmap_recorder_blocks(recorder, blocks, capacity);
+  if (count > 0)
+    (void)ortmmap_store_wait(recorder->store,
+                             recorder->store->count); /* not under the heap's lock */
   for (index = 0; index < count && index < capacity; index++)
     share_listed(recorder, blocks + index);
   free(blocks);
@@ -448,11 +451,6 @@ void ortmmap_join_thread(OrtCustomThreadHandle handle) {
 }
 
 #else /* not Linux: only ortmmap_allocator_start() is called; the rest is there to link */
-
-OrtAllocator *ortmmap_allocator_start(OrtAllocator *arena, const OrtMemoryInfo *info) {
-  (void)arena, (void)info;
-  return NULL;
-}
 
 void ortmmap_allocator_set_arena(OrtAllocator *arena) { (void)arena; }
 

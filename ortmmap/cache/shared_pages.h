@@ -2,7 +2,7 @@
  *
  * Prepacked weights are the same in every process that opens a model. While a session is created,
  * a recorder serves the allocations of its kernels. A block that equals one in a store (a file of
- * blocks that an earlier process recorded) is replaced by the file's pages. They are mapped
+ * blocks that another process has recorded) is replaced by the file's pages. They are mapped
  * privately: a later write copies the page and never changes the file.
  *
  * Allocations outside a recording go to ONNX Runtime's own arena. Linux only: elsewhere
@@ -12,25 +12,12 @@
 
 #include <ortmmap/ort_abi.h>
 
+#include "cache/block_store.h"
 #include "cache/heap.h"
 
 #include <stdatomic.h>
 
 enum { ORTMMAP_SMALLEST_BLOCK = 64 << 10 }; /* smaller allocations go to the arena */
-
-typedef struct ortmmap_stored_block {
-  uint64_t offset; /* a multiple of ORTMMAP_PAGE */
-  uint64_t size;
-} ortmmap_stored_block;
-
-/* A complete file of blocks, which never changes. `data` maps the whole file, and may be unmapped
- * once recording has ended. */
-typedef struct ortmmap_store {
-  int fd;
-  const unsigned char *data;
-  const ortmmap_stored_block *blocks;
-  size_t count;
-} ortmmap_store;
 
 /* One creation of a session. Initialized with zeros; the session's threads point to it, so it must
  * outlive the session. Only the functions below access the fields. */

@@ -25,7 +25,12 @@ cdef extern from "cache/heap.h" nogil:
     void ortmmap_heap_lock() noexcept
     void ortmmap_heap_unlock() noexcept
 
-cdef extern from "cache/shared_pages.h" nogil:
+cdef extern from "cache/block_store.h" nogil:
+    ctypedef struct ortmmap_growing_file:
+        int fd
+        long most_waits   # atomic, as is `ended`
+        bint ended
+
     ctypedef struct ortmmap_stored_block:
         uint64_t offset
         uint64_t size
@@ -35,7 +40,12 @@ cdef extern from "cache/shared_pages.h" nogil:
         const unsigned char *data
         const ortmmap_stored_block *blocks
         size_t count
+        ortmmap_growing_file *growing
 
+    const unsigned char *ortmmap_store_map(int fd, size_t size)
+    void ortmmap_store_unmap(const unsigned char *data, size_t size)
+
+cdef extern from "cache/shared_pages.h" nogil:
     ctypedef struct ortmmap_recorder:
         pass
 

@@ -238,6 +238,8 @@ class Store(CacheFolder):
 
         Other processes that build the same entry wait for this one.
         """
+        from ortmmap.cache.draft import identify
+
         entry = self.find(key, kind)
         if entry is not None:
             return entry
@@ -248,7 +250,8 @@ class Store(CacheFolder):
                 return entry
             with draft:
                 fill(draft)
-            return draft.entry
+        identify(self, key)
+        return draft.entry
 
     def lock(self, key: Key, timeout: float | None = None) -> "Turn":
         """Return the lock to hold while looking for an entry once more and writing it.

@@ -32,7 +32,7 @@ EXIT_WAIT_VARIABLE = "ORTMMAP_CACHE_EXIT_WAIT"
 DEFAULT_EXIT_WAIT = 30.0  # seconds
 CANCEL_SECONDS = 5.0  # until the thread has noticed that it is cancelled or interrupted
 MOST_INTERRUPTIONS = 16  # by forks, for one session
-REST_SECONDS = 1.0  # after a fork: others often follow, and interrupt what was begun again
+REST_SECONDS = 1.0  # after a fork, which others often follow; before work that nobody waits for
 NICE = 5  # a quarter of a core that another thread wants too
 
 
@@ -48,23 +48,34 @@ class Filing:
     work : callable
         Called with this object, whose `check` it calls now and then. It returns None, or why the
         session stays private.
-    turn : Turn
+    turn : Turn, optional
         The lock of the session's key, acquired; released when the work is done or has failed.
-    let : callable
+    let : callable, optional
         Called at the end, in any case, and in the child of a fork.
+    then : callable, optional
+        Work that nobody waits for, called like `work` after that of all sessions in the queue.
+    rests : bool, optional
+        Whether to leave the processors to other work for a while before this is begun.
     """
 
     def __init__(
-        self, work: Callable[[Filing], str | None], turn: Turn, let: Callable[[], object]
+        self,
+        work: Callable[[Filing], str | None],
+        turn: Turn | None = None,
+        let: Callable[[], object] | None = None,
+        then: Callable[[Filing], str | None] | None = None,
+        rests: bool = False,
     ) -> None:
         self.cached = Cached(FILING)
         self.cancelled = False
         self.interrupted = False
         self.interruptions = 0
-        self._stop = threading.Event()  # cancelled or interrupted
+        self.rests = rests
+        self._stop = threading.Event()  # ends a rest
         self._work: Callable[[Filing], str | None] | None = work
         self._turn = turn
         self._let = let
+        self._then = then
         self._on_cancel: list[Callable[[], object]] = []
 
     def check(self) -> None:
@@ -79,8 +90,12 @@ class Filing:
 
     def interrupt(self) -> None:
         """Ask the thread to end the work soon; it is to be done again from the beginning."""
-        self.interrupted = True
         self.interruptions += 1
+        self.postpone()
+
+    def postpone(self) -> None:
+        """Ask the thread to do other work first."""
+        self.interrupted = True
         self._call_on_cancel()
 
     def on_cancel(self, call: Callable[[], object]) -> None:
@@ -93,9 +108,13 @@ class Filing:
             call()
 
     def rest(self) -> None:
-        """Wait a while before work that was interrupted is begun again."""
-        if self.interruptions:
+        """Wait a while before the work is begun, if it can wait or was interrupted."""
+        if self.rests or self.interruptions:
             self._stop.wait(REST_SECONDS)
+
+    def hurry(self) -> None:
+        """End the rest: somebody waits for the work."""
+        self._stop.set()
 
     def _call_on_cancel(self) -> None:
         self._stop.set()
@@ -121,6 +140,8 @@ class Filing:
             assert self._work is not None
             reason = self._work(self)
             state = SHARED if reason is None else PRIVATE
+            if self._then is not None:
+                Filing(self._then, rests=True).start()
         except Cancelled:
             if self.interrupted and not self.cancelled:
                 state, self.interrupted = FILING, False
@@ -137,13 +158,20 @@ class Filing:
                 self._end(state, reason)
         return state != FILING
 
+    def begun(self) -> None:
+        """Let other processes that wait for the key's lock read what is being written."""
+        if self._turn is not None:
+            self._turn.notify()
+
     def written(self) -> None:
         """Release the key's lock: what other processes wait for is in the cache."""
-        self._turn.release()
+        if self._turn is not None:
+            self._turn.release()
 
     def abandon(self) -> None:
         """Leave the work to the parent process, in the child of a fork."""
-        self._turn.abandon()
+        if self._turn is not None:
+            self._turn.abandon()
         self.cached._done = None  # another thread may have held the event's lock
         self._end(PRIVATE, "the process was forked before it was done")
 
@@ -154,9 +182,10 @@ class Filing:
     def _end(self, state: str, reason: str | None) -> None:
         self._work = None  # it holds the session's model
         try:
-            self._let()
+            if self._let is not None:
+                self._let()
         finally:
-            self._turn.release()
+            self.written()
             self.cached.settle(state, reason)
 
 
@@ -194,6 +223,8 @@ def _submit(filing: Filing) -> None:
     """Add work to the queue, and start the thread unless it is running."""
     with _lock:
         _queue.append(filing)
+        if _current is not None and _current.rests and not filing.rests:
+            _current.postpone()
         try:
             _start()
         except BaseException:
@@ -233,10 +264,14 @@ def _next() -> Filing | None:
 
 
 def _put_back(filing: Filing) -> None:
+    """Put work that was interrupted before that of later sessions, or after it if it can wait."""
     global _current
     with _lock:
         _current = None
-        _queue.appendleft(filing)
+        if filing.rests:
+            _queue.append(filing)
+        else:
+            _queue.appendleft(filing)
 
 
 def _yield_to_others() -> None:
@@ -268,6 +303,8 @@ def wait_for_all(timeout: float | None = None) -> bool:
         return None if end is None else max(0.0, end - time.monotonic())
 
     while under_way := _under_way():
+        for filing in under_way:
+            filing.hurry()
         if not under_way[0].cached.wait(left()):
             return False
     thread = _thread

@@ -82,3 +82,7 @@ cdef OpenSession open_session(
     bint inheritable,
     Py_ssize_t nbytes,
 )
+
+cdef bint is_inheritable(
+    object options, dict config, list providers, int threads
+) except -1

@@ -3,6 +3,9 @@ from typing import NamedTuple, final
 from typing_extensions import disjoint_base
 
 LARGE: int
+FORK_VARIABLE: str
+REOPEN: str
+FOREIGN: tuple[str, ...]
 
 class Memory(NamedTuple):
     mapped: int

@@ -24,17 +24,34 @@ from ortmmap.runtime.library cimport (
     forks,
     intact_since,
     leave_runtime,
+    telemetry_is_off,
 )
 from ortmmap.process.malloc_trim cimport ortmmap_malloc_trim
 from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
 
+import os
 from _thread import get_ident
 from collections import namedtuple
+
+from ortmmap.options import ExecutionMode
+from ortmmap.runtime.providers import CPU
 
 # Size of a model in bytes, with its external data, from which on freed memory is given back to the
 # system when a session was created and when it was released. It takes a fraction of a millisecond
 # if there is none, as much as opening a model of a few nodes.
 LARGE = 1 << 20
+
+FORK_VARIABLE = "ORTMMAP_FORK"
+REOPEN = "reopen"   # the value of the variable with which no session is inherited
+# Settings of which any value but the default may give a session threads, files or code of others.
+FOREIGN = (
+    "use_per_session_threads",
+    "enable_profiling",
+    "_custom_ops",
+    "_provider_devices",
+    "_selection_policy",
+    "_selection_delegate",
+)
 
 Memory = namedtuple("Memory", "mapped resident shared private shared_blocks private_blocks")
 Memory.__doc__ = """Memory of a session's weights, in bytes and in blocks.
@@ -311,3 +328,38 @@ cdef OpenSession open_session(
             ortmmap_malloc_trim()   # what creating has freed
     made._describe()
     return made
+
+
+cdef bint is_inheritable(
+    object options, dict config, list providers, int threads
+) except -1:
+    """Whether a session with these settings has nothing that a fork takes away.
+
+    That is threads, of which a session with one thread within a node and none between nodes has
+    none; and the state of other people's code: execution providers, custom operators. `threads` is
+    the size of pools that `options` leave open; 0 if it is not known.
+    """
+    if not telemetry_is_off or (options.intra_op_num_threads or threads) != 1:
+        return False
+    settings = {**options._defaults, **options._values}
+    entries = {**config, **settings["_config"]}
+    return (
+        is_sequential(settings, threads)
+        and all([settings[name] == options._defaults[name] for name in FOREIGN])
+        and all([name == CPU for name, _ in providers])
+        and (not entries or are_known(entries))
+        and os.environ.get(FORK_VARIABLE) != REOPEN
+    )
+
+
+cdef bint are_known(dict entries) except -1:
+    from ortmmap.abi.config_keys import SESSION_CONFIG_KEYS
+
+    return all([key in SESSION_CONFIG_KEYS for key in entries])
+
+
+cdef bint is_sequential(dict settings, int threads) except -1:
+    return (
+        settings["execution_mode"] == ExecutionMode.ORT_SEQUENTIAL
+        or (settings["inter_op_num_threads"] or threads) == 1
+    )

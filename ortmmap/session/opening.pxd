@@ -31,7 +31,6 @@ cdef class Opening:
     cdef OpenSession _open(self)
     cdef OpenSession _create_open(self)
     cdef list _attempts(self)
-    cdef bint _is_inheritable(self) except -1
     cdef int _explain(self, object error) except -1
     cdef int _use_again(self, OpenSession first) except -1
     cdef ort.OrtSession *_create(self) except NULL

@@ -11,8 +11,8 @@ from ortmmap.model.mapping cimport abandon_guards, guards_have_users
 from ortmmap.model.skeleton cimport extended, scan_onnx
 from ortmmap.model.zip_map cimport has_sequence_output
 from ortmmap.session.creation cimport Attempt, external_files
-from ortmmap.session.open_session cimport open_session
-from ortmmap.runtime.library cimport ProcessLock, api, examine_forks, telemetry_is_off
+from ortmmap.session.open_session cimport is_inheritable, open_session
+from ortmmap.runtime.library cimport ProcessLock, api, examine_forks
 from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
 from ortmmap.process.interpreter_held cimport ortmmap_interpreter_lock_held
 
@@ -170,21 +170,14 @@ cdef class Opening:
             self.store,
             self.key,
             self.creation.entries,
-            self._is_inheritable(),
+            is_inheritable(
+                self.options, self.config, self.providers, self.creation.threads
+            ),
             self.nbytes,
         )
         if self.zip_maps:
             made.use_zip_maps(self.zip_maps)
         return made
-
-    cdef bint _is_inheritable(self) except -1:
-        """Whether the child of a fork may use the session as it is."""
-        cdef int threads = self.creation.threads
-        if not telemetry_is_off or (self.options.intra_op_num_threads or threads) != 1:
-            return False
-        from ortmmap.session.inheritance import is_inheritable
-
-        return is_inheritable(self.options, self.config, self.providers, threads)
 
     cdef int _explain(self, object error) except -1:
         """Add to an error what kind of file the model is, if it is none."""

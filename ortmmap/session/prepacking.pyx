@@ -19,6 +19,7 @@ from ortmmap.model.source cimport ModelSource
 from ortmmap.process.guard cimport ortmmap_count_add
 from ortmmap.session.creation cimport Attempt, Creation
 from ortmmap.session.native_options cimport NativeOptions
+from ortmmap.runtime.library cimport api, enter_runtime, leave_runtime
 
 import os
 
@@ -31,6 +32,7 @@ NO_PREPACKING = "session.disable_prepacking"
 ENVIRONMENT_ALLOCATORS = "session.use_env_allocators"
 
 PAGES_FILE = "pages"
+MOST_TRIES = 3
 
 
 cdef class PrepackedCreation(Creation):
@@ -50,6 +52,7 @@ cdef class PrepackedCreation(Creation):
     cdef object unshared  # why they are not; None if they are, or if kernels prepack nothing
     cdef list graph       # attempts for a session of the saved graph; None if there is no entry
     cdef Pages pages      # None if there is no entry
+    cdef int tries        # sessions that were given up since their pages were not written
     cdef str folder       # the cache folder of the entries that were found; else None
     cdef object filing    # a Filing; None if there is nothing to write
 
@@ -67,7 +70,7 @@ cdef class PrepackedCreation(Creation):
             return self._create_private(attempts, reason)
         turn = self.store.lock(self.key)
         try:
-            is_ours = turn.acquire()
+            is_ours = turn.acquire(self._find_begun)
             if self._find():
                 turn.release()
                 return self._create_shared(attempts)
@@ -121,14 +124,26 @@ cdef class PrepackedCreation(Creation):
 
     cdef bint _find(self) except -1:
         """Look for the entries, and return whether none is missing."""
-        if self.skeleton is not None and self.graph is None:
-            entry = self.store.find(self.key, "model", thorough=False)
-            self.graph = None if entry is None else attempts_of(self, entry)
-            self._note_folder(entry)
-        if self.prepacked and self.pages is None:
+        self._find_graph()
+        if self._lacks_pages():
             entry = self.store.find(self.key, "pages", thorough=False)
             self.pages = None if entry is None else self._open(entry)
             self._note_folder(entry)
+        return not (self._lacks_graph() or self._lacks_pages())
+
+    cdef int _find_graph(self) except -1:
+        if self._lacks_graph():
+            entry = self.store.find(self.key, "model", thorough=False)
+            self.graph = None if entry is None else attempts_of(self, entry)
+            self._note_folder(entry)
+        return 0
+
+    def _find_begun(self):
+        """Look for the entries, of which the lock's owner may be writing the pages."""
+        self._find_graph()
+        if self._lacks_pages() and not self._lacks_graph():
+            self.pages = open_begun(self.store, self.key)
+            self.folder = self.store.folder
         return not (self._lacks_graph() or self._lacks_pages())
 
     cdef int _note_folder(self, object entry) except -1:
@@ -155,9 +170,31 @@ cdef class PrepackedCreation(Creation):
     # Creating the session
 
     cdef ort.OrtSession *_create_shared(self, list attempts) except NULL:
-        """Create a session of all that the cache has."""
+        """Create a session of all that the cache has.
+
+        If another process was writing the pages, and has ended before, or a fork has interrupted
+        it, the session would keep a private copy of the rest. It is created anew then.
+        """
+        cdef ort.OrtSession *session = self._create_recorded(attempts)
         self.cached = Cached(SHARED, self.unshared, self.folder)
-        return self._create_recorded(attempts)
+        if self.pages is None or not self.pages.is_cut_off():
+            return session
+        if self.pages.is_waited_for() and self.tries < MOST_TRIES:
+            self._release(session)
+            self.tries += 1
+            return self.create(attempts)
+        self.cached = Cached(PRIVATE, "another process has not written it, or cannot")
+        return session
+
+    cdef int _release(self, ort.OrtSession *session) except -1:
+        """Release a session that is not handed out, and the pages that it was created with."""
+        with nogil:
+            enter_runtime()
+            api.ReleaseSession(session)
+            leave_runtime()
+        self.entries.remove(self.pages.entry)
+        self.pages = self.recording = None
+        return 0
 
     cdef ort.OrtSession *_create_private(self, list attempts, str reason) except NULL:
         """Create a session as without the cache, but of the saved graph if there is one."""
@@ -181,7 +218,7 @@ cdef class PrepackedCreation(Creation):
                 return self.try_each(attempts)
             self.recording = recording
             if self.pages is not None:
-                self.use_entry(self.pages.entry)
+                self._use_pages()
             recording.begin(self.pages)
             try:
                 return self.try_each(recorded)
@@ -189,6 +226,14 @@ cdef class PrepackedCreation(Creation):
                 with nogil:
                     recording.end()
                 self._drop_weights()
+
+    cdef int _use_pages(self) except -1:
+        """Hold the entry of the pages while the session is open, and guard its file."""
+        entry = self.pages.entry
+        if self.pages.is_growing():
+            self.entries.append(entry)
+            return self.model.guard_files(entry.paths(PAGES_FILE))
+        return self.use_entry(entry)
 
     cdef int _drop_weights(self) except -1:
         """Drop the original weights from this process if their prepacked copies are shared.
@@ -239,7 +284,7 @@ cdef class PrepackedCreation(Creation):
             turn.release()
             self.cached = Cached(PRIVATE, reason)
             return 0
-        self.filing = Filing(self._file, turn, self._let)
+        self.filing = Filing(self._file, turn, self._let, self._identifying())
         self.cached = self.filing.cached
         self.cached.folder = self.store.folder
         if self.recording is not None:
@@ -270,6 +315,13 @@ cdef class PrepackedCreation(Creation):
         Such blocks are compared and exchanged before anybody runs the session.
         """
         return bool(self.options._custom_ops) or any(name != CPU for name, _ in self.providers)
+
+    cdef object _identifying(self):
+        """Return a function that identifies the entries; it does not hold the session's model."""
+        from ortmmap.cache.draft import identify
+
+        store, key = self.store, self.key
+        return lambda filing: identify(store, key, filing.check)
 
     def _let(self):
         """Give back the blocks that were kept for writing."""
@@ -324,6 +376,7 @@ cdef class PrepackedCreation(Creation):
         from xxhash import xxh3_64
 
         from ortmmap.cache.pages import write_pages
+        from ortmmap.cache.unfinished import claim
 
         cdef Pages pages
         if self._share_found(filing):
@@ -337,7 +390,8 @@ cdef class PrepackedCreation(Creation):
             saving.model.check_whole()
             fd = os.open(draft.path(PAGES_FILE), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             try:
-                write_pages(fd, draft.key, blocks, filing.check, digest)
+                claim(fd)
+                write_pages(fd, draft.key, blocks, filing.check, digest, begun=filing.begun)
             finally:
                 os.close(fd)
             draft.note_checksum(PAGES_FILE, digest.intdigest())
@@ -377,14 +431,46 @@ cpdef bint is_prepacked(object options) except -1:
 
 
 cdef Pages open_pages(object entry):
-    from mmap import MAP_PRIVATE, PROT_READ, mmap
-
     from ortmmap.cache.pages import read_ahead, read_table
 
     fd = entry.open(PAGES_FILE)
     try:
         read_ahead(fd)   # the disk works while ONNX Runtime prepacks
-        return Pages(fd, mmap(fd, 0, MAP_PRIVATE, PROT_READ), read_table(fd, entry.key), entry)
+        return Pages(fd, read_table(fd, entry.key), os.fstat(fd).st_size, entry)
     except BaseException:
         os.close(fd)
         raise
+
+
+cdef Pages open_begun(object store, object key):
+    """Open the blocks that another process is writing; None if there are none."""
+    from ortmmap.cache.unfinished import unfinished_entries
+
+    for entry in unfinished_entries(store, key, "pages"):
+        pages = open_unfinished(entry)
+        if pages is not None:
+            return pages
+    return None
+
+
+cdef Pages open_unfinished(object entry):
+    """Open the blocks of a draft; None if it is another key's, a killed process's, or too new."""
+    from ortmmap.cache.folder import longest_wait
+    from ortmmap.cache.pages import BadPages, read_unfinished_table
+    from ortmmap.cache.unfinished import is_claimed
+
+    try:
+        fd = entry.open(PAGES_FILE)
+    except OSError:
+        return None
+    try:
+        table, size = read_unfinished_table(fd, entry.key)
+        if is_claimed(fd) or os.fstat(fd).st_size == size:
+            return Pages(fd, table, size, entry, longest_wait())
+    except BadPages:
+        pass
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None

@@ -9,7 +9,9 @@ from cache_entries import DAMAGES, content_of, damage, key_of, needs_root, put, 
 from support import NOBODY
 
 from ortmmap.cache import entry as cache_entry
+from ortmmap.cache.draft import identify
 from ortmmap.cache.folder import CacheWarning
+from ortmmap.cache.header import NO_CONTENT
 from ortmmap.cache.store import Store
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -69,6 +71,40 @@ def test_the_same_bytes_under_another_identity_are_the_same_model(store, key, mo
     again = key_of(copy)
     assert store.find(again, "model").name == name
     assert again._content is None  # the alias saved reading it
+
+
+def test_an_entry_serves_the_model_before_it_is_identified_and_its_copies_after(
+    store, key, model, tmp_path
+):
+    with store.write(key, "model") as draft:
+        Path(draft.path("model.ort")).write_bytes(b"optimized")
+    copy = tmp_path / "copy.onnx"
+    shutil.copy(model, copy)
+    assert draft.entry.content == NO_CONTENT
+    assert content_of(store, key) == b"optimized"
+    assert store.find(key_of(copy), "model") is None
+    identify(store, key)
+    assert store.find(key, "model").content == key.content()
+    assert content_of(store, key_of(copy)) == b"optimized"
+    assert store.verify(draft.name) is None
+
+
+def test_a_changed_model_is_not_identified(store, key, model):
+    with store.write(key, "model"):
+        pass
+    model.write_bytes(b"another" * 1000)
+    identify(store, key)
+    assert store.find(key, "model").content == NO_CONTENT
+
+
+def test_an_entry_that_was_replaced_is_not_identified_by_the_header_of_the_old_one(store, key):
+    put(store, key)
+    old = store.find(key, "model")
+    store.remove(old.name)
+    put(store, key, b"another")
+    old.replace_header(old.header._replace(content=bytes(range(32))))
+    assert store.find(key, "model").content == key.content()
+    assert content_of(store, key) == b"another"
 
 
 def test_other_bytes_of_the_same_size_are_another_model(store, key, model, tmp_path):

@@ -14,8 +14,16 @@ from hypothesis import strategies as st
 
 from ortmmap.cache.entry import Damaged, Entry
 from ortmmap.cache.key import Key
-from ortmmap.cache.pages import ALIGNMENT, BadPages, read_ahead, read_table, write_pages
+from ortmmap.cache.pages import (
+    ALIGNMENT,
+    BadPages,
+    read_ahead,
+    read_table,
+    read_unfinished_table,
+    write_pages,
+)
 from ortmmap.cache.store import Store, open_store
+from ortmmap.cache.unfinished import claim, is_claimed
 
 KEY = bytes(range(32))
 SIZES = (65536, 1, 200_000, 65537)
@@ -101,6 +109,24 @@ def test_writes_that_the_system_cuts_short_are_continued(tmp_path, monkeypatch):
     assert read_back(path) == bytes_of(blocks_of(SIZES))
 
 
+def test_the_header_can_be_read_while_the_rest_is_written(tmp_path):
+    path, found = tmp_path / "pages", []
+
+    def read() -> None:
+        with path.open("rb") as file:
+            assert is_claimed(file.fileno())
+            found.append(read_unfinished_table(file.fileno(), KEY))
+            with pytest.raises(BadPages, match="its header says"):
+                read_table(file.fileno(), KEY)
+
+    with path.open("wb", buffering=0) as file:
+        claim(file.fileno())
+        size = write_pages(file.fileno(), KEY, blocks_of(SIZES), begun=read)
+    assert found == [(table_of(path), size)]
+    with path.open("rb") as file:
+        assert not is_claimed(file.fileno())
+
+
 def test_writes_are_large_and_one_after_another(tmp_path, monkeypatch):
     sizes = []
     whole = os.writev
@@ -111,7 +137,9 @@ def test_writes_are_large_and_one_after_another(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "writev", counted)
     written(tmp_path / "pages", [np.zeros(3_000_000, "u1")] * 20)
-    assert all(size >= 8 << 20 for size in sizes[:-1])
+    header, *blocks = sizes
+    assert header == ALIGNMENT  # other processes may read it before the rest is written
+    assert all(size >= 8 << 20 for size in blocks[:-1])
 
 
 def test_any_buffer_is_a_block(tmp_path):

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -523,6 +524,69 @@ static void blocks_are_freed_and_reused_while_others_are_exchanged(const ortmmap
   nothing_is_left();
 }
 
+typedef struct writer {
+  int fd; /* of the growing file, locked */
+  const ortmmap_store *source;
+  size_t blocks; /* how many to write before it unlocks */
+  bool failed;
+} writer;
+
+static void *write_blocks(void *argument) {
+  writer *work = argument;
+  size_t index;
+  for (index = 0; index < work->blocks; index++) {
+    const ortmmap_stored_block *block = stored + index;
+    usleep(20000);
+    work->failed |= pwrite(work->fd, work->source->data + block->offset, block->size,
+                           (off_t)block->offset) != (ssize_t)block->size;
+  }
+  flock(work->fd, LOCK_UN);
+  return NULL;
+}
+
+/* Create a session while another thread writes so many of the blocks; return how many are shared.
+ */
+static size_t share_while_written(const ortmmap_store *source, size_t written, long most_waits) {
+  ortmmap_store store = *source;
+  ortmmap_growing_file growing = {.most_waits = most_waits};
+  ortmmap_recorder recorder = {0};
+  unsigned char *blocks[BLOCKS];
+  char path[4096];
+  size_t size = stored[BLOCKS - 2].offset + stored[BLOCKS - 2].size;
+  pthread_t thread;
+  writer work = {.source = source, .blocks = written};
+  int which;
+  size_t shared;
+  snprintf(path, sizeof path, "%s/growing", folder);
+  work.fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  CHECK(flock(work.fd, LOCK_EX | LOCK_NB) == 0);
+  store.fd = growing.fd = open(path, O_RDONLY | O_CLOEXEC); /* another open file: a lock's owner */
+  store.growing = &growing;
+  store.data = ortmmap_store_map(store.fd, size);
+  CHECK(store.data != NULL);
+  CHECK(most_waits == 0 || pthread_create(&thread, NULL, write_blocks, &work) == 0);
+  create(&recorder, &store, blocks, in_order);
+  CHECK(most_waits == 0 || (pthread_join(thread, NULL) == 0 && !work.failed));
+  shared = count_of(&recorder, ORTMMAP_BLOCK_SHARED);
+  CHECK(growing.ended == (written < BLOCKS - 1));
+  for (which = 0; which < BLOCKS; which++)
+    CHECK(is_filled(blocks[which], sizes[which], (unsigned)which));
+  release_all(&recorder, blocks);
+  ortmmap_store_unmap(store.data, size);
+  close(store.fd);
+  close(work.fd);
+  return shared;
+}
+
+static void blocks_are_shared_while_the_file_is_written(const ortmmap_store *store) {
+  enum { ENOUGH = 60000 };
+  CHECK(share_while_written(store, BLOCKS - 1, ENOUGH) == BLOCKS - 1);
+  CHECK(share_while_written(store, 2, ENOUGH) == 2); /* its writer ends too early */
+  CHECK(share_while_written(store, 0, ENOUGH) == 0);
+  CHECK(share_while_written(store, 0, 0) == 0); /* its writer takes too long */
+  nothing_is_left();
+}
+
 int main(int argc, char **argv) {
   ortmmap_store store;
   if (argc != 2) {
@@ -551,5 +615,6 @@ int main(int argc, char **argv) {
   freed_blocks_are_kept_until_let(&store);
   threads_read_while_blocks_are_exchanged(&store);
   blocks_are_freed_and_reused_while_others_are_exchanged(&store);
+  blocks_are_shared_while_the_file_is_written(&store);
   return checks_report("test_shared_pages");
 }

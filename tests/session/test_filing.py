@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import large_models
@@ -18,8 +19,11 @@ import pytest
 from support import assert_same, configured, run_python, smaps_rollup
 
 import ortmmap
+from ortmmap.cache import draft as cache_draft
 from ortmmap.cache import folder as cache_folder
 from ortmmap.cache import pages as cache_pages
+from ortmmap.cache.entry import Entry
+from ortmmap.cache.header import NO_CONTENT
 from ortmmap.cache.store import Store
 from ortmmap.session import filing
 
@@ -44,11 +48,11 @@ def opened():
 def kinds():
     return sorted(entry.kind for entry in Store(sys.argv[2]).entries())
 real, reached, go = pages.write_pages, threading.Event(), threading.Event()
-def pause(fd, key, blocks, check, digest):
+def pause(fd, key, blocks, check, digest, **more):
     reached.set()
     while not go.wait(0.01):
         check()
-    return real(fd, key, blocks, check, digest)
+    return real(fd, key, blocks, check, digest, **more)
 """
 
 
@@ -76,10 +80,10 @@ class Pause:
 def pause(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pause]:
     held, real = Pause(), cache_pages.write_pages
 
-    def write(*args: object) -> int:
+    def write(*args: object, **more: object) -> int:
         held.reached.set()
         assert held.go.wait(60)
-        return real(*args)
+        return real(*args, **more)
 
     monkeypatch.setattr(cache_pages, "write_pages", write)
     monkeypatch.setattr(cache_folder, "_warned", set())
@@ -245,7 +249,7 @@ def test_memory_of_a_closed_session_is_given_back_once_it_is_filed(model, folder
 def test_an_exception_in_the_thread_leaves_nothing_and_the_session_runs(
     model, folder, monkeypatch, error
 ):
-    def fail(*_args: object) -> None:
+    def fail(*_args: object, **_more: object) -> None:
         raise error
 
     monkeypatch.setattr(cache_folder, "_warned", set())
@@ -272,6 +276,7 @@ def test_without_another_thread_the_session_stays_private(model, folder, monkeyp
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
+    assert filing.wait_for_all(60)  # the thread may be digesting the model of an earlier test
     monkeypatch.setattr(threading.Thread, "start", refuse)
     session = opened(model, folder)
     assert session.cached.state == "private"
@@ -387,9 +392,9 @@ os.register_at_fork(before=lambda: counts.append(len(os.listdir("/proc/self/task
         + OPEN
         + """
 begun = []
-def counted(*args):
+def counted(*args, **more):
     begun.append(threading.get_native_id())
-    return pause(*args)
+    return pause(*args, **more)
 pages.write_pages = counted
 session = opened()
 for number in range(3):
@@ -435,6 +440,129 @@ assert session.cached.state == "shared"
     run_python(code, model, folder)
 
 
+# The digest by which copies of the model are found
+
+IDENTIFY = (
+    OPEN
+    + """
+from ortmmap.cache import key as cache_key
+digested, content = threading.Event(), cache_key._content
+def pause_digest(sources, check):
+    reached.set()
+    while not go.wait(0.01):
+        check()
+    digested.set()
+    return content(sources, check)
+cache_key._content = pause_digest
+session = opened()
+assert session.cached.wait(60) and session.cached.state == "shared"
+assert reached.wait(60)
+"""
+)
+
+
+def identified(folder: Path) -> list[bool]:
+    store = Store(str(folder))
+    return [Entry(store.folder, found.name).content != NO_CONTENT for found in store.entries()]
+
+
+def test_entries_are_complete_before_the_model_is_digested(model, folder):
+    code = (
+        IDENTIFY
+        + """
+assert kinds() == ["model", "pages"]
+with ortmmap.Session(sys.argv[1], options, cache=sys.argv[2]) as later:
+    assert later.cached.state == "shared"
+assert not filing.wait_for_all(0)
+go.set()
+assert filing.wait_for_all(60) and digested.is_set()
+"""
+    )
+    run_python(code, model, folder)
+    assert identified(folder) == [True, True]
+
+
+def test_a_process_killed_before_the_digest_leaves_entries_that_serve_the_model(model, folder):
+    code = IDENTIFY + "os.kill(os.getpid(), signal.SIGKILL)"
+    assert run_python(code, model, folder, check=False).returncode == -signal.SIGKILL
+    assert identified(folder) == [False, False]
+    later = opened(model, folder)
+    assert later.cached.state == "shared"
+    assert later.memory().private_blocks == 0
+
+
+def test_a_fork_interrupts_the_digest_which_begins_again(model, folder):
+    code = (
+        IDENTIFY
+        + """
+reached.clear()
+child = os.fork()   # a warning of threads would be an error
+if child == 0:
+    os._exit(0 if filing.wait_for_all(0) and not filing._queue else 1)
+assert os.waitpid(child, 0)[1] == 0
+assert session.cached.state == "shared"
+assert reached.wait(60)
+go.set()
+assert filing.wait_for_all(60) and digested.is_set()
+"""
+    )
+    run_python(code, model, folder, env={"OPENBLAS_NUM_THREADS": "1"})
+    assert identified(folder) == [True, True]
+
+
+def test_the_exit_waits_for_the_digest_and_no_longer_than_it_may(model, folder):
+    code = IDENTIFY + "threading.Timer(0.2, go.set).start()\n"
+    run_python(code, model, folder)
+    assert identified(folder) == [True, True]
+    Store(str(folder)).clear()
+    run_python(IDENTIFY, model, folder, env={"ORTMMAP_CACHE_EXIT_WAIT": "0.2"})
+    assert identified(folder) == [False, False]
+
+
+def test_the_digest_makes_way_for_another_session(model, folder, tmp_path):
+    other = tmp_path / "other.onnx"
+    other.write_bytes(models.weights(2, WIDTH))
+    code = (
+        IDENTIFY
+        + """
+with ortmmap.Session(sys.argv[3], options, cache=sys.argv[2]) as other:
+    assert other.cached.wait(60) and other.cached.state == "shared"
+assert not digested.is_set()
+go.set()
+assert filing.wait_for_all(60) and digested.is_set()
+"""
+    )
+    run_python(code, model, folder, other)
+    assert identified(folder) == [True] * 4
+
+
+def test_the_digest_rests_unless_somebody_waits(model, folder, monkeypatch):
+    monkeypatch.setattr(filing, "REST_SECONDS", 100.0)
+    session = opened(model, folder)
+    assert session.cached.wait(60)
+    time.sleep(0.2)
+    assert identified(folder) == [False, False]
+    assert filing.wait_for_all(60)
+    assert identified(folder) == [True, True]
+
+
+def test_the_digest_comes_after_the_entries_of_other_sessions(model, folder, tmp_path, pause):
+    other = tmp_path / "other.onnx"
+    other.write_bytes(models.weights(2, WIDTH))
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        real = cache_draft.identify
+        patch.setattr(
+            cache_draft, "identify", lambda *args: (found.append(kinds(folder)), real(*args))[1]
+        )
+        sessions = [opened(model, folder), opened(other, folder)]
+        pause.go.set()
+        assert filing.wait_for_all(60)
+    assert [session.cached.state for session in sessions] == ["shared", "shared"]
+    assert found == [["model", "model", "pages", "pages"]] * 2
+    assert identified(folder) == [True] * 4
+
+
 # Where it is impossible
 
 IMPOSSIBLE = (
@@ -459,7 +587,7 @@ def test_without_another_thread_nothing_is_recorded(public_path, tmp_path):
         IMPOSSIBLE
         + """
 with ortmmap.Session(sys.argv[1], options, cache=sys.argv[3]) as session:   # imports everything
-    assert session.cached.wait(60)
+    assert filing.wait_for_all(60)
 support.drop_privileges()
 resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
 session = private()
@@ -531,7 +659,7 @@ def test_a_failure_to_write_is_remembered_for_a_while(model, folder):
         IMPOSSIBLE
         + """
 import errno
-def fail(*args):
+def fail(*args, **more):
     raise OSError(errno.EDQUOT, "quota")
 pages.write_pages = fail
 with warnings.catch_warnings(record=True) as caught:
@@ -631,6 +759,156 @@ print(time.monotonic(), flush=True)
     assert waited - written < 5
 
 
+WRITE_HALF = """
+from ortmmap.session import prepacking
+halfway, fork_now = int(sys.argv[3]), threading.Event()
+def wait_halfway(fd, key, blocks, check, digest, **more):
+    written = [0]
+    def at():
+        written[0] += 1
+        if written[0] == halfway and not fork_now.is_set():
+            print("halfway", flush=True)
+            told = sys.stdin.readline()
+            if told == "die\\n":
+                os.kill(os.getpid(), signal.SIGKILL)
+            while told == "fork\\n":
+                fork_now.set()
+                check()
+        check()
+    return real(fd, key, blocks, at, digest, **more)
+pages.write_pages, pages.WRITE_BYTES = wait_halfway, 1 << 20
+session, child = opened(), None
+while not session.cached.wait(0.01):
+    if fork_now.is_set() and child is None:
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+assert session.cached.state == "shared", session.cached
+"""
+
+
+@contextmanager
+def writing_half(model: Path, folder: Path, halfway: int) -> Iterator[subprocess.Popen]:
+    """Start a process that writes the pages, and stops before the write of that number."""
+    folders = [Path(ortmmap.__file__).parent.parent, Path(__file__).parent.parent]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
+    with subprocess.Popen(
+        [sys.executable, "-c", OPEN + WRITE_HALF, model, folder, str(halfway)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
+    ) as first:
+        try:
+            assert first.stdout.readline() == "halfway\n"
+            yield first
+        finally:
+            first.kill()
+
+
+def test_others_share_pages_before_they_are_all_written(model, folder):
+    """They wait for each page, and not for the entry."""
+    found: list[ortmmap.Session] = []
+    thread = threading.Thread(target=lambda: found.append(opened(model, folder)))
+    with writing_half(model, folder, 3) as first:
+        thread.start()
+        deadline = time.monotonic() + 60
+        while not shared_mappings(folder) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert shared_mappings(folder)
+        assert kinds(folder) == ["model"]
+        assert thread.is_alive()
+        first.stdin.write("go on\n")
+        first.stdin.flush()
+        thread.join(60)
+        assert first.wait(60) == 0
+    (session,) = found
+    memory = session.memory()
+    assert session.cached.state == "shared"
+    assert (memory.shared_blocks, memory.private_blocks) == (LAYERS, 0)
+    assert_same(session.run(None, FEED), opened(model, False).run(None, FEED))
+    assert kinds(folder) == ["model", "pages"]
+    Store(str(folder)).prune(0)
+    assert kinds(folder) == ["model", "pages"]  # the session holds them
+
+
+def shared_mappings(folder: Path) -> list[str]:
+    """Return the lines of /proc/self/maps of blocks that are the cache's pages."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return [line for line in lines if str(folder) in line and " rw-p " in line]
+
+
+def test_one_of_the_others_writes_the_pages_if_the_writer_is_killed_halfway(model, folder):
+    found: list[ortmmap.Session] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(opened(model, folder))) for _ in range(2)
+    ]
+    with writing_half(model, folder, 3) as first:
+        for thread in threads:
+            thread.start()
+        threads[0].join(0.3)
+        assert all(thread.is_alive() for thread in threads)
+        first.stdin.write("die\n")
+        first.stdin.flush()
+        for thread in threads:
+            thread.join(60)
+    assert filing.wait_for_all(60)
+    expected = opened(model, False).run(None, FEED)
+    for session in found:
+        assert session.cached.state == "shared"
+        memory = session.memory()
+        assert (memory.shared_blocks, memory.private_blocks) == (LAYERS, 0)
+        assert_same(session.run(None, FEED), expected)
+    assert len(found) == 2
+    assert kinds(folder) == ["model", "pages"]
+    assert unfinished(folder) == []
+
+
+def test_a_fork_of_the_writer_does_not_make_the_others_private(model, folder):
+    found: list[ortmmap.Session] = []
+    thread = threading.Thread(target=lambda: found.append(opened(model, folder)))
+    with writing_half(model, folder, 3) as first:
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+        first.stdin.write("fork\n")
+        first.stdin.flush()
+        thread.join(60)
+        assert first.wait(60) == 0
+    (session,) = found
+    assert session.cached.state == "shared"
+    assert session.memory().private_blocks == 0
+
+
+def test_a_draft_that_a_killed_process_left_is_not_waited_for(model, folder):
+    import fcntl
+
+    with writing_half(model, folder, 3) as first:
+        first.kill()
+        first.wait()
+    (left,) = unfinished(folder)
+    fd = os.open(folder / left, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH)  # as a session would that has shared a part
+        test_others_share_pages_before_they_are_all_written(model, folder)
+        assert unfinished(folder) == [left]
+    finally:
+        os.close(fd)
+
+
+def test_others_wait_no_longer_than_they_may_for_pages_that_are_being_written(
+    model, folder, monkeypatch
+):
+    monkeypatch.setenv("ORTMMAP_CACHE_WAIT", "0.3")
+    with writing_half(model, folder, 3):
+        started = time.monotonic()
+        session = opened(model, folder)
+        assert time.monotonic() - started < 30
+        assert session.cached.state == "private"
+        assert_same(session.run(None, FEED), opened(model, False).run(None, FEED))
+
+
 def test_without_a_wait_others_open_in_place(model, folder, pause, monkeypatch):
     first = opened(model, folder)
     assert pause.reached.wait(60)
@@ -640,14 +918,17 @@ def test_without_a_wait_others_open_in_place(model, folder, pause, monkeypatch):
     assert_same(second.run(None, FEED), first.run(None, FEED))
 
 
-def total_pss(processes: list[subprocess.Popen]) -> int:
-    total = 0
+def total_memory(processes: list[subprocess.Popen]) -> tuple[int, int]:
+    """Return the processes' proportional memory in bytes: all of it, and what is no file's."""
+    found = [(0, 0)]
     for process in processes:
         try:
-            total += smaps_rollup(process.pid)["Pss"]
+            memory = smaps_rollup(process.pid)
+            found.append((memory["Pss"], memory["Pss_Anon"] + memory["Pss_Shmem"]))
         except (OSError, IndexError, KeyError):
             continue
-    return total
+    everything, private = map(sum, zip(*found, strict=True))
+    return everything, private
 
 
 def test_four_processes_never_hold_more_than_one_private_copy(tmp_path):
@@ -680,17 +961,17 @@ sys.stdin.readline()
         )
         for _ in range(4)
     ]
-    most, over = [0], threading.Event()
+    most, over = [0, 0], threading.Event()
 
     def watch() -> None:
         while not over.is_set():
-            most[0] = max(most[0], total_pss(processes))
+            most[:] = map(max, most, total_memory(processes))
             time.sleep(0.01)
 
     try:
         for process in processes:
             assert process.stdout.readline() == "ready\n"
-        before = total_pss(processes)
+        before = total_memory(processes)
         thread = threading.Thread(target=watch)
         thread.start()
         for process in processes:
@@ -707,5 +988,7 @@ sys.stdin.readline()
     assert {memory["shared_blocks"] for memory in memories} == {16}
     assert {memory["private_blocks"] for memory in memories} == {0}
     # Two private copies would be 64 MiB more. The second term has what each process needs to run,
-    # the buffers for writing, and the error of samples that are not taken at one moment.
-    assert most[0] - before < 2 * weights + (60 << 20)
+    # the buffers for writing, and the error of samples that are not taken at one moment. The files
+    # are the cache's pages and the model, which the kernel has once, and drops if memory is short.
+    assert most[1] - before[1] < weights + (60 << 20)
+    assert most[0] - before[0] < 3 * weights + (60 << 20)
