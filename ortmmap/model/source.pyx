@@ -57,6 +57,7 @@ cdef class ModelSource:
     def __cinit__(self):
         self.guard = take_guard()
         self._guarded = []
+        self.external = {}
 
     def __init__(self, source, *, bint prefault=False, bint lock=False):
         self.prefault, self.lock = prefault, lock
@@ -111,6 +112,7 @@ cdef class ModelSource:
         made.path, made.real_path, made.mapping = self.path, self.real_path, self.mapping
         made.identity = self.identity
         made.files = list(self.files)
+        made.external = dict(self.external)
         made.hold(<object>self.bytes.obj)
         return made
 
@@ -155,6 +157,27 @@ cdef class ModelSource:
         self.release()
         self.mapping = mapping
         return self.hold(mapping)
+
+    cdef Mapping mapping_of(self, str path):
+        """Return the mapping of a file of the model, or of the cache; map it if it is not.
+
+        Raise ModelChangedError if the file is not the one that was noted.
+        """
+        cdef Mapping mapping
+        if self.mapping is not None and self.mapping.path == path:
+            return self.mapping
+        if path not in self.external:
+            mapping = Mapping(path, prefault=self.prefault, lock=self.lock)
+            noted = {name: (name, size, mtime_ns) for name, size, mtime_ns in self.files}
+            found = stamp(path, mapping.identity)
+            if noted.get(found[0], found) != found:
+                raise file_error(ModelChangedError, "was written to meanwhile", path)
+            self.external[path] = mapping
+        return self.external[path]
+
+    cdef list mappings(self):
+        """Return the mappings of all files that are mapped."""
+        return ([] if self.mapping is None else [self.mapping]) + list(self.external.values())
 
     cdef int _map_model(self) except -1:
         """Map the model file, with errors that begin as onnxruntime's."""

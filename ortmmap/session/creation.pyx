@@ -7,6 +7,7 @@ that ONNX Runtime accepts.
 
 cimport cython
 
+from ortmmap.model.weights cimport Weights
 from ortmmap.session.metadata cimport inputs_of, outputs_of, overridable_initializers_of
 from ortmmap.session.native_options cimport default_threads, make_session_options
 from ortmmap.runtime.library cimport (
@@ -42,11 +43,15 @@ cdef class Attempt:
         Configuration entries that `options` does not have.
     data : bytes, optional
     file : str, optional
+    weights : Weights, optional
+        Initializers that are not in `data`.
     """
 
-    def __init__(self, options, dict config, bytes data=None, str file=None):
+    def __init__(
+        self, options, dict config, bytes data=None, str file=None, Weights weights=None
+    ):
         self.options, self.config = options, config
-        self.data, self.file = data, file
+        self.data, self.file, self.weights = data, file, weights
 
 
 cdef class Creation:
@@ -187,6 +192,8 @@ cdef class Creation:
         )
         try:
             self._prepare(native)
+            if attempt.weights is not None:
+                attempt.weights.add_to(native.options)
             with nogil:
                 hold_forks()
                 if data != NULL:
@@ -198,6 +205,7 @@ cdef class Creation:
             native.release()
         if status != NULL:
             raise_status(status, self.model.path)
+        self.model.weights = attempt.weights
         return session
 
 
