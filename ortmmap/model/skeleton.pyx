@@ -82,6 +82,9 @@ cdef class Skeleton:
         Whether the file is beyond the 2 GiB that protobuf, and so ONNX Runtime, reads.
     """
 
+    def __cinit__(self):
+        self.external_locations = ()
+
     def __dealloc__(self):
         free(self._tensors)
 

@@ -26,8 +26,10 @@ cdef class Creation:
     # Objects that the session needs for as long as it is open.
     cdef object recording            # None unless its prepacked weights are recorded
     cdef list entries                # of the cache
+    cdef bytes found_graph           # that create_found() has created the session of
     cdef object cached               # a Cached; None without cache
 
+    cdef ort.OrtSession *create_found(self) except? NULL
     cdef ort.OrtSession *create(self, list attempts) except NULL
     cdef int hand_out(self) except -1
     cdef int give_up(self) except -1

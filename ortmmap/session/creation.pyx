@@ -72,6 +72,10 @@ cdef class Creation:
         self.threads = default_threads(options)
         self.entries = []
 
+    cdef ort.OrtSession *create_found(self) except? NULL:
+        """Create the session of what the cache has of the model; return NULL if that is not all."""
+        return NULL
+
     cdef ort.OrtSession *create(self, list attempts) except NULL:
         """Create the session that is handed out; the caller releases it."""
         return self.try_each(attempts)

@@ -224,6 +224,10 @@ cdef class OpenSession:
         self.end(status)
         return take_string(name)
 
+    cdef bint returns_maps(self) except -1:
+        """Whether an output is a sequence of maps."""
+        return any([(<NodeArg>arg).type.startswith("seq(map(") for arg in self.outputs])
+
     cdef int use_zip_maps(self, list zip_maps) except -1:
         """Build the dicts of ZipMaps from their inputs, and hide the inputs added as outputs."""
         from ortmmap.values.row_dicts import RowDicts

@@ -51,7 +51,7 @@ def attempts_of(Creation creation not None, entry) -> list:
     try:
         if has_weights(entry):
             model.map(entry.path(DATA_FILE))
-        found = saved(creation, creation.options, entry.folder)
+        found = saved(creation, creation.options, entry.folder, [file.name for file in entry.files])
     except OSError:   # the cache was cleared in between
         return []
     creation.use_entry(entry)
@@ -179,25 +179,22 @@ cdef list metadata_names(str path):
         return found
 
 
-cdef list saved(Creation creation, object options, str folder):
+cdef list saved(Creation creation, object options, str folder, list names):
     """Return the attempts for a session of the files that `save_optimized` left in a folder."""
-    for name in (GRAPH_FILE, COPY_FILE):
-        path = os.path.join(folder, name)
-        if os.path.lexists(path):
-            return attempts_at(creation, options, path)
-    return []
-
-
-cdef list attempts_at(Creation creation, object options, str path):
-    """Return the attempts for a session of a saved graph."""
-    cdef Mapping graph = Mapping(path)
-    cdef str data = os.path.join(os.path.dirname(path), DATA_FILE)
-    cdef bint is_copy = os.path.lexists(data)
+    cdef bint is_copy = DATA_FILE in names
+    cdef str path
+    cdef Mapping graph
+    cdef Skeleton skeleton
+    cdef Weights weights
+    if not names:
+        return []
+    path = os.path.join(folder, COPY_FILE if COPY_FILE in names else GRAPH_FILE)
+    graph = Mapping(path)
     # ONNX Runtime checks that the file that references name exists, and reads inner graphs' data.
-    cdef bytes named = os.fsencode(os.path.basename(data if is_copy else path))
-    cdef Skeleton skeleton = relocated(graph._mapping.data, graph.nbytes, path, named)
-    cdef dict files = {None: data} if is_copy else files_of(creation, skeleton)
-    cdef Weights weights = weights_of(
+    named = DATA_FILE if is_copy else os.path.basename(path)
+    skeleton = relocated(graph._mapping.data, graph.nbytes, path, os.fsencode(named))
+    files = {None: os.path.join(folder, DATA_FILE)} if is_copy else files_of(creation, skeleton)
+    weights = weights_of(
         skeleton,
         graph,
         {name: creation.model.mapping_of(file) for name, file in files.items()},
@@ -207,7 +204,7 @@ cdef list attempts_at(Creation creation, object options, str path):
         return []
     options = step_of(options)
     options.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
-    config = {EXTERNAL_FOLDER: os.path.dirname(path), **ONNX, **creation.config}
+    config = {EXTERNAL_FOLDER: folder, **ONNX, **creation.config}
     content = bytes(graph) if skeleton.model is None else skeleton.model
     return [Attempt(options, config, content, weights=weights)]
 
@@ -243,7 +240,7 @@ cdef bint save(Creation creation, object options, object draft) except -1:
     try:
         signature = creation.signature(creation.in_place(saving))
         if rewritten_bytes(graph) <= MOST_REWRITTEN:
-            attempts = saved(creation, options, draft.folder)
+            attempts = saved(creation, options, draft.folder, [GRAPH_FILE])
             if attempts:
                 return signature == creation.signature(attempts)
     except OrtError:
@@ -259,7 +256,7 @@ cdef bint save_copy(Creation creation, object options, object draft) except -1:
     saving.optimized_model_filepath = draft.path(COPY_FILE)
     saving.add_session_config_entry(SAVED_DATA, DATA_FILE)
     signature = creation.signature(creation.in_place(saving))
-    attempts = saved(creation, options, draft.folder)
+    attempts = saved(creation, options, draft.folder, os.listdir(draft.folder))
     return bool(attempts) and signature == creation.signature(attempts)
 
 

@@ -57,6 +57,13 @@ cdef class PrepackedCreation(Creation):
         self.store, self.key = store, key
         self.prepacked = is_prepacked(options)
 
+    cdef ort.OrtSession *create_found(self) except? NULL:
+        self._check_sharing()
+        if not self._find() or not self.graph:
+            return NULL
+        self.found_graph = (<Attempt>self.graph[0]).data
+        return self._create_shared([])
+
     cdef ort.OrtSession *create(self, list attempts) except NULL:
         cdef ort.OrtSession *session
         self._check_sharing()

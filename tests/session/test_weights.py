@@ -76,6 +76,23 @@ def test_the_weights_are_in_one_mapping_of_the_models_file(path, folder):
     assert graphs(folder) == ["graph.onnx"]
 
 
+def test_opening_reads_no_page_of_a_model_that_the_cache_has(path, folder):
+    path.write_bytes(models.weights(8, 512))
+    opened(path, folder).close()
+    session = opened(path, folder)
+    assert size_of(path, "Rss") <= 2 << 20  # one access, of the format's identifier
+    session.run(None, {"h0": np.zeros((1, 512), "f4")})
+    assert size_of(path, "Rss") >= 8 << 20
+
+
+def size_of(path: Path, name: str) -> int:
+    """Return an entry of /proc/self/smaps in bytes, for the only mapping of a file."""
+    [line] = maps(path)
+    _, _, entry = Path("/proc/self/smaps").read_text().partition(f"{line}\n")
+    found = dict(line.split(":", 1) for line in entry.splitlines()[:24] if ":" in line)
+    return int(found[name].split()[0]) << 10
+
+
 def test_a_renamed_copy_of_a_model_uses_its_graph(path, folder, tmp_path):
     opened(path, folder).close()
     copy = tmp_path / "copy.onnx"
@@ -112,10 +129,7 @@ def test_links_to_a_model_and_its_data_as_in_a_hubs_cache(folder, tmp_path):
 
 def test_prefaulting_and_locking_act_on_what_kernels_read(path, folder):
     session = warm(path, folder, prefault=True, lock=True)
-    [line] = maps(path)
-    _, _, entry = Path("/proc/self/smaps").read_text().partition(f"{line}\n")
-    found = dict(line.split(":", 1) for line in entry.splitlines()[:24] if ":" in line)
-    assert found["Rss"].split() == found["Locked"].split() == found["Size"].split()
+    assert size_of(path, "Rss") == size_of(path, "Locked") == size_of(path, "Size")
     assert_same(session.run(None, feed()), expected(path))
 
 
