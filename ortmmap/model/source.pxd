@@ -13,9 +13,10 @@ cdef class ModelSource:
     cdef Py_buffer bytes
     # A (path, size, mtime_ns) for each file of the model, as first opened; none for a buffer.
     cdef readonly list files
-    # Mappings of files of external data by their paths, made by mapping_of().
+    # Mappings of other files that hold weights, by path; made by mapping_of().
     cdef dict external
-    cdef object weights              # Weights that the session points to, or None
+    cdef dict _identities            # of the other files by path, when they were noted
+    cdef object weights              # Weights, which the session points to, or None
     # Counts the users of the bytes, and says whether a file was found truncated. Never NULL.
     cdef ortmmap_guard *guard
     cdef list _guarded               # texts that `guard.files` points to or has pointed to

@@ -73,7 +73,7 @@ cdef class Creation:
         self.entries = []
 
     cdef ort.OrtSession *create_found(self) except? NULL:
-        """Create the session of what the cache has of the model; return NULL if that is not all."""
+        """Create the session from the cache alone; return NULL if it lacks an entry."""
         return NULL
 
     cdef ort.OrtSession *create(self, list attempts) except NULL:
@@ -81,11 +81,11 @@ cdef class Creation:
         return self.try_each(attempts)
 
     cdef int hand_out(self) except -1:
-        """Start the work that is left when the session is handed out."""
+        """Start the work that remains after the session has been handed out."""
         return 0
 
     cdef int give_up(self) except -1:
-        """Drop that work: the session is not handed out."""
+        """Drop that work, because the session is not handed out."""
         return 0
 
     cdef ort.OrtSession *try_each(self, list attempts) except NULL:
@@ -121,7 +121,7 @@ cdef class Creation:
     cdef list in_place(self, object options):
         """Return the attempts for a session whose weights stay in the ONNX file."""
         config = {**ONNX, **self.config}
-        # Some kernel may want its data within the model: the file itself is the last attempt.
+        # Some kernels accept no external data: the file itself is the last attempt.
         attempts = [Attempt(options, config, file=self.model.path)]
         if self._is_skeleton_usable(options):
             config = {EXTERNAL_FOLDER: self.model.folder(), **config}

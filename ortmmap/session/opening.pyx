@@ -98,11 +98,11 @@ cdef class Opening:
             self.model = ModelSource(source, prefault=prefault, lock=lock)
 
     cpdef OpenSession open(self):
-        """Create ONNX Runtime's session, and return it with all that it needs.
+        """Create ONNX Runtime's session, and return it with the objects that it needs.
 
-        ONNX Runtime opens an ONNX file once more, by its path. If another file has replaced it by
-        then, start again with that one. If that happens again and again, give ONNX Runtime the
-        mapped bytes, which it copies.
+        Without an entry in the cache, ONNX Runtime opens an ONNX file again by its path. If another
+        file has replaced it meanwhile, start again with that one; after `MOST_STARTS` attempts,
+        give ONNX Runtime the mapped bytes, which it copies.
         """
         for _ in range(MOST_STARTS):
             try:
@@ -125,7 +125,7 @@ cdef class Opening:
             return True
         if self.skeleton is None:
             return False
-        # A marked guard, though the file is whole: what faulted had its path for a moment.
+        # The guard is marked, but the file is whole: a truncated one had its path for a moment.
         marked = ortmmap_count_get(&self.model.guard.changed) != 0
         return self.model.is_replaced() or (marked and not self.model.changed())
 
@@ -186,7 +186,7 @@ cdef class Opening:
         return is_inheritable(self.options, self.config, self.providers, threads)
 
     cdef int _explain(self, object error) except -1:
-        """Add to an error what kind of file the model is, if it is none."""
+        """Add the kind of file to an error, if the file is not a model."""
         from ortmmap.model.file_kind import explain
 
         if self.model.bytes.buf != NULL and error.provider is None:
