@@ -1,5 +1,4 @@
 import os
-from typing import Any
 
 from typing_extensions import Buffer, disjoint_base
 
