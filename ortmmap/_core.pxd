@@ -2,7 +2,7 @@
 
 from ortmmap.session.call cimport Call
 from ortmmap.session.open_session cimport OpenSession
-from ortmmap.session.opening cimport Reopenable
+from ortmmap.session.reopenable cimport Reopenable
 
 cdef class Session:
     cdef object __weakref__

@@ -11,7 +11,7 @@ from ortmmap.session.arguments cimport providers_of, providers_or_none, texts_of
 from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.native_options cimport RunOptions, value_of
 from ortmmap.session.open_session cimport USABLE, Binding
-from ortmmap.session.opening cimport Reopenable
+from ortmmap.session.reopenable cimport Reopenable
 from ortmmap.runtime.library cimport api, check, load
 
 from ortmmap.runtime.providers import CPU

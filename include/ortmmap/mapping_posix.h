@@ -95,7 +95,7 @@ static inline ortmmap_mapping_status ortmmap_mapping_map_descriptor(int descript
     status = ortmmap_mapping_check_size(opened.size, error);
   if (status != ORTMMAP_MAPPING_OK)
     return status;
-  data = mmap(NULL, (size_t)opened.size, PROT_READ, MAP_SHARED, descriptor, 0);
+  data = mmap(NULL, (size_t)opened.size, PROT_READ, MAP_PRIVATE, descriptor, 0);
   if (data == MAP_FAILED)
     return ortmmap_mapping_os_error(error, ORTMMAP_MAPPING_MAP_FAILED);
   mapping->data = (const unsigned char *)data;

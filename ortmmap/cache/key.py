@@ -18,7 +18,7 @@ from ortmmap.options import CONFIG, FILES, KEY, SessionOptions, has_identity
 
 __all__ = ["FORMAT", "KINDS", "Key", "Source", "machine", "options_signature", "runtime_signature"]
 
-FORMAT = 4  # of entries; a new number makes every entry stale
+FORMAT = 5  # of entries; a new number makes every entry stale
 KINDS = ("model", "pages")
 DIGEST_BYTES = 16
 LIBRARY_SPACING = 1 << 16

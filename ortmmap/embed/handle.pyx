@@ -173,7 +173,7 @@ cdef int fail_changed(const Handle *handle, ortmmap_error *error) noexcept nogil
             )
     return fail_file(
         error, ORTMMAP_MODEL_CHANGED, handle.model,
-        b"it, or what the cache keeps of it, could not be read while it was in use", 0, 0,
+        b"the file, or its entry in the cache, could not be read while it was in use", 0, 0,
     )
 
 

@@ -11,13 +11,14 @@ cdef enum:                     # places of a tensor's data
 
 cdef struct Tensor:
     size_t start, stop         # the TensorProto
+    Span name                  # if it is an initializer of the model's own graph; else 0, 0
     size_t data                # its raw_data; 0: it has none
     size_t nbytes
     int32_t place
 
 cdef struct Edit:              # bytes of the file that the skeleton replaces
     size_t at, stop
-    Span content               # the data to refer to, or the message of the new length
+    Span content               # the data to refer to, or the message of the new length; 0, 0: none
     size_t inner_stop          # index of the first edit after the message; 0: a reference
     size_t new_length          # of the message; set by size_edits()
     int64_t growth             # bytes that this edit and those after it add; likewise
@@ -32,12 +33,14 @@ cdef struct Owner:             # of the message that is being visited
     Span attribute             # 0, 0: none, it is a graph's own
     int constant               # whether the node is a Constant; UNKNOWN until it matters
     int single                 # whether the attribute has exactly one tensor; likewise
+    bint sparse                # whether it is a sparse tensor, or in one
 
 cdef struct Scan:
     Reader reader
     size_t size
     size_t threshold           # the fewest bytes of a tensor that becomes a reference
     size_t spare               # tensors of half the threshold that may still become one
+    bint relocating            # references to other files get another location, see skeleton
     Owner owner
     size_t references
     size_t[64] sizes           # references, by the binary logarithm of their bytes
@@ -53,7 +56,7 @@ cdef struct Scan:
     size_t convolution_count   # of these, nodes of type Conv
 
 cdef void begin_scan(
-    Scan *scan, const uint8_t *data, size_t size, size_t threshold
+    Scan *scan, const uint8_t *data, size_t size, size_t threshold, bint relocating
 ) noexcept nogil
 # Return -1 on an error, which the reader describes; if it does not, memory was short.
 cdef int scan_model(Scan *scan) noexcept nogil

@@ -120,12 +120,13 @@ fill_rules()
 
 
 cdef void begin_scan(
-    Scan *scan, const uint8_t *data, size_t size, size_t threshold
+    Scan *scan, const uint8_t *data, size_t size, size_t threshold, bint relocating
 ) noexcept nogil:
     memset(scan, 0, sizeof(Scan))
     scan.reader.data = data
     scan.size = size
     scan.threshold = threshold
+    scan.relocating = relocating
 
 
 cdef void free_scan(Scan *scan) noexcept nogil:
@@ -192,9 +193,19 @@ cdef int visit(Scan *scan, int kind, Span body, int depth, int keep) noexcept no
         return visit_tensor(scan, body, depth, keep)
     if kind in (GRAPH, FUNCTION, NODE, ATTRIBUTE):
         return visit_owner(scan, kind, body, depth, keep)
-    if kind == SPARSE_TENSOR and count_fields(scan, body, depth, 1) > 1:
-        keep = KEEP_ALL   # protobuf merges several values into one
+    if kind == SPARSE_TENSOR:
+        return visit_sparse_tensor(scan, body, depth, keep)
     return walk(scan, kind, body, depth, keep)
+
+
+cdef int visit_sparse_tensor(Scan *scan, Span body, int depth, int keep) noexcept nogil:
+    cdef int status
+    if count_fields(scan, body, depth, 1) > 1:
+        keep = KEEP_ALL   # protobuf merges several values into one
+    scan.owner.sparse = True
+    status = walk(scan, SPARSE_TENSOR, body, depth, keep)
+    scan.owner.sparse = False   # sparse tensors do not nest
+    return status
 
 
 cdef int visit_owner(Scan *scan, int kind, Span body, int depth, int keep) noexcept nogil:
@@ -257,13 +268,16 @@ cdef int place_tensor(Scan *scan, TensorProto *tensor, int depth, int keep) noex
         return -1
     noted.start, noted.stop = tensor.body.start, tensor.body.stop
     noted.data = tensor.raw.body.start
+    noted.name = tensor.name if keep == REPLACE and is_own_initializer(scan) else Span(0, 0)
     if tensor.external and not tensor.raw_count:
         noted.place, noted.nbytes = EXTERNAL, external_size(&scan.reader, tensor, bits)
         if keep == REPLACE and is_initializer(scan, depth):
-            return note_location(scan, tensor.location)
+            return note_location(scan, tensor)
         return 0
     noted.place, noted.nbytes = INLINE, tensor.typed_bytes + raw_size(tensor)
     if keep == REPLACE and can_stay_in_file(scan, tensor, bits) and is_initializer(scan, depth):
+        if scan.relocating and not is_own_initializer(scan):
+            return 0
         noted.place = MAPPED
         return note_reference(scan, &tensor.raw)
     return 0
@@ -292,6 +306,11 @@ cdef bint is_large(Scan *scan, uint64_t size) noexcept nogil:
         return False
     scan.spare -= 1
     return True
+
+
+cdef bint is_own_initializer(const Scan *scan) noexcept nogil:
+    """Whether the tensor that is being visited is an initializer of the model's own graph."""
+    return not (scan.owner.graph or scan.owner.attribute.stop or scan.owner.sparse)
 
 
 cdef bint is_initializer(Scan *scan, int depth) noexcept nogil:
@@ -360,9 +379,13 @@ cdef int note_name(Scan *scan, Span name) noexcept nogil:
     return 0
 
 
-cdef int note_location(Scan *scan, Span location) noexcept nogil:
+cdef int note_location(Scan *scan, const TensorProto *tensor) noexcept nogil:
+    """Note the file of a tensor's external data and, if relocating, an edit that renames it."""
     cdef Span last
+    cdef Span location = tensor.location
     cdef size_t size = location.stop - location.start
+    if scan.relocating and location.stop and note_relocation(scan, tensor.location_entry) < 0:
+        return -1
     if scan.location_count:
         last = scan.locations[scan.location_count - 1]
         if equals(&scan.reader, last, <const char *>scan.reader.data + location.start, size):
@@ -387,6 +410,17 @@ cdef int note_reference(Scan *scan, const Token *raw) noexcept nogil:
     edit.inner_stop = 0
     scan.references += 1
     scan.sizes[binary_logarithm(raw.body.stop - raw.body.start)] += 1
+    return 0
+
+
+cdef int note_relocation(Scan *scan, Span entry) noexcept nogil:
+    """Note that another location replaces an entry of external_data."""
+    cdef size_t slot = scan.edit_count
+    if reserve_edit(scan) < 0:
+        return -1
+    scan.edits[slot].at, scan.edits[slot].stop = entry.start, entry.stop
+    scan.edits[slot].content = Span(0, 0)
+    scan.edits[slot].inner_stop = 0
     return 0
 
 

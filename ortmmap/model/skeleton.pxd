@@ -31,4 +31,5 @@ cdef Skeleton scan_onnx(
     size_t threshold,
     bytes added,
 )
+cdef Skeleton relocated(const unsigned char *data, size_t size, str path, bytes location)
 cdef bytes extended(const unsigned char *data, size_t size, bytes added)

@@ -2,6 +2,9 @@
 
 A copy of the file's bytes with the edits that the scan has noted: in place of their data, tensors
 get the file's name, an offset and a length, and the messages around them get new lengths.
+
+The skeleton of a graph that the cache has saved is *relocated*: all large initializers are handed
+to ONNX Runtime as values (see weights), so their references need only name some file that exists.
 """
 
 cimport cython
@@ -79,6 +82,9 @@ cdef class Skeleton:
         Whether the file is beyond the 2 GiB that protobuf, and so ONNX Runtime, reads.
     """
 
+    def __cinit__(self):
+        self.external_locations = ()
+
     def __dealloc__(self):
         free(self._tensors)
 
@@ -139,28 +145,48 @@ cdef Skeleton scan_onnx(
     bytes added,
 ):
     """Scan bytes in memory, and make their skeleton, to which `added` is appended."""
-    cdef Skeleton skeleton = Skeleton.__new__(Skeleton)
     cdef Scan scan
-    cdef int status
-    begin_scan(&scan, data, size, threshold)
+    begin_scan(&scan, data, size, threshold, False)
     try:
-        with nogil:
-            status = scan_model(&scan)
-        if status < 0:
-            raise_error(&scan, path)
-        if scan.references and has_duplicate_names(&scan):
-            keep_all(&scan)
-        count_bytes(skeleton, &scan)
-        skeleton.external_locations = external_locations(&scan, path)
-        skeleton.oversized = scan.reader.oversized or size > LONGEST
-        if skeleton.externalized:
-            skeleton.model = apply_edits(&scan, location) + added
-        elif added:
-            skeleton.model = extended(data, size, added)
-        skeleton._tensors, scan.tensors = scan.tensors, NULL
-        return skeleton
+        return skeleton_of(&scan, path, location, added)
     finally:
         free_scan(&scan)
+
+
+cdef Skeleton relocated(const unsigned char *data, size_t size, str path, bytes location):
+    """Make the skeleton of a saved graph, whose references all name the file `location`.
+
+    References to other files keep their offset and length. Tensors of inner graphs stay in the
+    skeleton if they are in the file.
+    """
+    cdef Scan scan
+    begin_scan(&scan, data, size, DEFAULT_THRESHOLD, True)
+    try:
+        return skeleton_of(&scan, path, location, b"")
+    finally:
+        free_scan(&scan)
+
+
+cdef Skeleton skeleton_of(Scan *scan, str path, bytes location, bytes added):
+    cdef Skeleton skeleton = Skeleton.__new__(Skeleton)
+    cdef int status
+    with nogil:
+        status = scan_model(scan)
+    if status < 0:
+        raise_error(scan, path)
+    if scan.relocating:
+        unname_ambiguous(scan)
+    elif scan.references and has_duplicate_names(scan):
+        keep_all(scan)
+    count_bytes(skeleton, scan)
+    skeleton.external_locations = external_locations(scan, path)
+    skeleton.oversized = scan.reader.oversized or scan.size > LONGEST
+    if skeleton.externalized or (scan.relocating and scan.edit_count):
+        skeleton.model = apply_edits(scan, location) + added
+    elif added:
+        skeleton.model = extended(scan.reader.data, scan.size, added)
+    skeleton._tensors, scan.tensors = scan.tensors, NULL
+    return skeleton
 
 
 cdef bytes extended(const unsigned char *data, size_t size, bytes added):
@@ -190,6 +216,27 @@ cdef bint has_duplicate_names(const Scan *scan) except -1:
         name = bytes_of(scan, noted.name)
         names.add((noted.graph, name) if noted.graph else name)
     return len(names) != <Py_ssize_t>scan.name_count
+
+
+cdef int unname_ambiguous(Scan *scan) except -1:
+    """Remove the names of initializers that have the name of another one, in any graph.
+
+    ONNX Runtime puts a value that is given by name into every graph that has the name.
+    """
+    cdef size_t index
+    cdef Tensor *tensor
+    cdef set once = set()
+    cdef set twice = set()
+    for index in range(scan.name_count):
+        name = bytes_of(scan, scan.names[index].name)
+        (twice if name in once else once).add(name)
+    if not twice:
+        return 0
+    for index in range(scan.tensor_count):
+        tensor = &scan.tensors[index]
+        if bytes_of(scan, tensor.name) in twice:
+            tensor.name = Span(0, 0)
+    return 0
 
 
 cdef bytes bytes_of(const Scan *scan, Span span):
@@ -315,6 +362,8 @@ cdef void write_skeleton(
 
 cdef size_t reference_size(const Edit *edit, size_t name_size) noexcept nogil:
     cdef char[20] digits
+    if edit.content.stop == 0:
+        return entry_size(8, name_size)
     return (
         entry_size(8, name_size)
         + entry_size(6, write_decimal(digits, edit.content.start))
@@ -326,10 +375,15 @@ cdef size_t reference_size(const Edit *edit, size_t name_size) noexcept nogil:
 cdef uint8_t *write_reference(
     uint8_t *target, Span content, const char *name, size_t name_size
 ) noexcept nogil:
-    """Write external_data with the location, offset and length, and data_location."""
+    """Write external_data with the location, offset and length, and data_location.
+
+    Without content, write the location alone.
+    """
     cdef char[20] digits
     cdef size_t size
     target = write_entry(target, b"location", 8, name, name_size)
+    if content.stop == 0:
+        return target
     size = write_decimal(digits, content.start)
     target = write_entry(target, b"offset", 6, digits, size)
     size = write_decimal(digits, content.stop - content.start)

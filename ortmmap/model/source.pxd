@@ -13,6 +13,10 @@ cdef class ModelSource:
     cdef Py_buffer bytes
     # A (path, size, mtime_ns) for each file of the model, as first opened; none for a buffer.
     cdef readonly list files
+    # Mappings of other files that hold weights, by path; made by mapping_of().
+    cdef dict external
+    cdef dict _identities            # of the other files by path, when they were noted
+    cdef object weights              # Weights, which the session points to, or None
     # Counts the users of the bytes, and says whether a file was found truncated. Never NULL.
     cdef ortmmap_guard *guard
     cdef list _guarded               # texts that `guard.files` points to or has pointed to
@@ -27,6 +31,8 @@ cdef class ModelSource:
     cdef bint holds_model(self) noexcept
     cdef bint has_identifier(self, const char *identifier) noexcept
     cdef int map(self, str path) except -1
+    cdef Mapping mapping_of(self, str path)
+    cdef list mappings(self)
     cdef int _map_model(self) except -1
     cdef int hold(self, object exporter) except -1
     cdef int release(self) except -1

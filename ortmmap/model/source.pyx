@@ -57,6 +57,7 @@ cdef class ModelSource:
     def __cinit__(self):
         self.guard = take_guard()
         self._guarded = []
+        self.external, self._identities = {}, {}
 
     def __init__(self, source, *, bint prefault=False, bint lock=False):
         self.prefault, self.lock = prefault, lock
@@ -111,6 +112,7 @@ cdef class ModelSource:
         made.path, made.real_path, made.mapping = self.path, self.real_path, self.mapping
         made.identity = self.identity
         made.files = list(self.files)
+        made.external, made._identities = dict(self.external), dict(self._identities)
         made.hold(<object>self.bytes.obj)
         return made
 
@@ -118,7 +120,7 @@ cdef class ModelSource:
         """Make a source of the same files, with a guard of its own, that holds no bytes."""
         cdef ModelSource made = ModelSource.__new__(ModelSource)
         made.path, made.real_path, made.identity = self.path, self.real_path, self.identity
-        made.files = list(self.files)
+        made.files, made._identities = list(self.files), dict(self._identities)
         made.guard_files([os.path.realpath(path) for path, _, _ in made.files])
         return made
 
@@ -156,6 +158,25 @@ cdef class ModelSource:
         self.mapping = mapping
         return self.hold(mapping)
 
+    cdef Mapping mapping_of(self, str path):
+        """Return the mapping of a file that holds weights, which is made at the first call.
+
+        Raise ModelChangedError if the file is another one than note_files() has recorded.
+        """
+        cdef Mapping mapping
+        if self.mapping is not None and self.mapping.path == path:
+            return self.mapping
+        if path not in self.external:
+            mapping = Mapping(path, prefault=self.prefault, lock=self.lock)
+            if self._identities.get(path, mapping.identity) != mapping.identity:
+                raise file_error(ModelChangedError, "was written to meanwhile", path)
+            self.external[path] = mapping
+        return self.external[path]
+
+    cdef list mappings(self):
+        """Return the mappings of all files that are mapped."""
+        return ([] if self.mapping is None else [self.mapping]) + list(self.external.values())
+
     cdef int _map_model(self) except -1:
         """Map the model file, with errors that begin as onnxruntime's."""
         try:
@@ -182,22 +203,23 @@ cdef class ModelSource:
     cdef int note_files(self, list paths) except -1:
         """Record files of external data with their present size and time, and guard them.
 
-        ONNX Runtime maps them itself, and reports the missing ones.
+        Missing ones are left to ONNX Runtime, which reports them.
         """
         noted = {path for path, _, _ in self.files}
         for path in paths:
             if os.path.abspath(path) in noted:
                 continue
             try:
-                self.files.append(stamp(path, identity_of(path)))
+                self._identities[path] = identity_of(path)
             except OSError:
                 continue
+            self.files.append(stamp(path, self._identities[path]))
         return self.guard_files([self.real_path, *map(os.path.realpath, paths)])
 
     cdef int guard_files(self, list paths) except -1:
-        """Guard files that ONNX Runtime maps too or whose pages are shared, by their real paths.
+        """Guard privately mapped files by their real paths.
 
-        Other threads may be using the model: the texts of before stay valid.
+        Earlier texts stay valid, because other threads may be using the model.
         """
         cdef bytes names = b"".join(os.fsencode(path) + b"\0" for path in paths)
         if self.guard.files != NULL:
@@ -210,7 +232,7 @@ cdef class ModelSource:
         """Whether the path names another file than the one that was mapped.
 
         Raise ModelChangedError if it is that file, but was written to in place. A new hard link or
-        mode counts as another file: it cannot be told from one that was put back meanwhile.
+        mode counts as another file, since it looks like a file that was put back meanwhile.
         """
         found = identity_of(self.path)
         if found == self.identity:
@@ -242,6 +264,6 @@ cdef class ModelSource:
                 )
         return file_error(
             ModelChangedError,
-            "it, or what the cache keeps of it, could not be read while it was in use",
+            "the file, or its entry in the cache, could not be read while it was in use",
             self.path or "a buffer",
         )

@@ -1,6 +1,6 @@
 """TensorProto: the fields that decide where a tensor's data can be."""
 
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from ortmmap.model.wire cimport (
@@ -36,7 +36,9 @@ cdef struct TensorProto:
     bint segmented
     bint has_location          # has external_data or data_location
     bint external              # the last data_location says so
-    Span location              # of external_data: the file, and how many bytes of it
+    Span location_entry        # of external_data: the field that has the location
+    Span location              # the file, and which bytes of it
+    Span offset
     Span length
 
 
@@ -132,6 +134,9 @@ cdef inline int note_entry(
         body.start = part.body.stop
     if equals(reader, key, b"location", 8):
         tensor.location = value
+        tensor.location_entry = Span(token.at, token.body.stop)
+    elif equals(reader, key, b"offset", 6):
+        tensor.offset = value
     elif equals(reader, key, b"length", 6):
         tensor.length = value
     return 0
@@ -157,12 +162,18 @@ cdef inline uint64_t external_size(
     const Reader *reader, const TensorProto *tensor, int bits
 ) noexcept nogil:
     """Bytes of its file that the tensor takes: its `length`, or else the size of its elements."""
+    cdef int64_t size = read_decimal(reader, tensor.length)
+    return data_size(tensor, bits) if size < 0 else size
+
+
+cdef inline int64_t read_decimal(const Reader *reader, Span digits) noexcept nogil:
+    """Read a number of 1 to 18 digits; return -1 if it is none."""
     cdef size_t at
-    cdef uint64_t size = 0
-    if not 0 < tensor.length.stop - tensor.length.start < 19:   # more digits might not fit
-        return data_size(tensor, bits)
-    for at in range(tensor.length.start, tensor.length.stop):
+    cdef int64_t number = 0
+    if not 0 < digits.stop - digits.start < 19:   # more might not fit
+        return -1
+    for at in range(digits.start, digits.stop):
         if not c'0' <= reader.data[at] <= c'9':
-            return data_size(tensor, bits)
-        size = size * 10 + (reader.data[at] - c'0')
-    return size
+            return -1
+        number = number * 10 + (reader.data[at] - c'0')
+    return number

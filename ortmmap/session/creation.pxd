@@ -3,6 +3,7 @@
 cimport ortmmap.abi.ort as ort
 from ortmmap.model.source cimport ModelSource
 from ortmmap.model.skeleton cimport Skeleton
+from ortmmap.model.weights cimport Weights
 from ortmmap.session.native_options cimport Initializers, NativeOptions
 
 cdef class Attempt:
@@ -11,6 +12,7 @@ cdef class Attempt:
     cdef dict config
     cdef bytes data
     cdef str file
+    cdef Weights weights
 
 cdef class Creation:
     # Set once, when it is made.
@@ -24,8 +26,10 @@ cdef class Creation:
     # Objects that the session needs for as long as it is open.
     cdef object recording            # None unless its prepacked weights are recorded
     cdef list entries                # of the cache
+    cdef bytes found_graph           # that create_found() has created the session of
     cdef object cached               # a Cached; None without cache
 
+    cdef ort.OrtSession *create_found(self) except? NULL
     cdef ort.OrtSession *create(self, list attempts) except NULL
     cdef int hand_out(self) except -1
     cdef int give_up(self) except -1

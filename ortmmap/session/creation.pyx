@@ -7,6 +7,7 @@ that ONNX Runtime accepts.
 
 cimport cython
 
+from ortmmap.model.weights cimport Weights
 from ortmmap.session.metadata cimport inputs_of, outputs_of, overridable_initializers_of
 from ortmmap.session.native_options cimport default_threads, make_session_options
 from ortmmap.runtime.library cimport (
@@ -42,11 +43,15 @@ cdef class Attempt:
         Configuration entries that `options` does not have.
     data : bytes, optional
     file : str, optional
+    weights : Weights, optional
+        Initializers that are not in `data`.
     """
 
-    def __init__(self, options, dict config, bytes data=None, str file=None):
+    def __init__(
+        self, options, dict config, bytes data=None, str file=None, Weights weights=None
+    ):
         self.options, self.config = options, config
-        self.data, self.file = data, file
+        self.data, self.file, self.weights = data, file, weights
 
 
 cdef class Creation:
@@ -67,16 +72,20 @@ cdef class Creation:
         self.threads = default_threads(options)
         self.entries = []
 
+    cdef ort.OrtSession *create_found(self) except? NULL:
+        """Create the session from the cache alone; return NULL if it lacks an entry."""
+        return NULL
+
     cdef ort.OrtSession *create(self, list attempts) except NULL:
         """Create the session that is handed out; the caller releases it."""
         return self.try_each(attempts)
 
     cdef int hand_out(self) except -1:
-        """Start the work that is left when the session is handed out."""
+        """Start the work that remains after the session has been handed out."""
         return 0
 
     cdef int give_up(self) except -1:
-        """Drop that work: the session is not handed out."""
+        """Drop that work, because the session is not handed out."""
         return 0
 
     cdef ort.OrtSession *try_each(self, list attempts) except NULL:
@@ -112,7 +121,7 @@ cdef class Creation:
     cdef list in_place(self, object options):
         """Return the attempts for a session whose weights stay in the ONNX file."""
         config = {**ONNX, **self.config}
-        # Some kernel may want its data within the model: the file itself is the last attempt.
+        # Some kernels accept no external data: the file itself is the last attempt.
         attempts = [Attempt(options, config, file=self.model.path)]
         if self._is_skeleton_usable(options):
             config = {EXTERNAL_FOLDER: self.model.folder(), **config}
@@ -187,6 +196,8 @@ cdef class Creation:
         )
         try:
             self._prepare(native)
+            if attempt.weights is not None:
+                attempt.weights.add_to(native.options)
             with nogil:
                 hold_forks()
                 if data != NULL:
@@ -198,6 +209,7 @@ cdef class Creation:
             native.release()
         if status != NULL:
             raise_status(status, self.model.path)
+        self.model.weights = attempt.weights
         return session
 
 

@@ -60,6 +60,7 @@ cdef class OpenSession:
     cdef int shrink_arena(self) except -1
     cdef int _release_memory(self) except -1
     cdef str end_profiling(self)
+    cdef bint returns_maps(self) except -1
     cdef int use_zip_maps(self, list zip_maps) except -1
     cdef int _describe(self) except -1
 

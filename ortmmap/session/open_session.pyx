@@ -59,9 +59,9 @@ Memory.__doc__ = """Memory of a session's weights, in bytes and in blocks.
 Attributes
 ----------
 mapped : int
-    Size of the mapped file, in bytes.
+    Size of the mapped files, in bytes.
 resident : int
-    Bytes of it that are in physical memory, where all processes share them.
+    Bytes of them that are in physical memory, where all processes share them.
 shared : int
     Bytes of prepacked weights in pages of the cache's file, which processes share.
 private : int
@@ -85,8 +85,9 @@ cdef class OpenSession:
 
     def memory(self):
         """Return the `Memory` of the weights."""
-        mapping, recording = self.model.mapping, self.recording
-        mapped, resident = (0, 0) if mapping is None else (mapping.nbytes, mapping.resident())
+        mappings, recording = self.model.mappings(), self.recording
+        mapped = sum([mapping.nbytes for mapping in mappings])
+        resident = sum([mapping.resident() for mapping in mappings])
         shared = private = (0, 0)
         if recording is not None:
             shared, private = recording.shared_blocks(), recording.private_blocks()
@@ -239,6 +240,10 @@ cdef class OpenSession:
             status = api.SessionEndProfiling(self.session, allocator, &name)
         self.end(status)
         return take_string(name)
+
+    cdef bint returns_maps(self) except -1:
+        """Whether an output is a sequence of maps."""
+        return any([(<NodeArg>arg).type.startswith("seq(map(") for arg in self.outputs])
 
     cdef int use_zip_maps(self, list zip_maps) except -1:
         """Build the dicts of ZipMaps from their inputs, and hide the inputs added as outputs."""

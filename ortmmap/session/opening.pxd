@@ -1,4 +1,4 @@
-"""Opening: how a session is opened, and Reopenable: how it is opened again."""
+"""Opening: how a session is opened."""
 
 cimport ortmmap.abi.ort as ort
 from ortmmap.model.skeleton cimport Skeleton
@@ -17,7 +17,7 @@ cdef class Opening:
     # What is found out.
     cdef list zip_maps               # nodes whose inputs are fetched in place of their outputs
     cdef bytes added                 # bytes that make these inputs outputs of the model
-    cdef Skeleton skeleton           # of an ONNX file; else None
+    cdef Skeleton skeleton           # of an ONNX file; else None. Empty until it is scanned
     cdef Py_ssize_t nbytes           # of the model with its external data
     cdef object store                # the cache; None without
     cdef object key
@@ -30,10 +30,10 @@ cdef class Opening:
     cdef bint _is_replaced(self, object error) except -1
     cdef OpenSession _open(self)
     cdef OpenSession _create_open(self)
-    cdef list _attempts(self)
     cdef int _explain(self, object error) except -1
     cdef int _use_again(self, OpenSession first) except -1
     cdef ort.OrtSession *_create(self) except NULL
+    cdef ort.OrtSession *_create_unscanned(self) except? NULL
     cdef ort.OrtSession *_create_in_place(self, bint ort_format) except NULL
     cdef ort.OrtSession *_create_of_onnx(self) except NULL
     cdef bint _is_ort_format(self) except -1
@@ -46,28 +46,3 @@ cdef class Opening:
     cdef int _find_cache(self) except -1
     cdef object _key(self)
     cdef Creation _new_creation(self)
-
-cdef class Reopenable:
-    # Never None. Replaced by use(). Guarded by the interpreter lock, like what follows.
-    cdef OpenSession open
-    cdef readonly object source      # a path or a buffer; None if it is no longer held
-    cdef readonly list providers     # a (name, options) each
-    # The settings. Set once, by configure().
-    cdef readonly object options     # a SessionOptions
-    cdef dict config
-    cdef object cache
-    cdef dict mapped                 # prefault and lock
-    # Arguments that nothing is done with but to report them; see inference_session.
-    cdef object initial_options      # a SessionOptions, onnxruntime's or ours, or None
-    cdef bint fallback
-
-    cdef int configure(self, object options, dict config, object cache, dict mapped) except -1
-    cdef OpenSession here(self)
-    cdef OpenSession open_with(self, object source, list providers)
-    cdef OpenSession open_with_fallback(self, object source, list providers)
-    cdef int use(self, OpenSession open_, list providers) except -1
-    cdef int set_providers(self, list providers) except -1
-    cdef dict arguments(self)
-    cdef dict settings(self)
-    cdef int restore(self, object source, dict settings) except -1
-    cdef int close(self) except -1

@@ -1,4 +1,4 @@
-"""Opening: how a session is opened, and Reopenable: how it is opened again.
+"""Opening: how a session is opened.
 
 ORT format is used where it is mapped. An ONNX file becomes a skeleton whose weights stay in the
 file; with a cache, it is opened from the graph that an earlier session has optimized and saved, and
@@ -12,7 +12,7 @@ from ortmmap.model.skeleton cimport extended, scan_onnx
 from ortmmap.model.zip_map cimport has_sequence_output
 from ortmmap.session.creation cimport Attempt, external_files
 from ortmmap.session.open_session cimport is_inheritable, open_session
-from ortmmap.runtime.library cimport ProcessLock, api, examine_forks
+from ortmmap.runtime.library cimport api, examine_forks
 from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
 from ortmmap.process.interpreter_held cimport ortmmap_interpreter_lock_held
 
@@ -26,12 +26,10 @@ from ortmmap.errors import (
     OrtError,
     file_error,
     from_status,
-    warn_caller,
 )
 from ortmmap.model.mapping import check_sources
 from ortmmap.model.skeleton import DEFAULT_THRESHOLD
-from ortmmap.runtime.library import get_available_providers
-from ortmmap.runtime.providers import CPU, normalize
+from ortmmap.runtime.providers import CPU
 from ortmmap.session.creation import LOAD_FORMAT, ONNX
 
 # Keys of onnxruntime_session_options_config_keys.h.
@@ -46,9 +44,6 @@ SAVE_CONTEXT = "ep.context_enable"
 ORT_IDENTIFIER = b"ORTM"   # of the flatbuffer
 INVALID_PROTOBUF = 7
 MOST_STARTS = 3   # with the file that the path names then
-
-cdef ProcessLock _reopening = ProcessLock()   # held while a session is opened again after a fork
-
 
 cdef bint is_clean_fork() noexcept nogil:
     """Return, in the child of a fork, whether no other thread was inside ONNX Runtime.
@@ -96,18 +91,18 @@ cdef class Opening:
         bint lock=False,
     ):
         self.options, self.config, self.providers = options, config, providers
-        self.cache = cache
+        self.cache, self.zip_maps = cache, []
         if isinstance(source, OpenSession):
             self._use_again(source)
         else:
             self.model = ModelSource(source, prefault=prefault, lock=lock)
 
     cpdef OpenSession open(self):
-        """Create ONNX Runtime's session, and return it with all that it needs.
+        """Create ONNX Runtime's session, and return it with the objects that it needs.
 
-        ONNX Runtime opens an ONNX file once more, by its path. If another file has replaced it by
-        then, start again with that one. If that happens again and again, give ONNX Runtime the
-        mapped bytes, which it copies.
+        Without an entry in the cache, ONNX Runtime opens an ONNX file again by its path. If another
+        file has replaced it meanwhile, start again with that one; after `MOST_STARTS` attempts,
+        give ONNX Runtime the mapped bytes, which it copies.
         """
         for _ in range(MOST_STARTS):
             try:
@@ -130,7 +125,7 @@ cdef class Opening:
             return True
         if self.skeleton is None:
             return False
-        # A marked guard, though the file is whole: what faulted had its path for a moment.
+        # The guard is marked, but the file is whole: a truncated one had its path for a moment.
         marked = ortmmap_count_get(&self.model.guard.changed) != 0
         return self.model.is_replaced() or (marked and not self.model.changed())
 
@@ -175,12 +170,16 @@ cdef class Opening:
             ),
             self.nbytes,
         )
+        if self.creation.found_graph is not None and made.returns_maps():
+            from ortmmap.model.zip_map import find_zip_maps
+
+            self.zip_maps = find_zip_maps(self.creation.found_graph)
         if self.zip_maps:
             made.use_zip_maps(self.zip_maps)
         return made
 
     cdef int _explain(self, object error) except -1:
-        """Add to an error what kind of file the model is, if it is none."""
+        """Add the kind of file to an error, if the file is not a model."""
         from ortmmap.model.file_kind import explain
 
         if self.model.bytes.buf != NULL and error.provider is None:
@@ -227,6 +226,9 @@ cdef class Opening:
 
     cdef ort.OrtSession *_create(self) except NULL:
         cdef bint ort_format = self._is_ort_format()
+        cdef ort.OrtSession *session = NULL if ort_format else self._create_unscanned()
+        if session != NULL:
+            return session
         self._look(ort_format)
         if self.first is None and not self.in_memory and self._uses_cache():
             self._find_cache()
@@ -234,6 +236,27 @@ cdef class Opening:
         if self.skeleton is None:
             return self._create_in_place(ort_format)
         return self._create_of_onnx()
+
+    cdef ort.OrtSession *_create_unscanned(self) except? NULL:
+        """Create a session of an ONNX file from the cache; return NULL if that lacks an entry.
+
+        Only models without external data and without added outputs have entries of such a key.
+        """
+        cdef ort.OrtSession *session = NULL
+        if self.model.path is None or self.first is not None or self.in_memory:
+            return NULL
+        self.added, self.skeleton, self.nbytes = b"", Skeleton(), self.model.bytes.len
+        if self._uses_cache():
+            self._find_cache()
+        if self.store is not None:
+            self.creation = self._new_creation()
+            try:
+                session = self.creation.create_found()
+            except OrtError:
+                pass   # it is created of the file, or fails in the same way
+        if session == NULL:
+            self.skeleton = self.creation = None
+        return session
 
     cdef ort.OrtSession *_create_in_place(self, bint ort_format) except NULL:
         """Create a session of a buffer, or of bytes in ORT format, which stay where they are."""
@@ -251,9 +274,11 @@ cdef class Opening:
 
     cdef ort.OrtSession *_create_of_onnx(self) except NULL:
         """Create a session of an ONNX file."""
-        cdef ort.OrtSession *session
         cdef ModelSource model = self.model
-        session = self.creation.create(self._attempts())
+        cdef Creation creation = self.creation
+        cdef ort.OrtSession *session = creation.create(
+            creation.in_memory(self.options) if self.in_memory else creation.in_place(self.options)
+        )
         try:
             if model.is_replaced() and not self.in_memory:
                 raise file_error(
@@ -268,12 +293,6 @@ cdef class Opening:
             if model.holds_model() and not model.lock:
                 model.release()   # ONNX Runtime has parsed them, and keeps no pointer into them
         return session
-
-    cdef list _attempts(self):
-        """Return the attempts for a session of an ONNX file."""
-        if self.in_memory:
-            return self.creation.in_memory(self.options)
-        return self.creation.in_place(self.options)
 
     cdef bint _is_ort_format(self) except -1:
         """Whether the bytes are in ORT format: by the options, else by their identifier."""
@@ -350,9 +369,13 @@ cdef class Opening:
         """Find the cache, and this session's key in it."""
         from ortmmap.cache.store import open_store
 
-        self.store = open_store(self.cache, self.model.path)
-        if self.store is not None:
-            self.key = self._key()
+        self.store = self.store or open_store(self.cache, self.model.path)
+        if self.store is None:
+            return 0
+        if self.key is None or self.added or (
+            self.skeleton is not None and self.skeleton.external_locations
+        ):
+            self.key = self._key()   # else it is that of before the scan
         return 0
 
     cdef object _key(self):
@@ -387,106 +410,3 @@ cdef class Opening:
         if self.first is not None:
             made.entries.extend(self.first.entries)
         return made
-
-
-cdef class Reopenable:
-    """An open session, with the settings to open it again.
-
-    It is opened again with other providers, in a forked child, as a copy, and in another process.
-    """
-
-    def __cinit__(self):
-        self.open = OpenSession.__new__(OpenSession)
-        self.fallback = True
-
-    cdef int configure(self, object options, dict config, object cache, dict mapped) except -1:
-        """Set the arguments of every `Opening`; `mapped` are its `prefault` and `lock`."""
-        self.options, self.config = options, config
-        self.cache, self.mapped = cache, mapped
-        return 0
-
-    cdef OpenSession here(self):
-        """Return the `OpenSession`, which may be used: another one if it did not survive a fork."""
-        if not self.open.is_of_this_process():
-            with _reopening.here():
-                if not self.open.is_of_this_process() and self.open.session != NULL:
-                    self.use(self.open_with(self.open, self.providers), self.providers)
-        self.open.check_open()
-        return self.open
-
-    cdef OpenSession open_with(self, object source, list providers):
-        """Open the model; of an `OpenSession`, another session over the same mapping."""
-        cdef Opening opening = Opening(
-            source, self.options, self.config, providers, self.cache, **self.mapped
-        )
-        return opening.open()
-
-    cdef OpenSession open_with_fallback(self, object source, list providers):
-        """Open the model, and remove providers that cannot be added from the list."""
-        while True:
-            try:
-                return self.open_with(source, providers)
-            except OrtError as error:
-                failed = error.provider
-                if failed is None:
-                    raise
-                warn_caller(f"{failed} cannot be added and is left out: {error}")
-            providers[:] = [pair for pair in providers if pair[0] != failed]
-
-    cdef int use(self, OpenSession open_, list providers) except -1:
-        """Run with `open_` from here on."""
-        self.open = open_
-        self.source = open_.model.reopenable()
-        self.providers = providers
-        return 0
-
-    cdef int set_providers(self, list providers) except -1:
-        """Open the model with other providers; if that fails, the session stays as it was."""
-        if providers == self.providers:
-            return 0
-        if self.source is None:
-            raise NotImplementedError(
-                "the session was made from a buffer in ONNX format, which it does not keep: make "
-                "another one with these providers"
-            )
-        return self.use(self.open_with(self.source, providers), providers)
-
-    cdef dict arguments(self):
-        """Return the path or the buffer if it is still held, and the arguments as they were given.
-        """
-        return {
-            "source": self.source,
-            "sess_options": self.initial_options,
-            "enable_fallback": self.fallback,
-        }
-
-    cdef dict settings(self):
-        """Return the settings for restore(), which can be pickled."""
-        return {
-            "sources": self.open.model.files,
-            "options": self.options,
-            "config": self.config,
-            "cache": self.cache,
-            "mapped": self.mapped,
-            "providers": self.providers,
-        }
-
-    cdef int restore(self, object source, dict settings) except -1:
-        """Open a session with the settings of another one, if its files have not changed."""
-        check_sources(settings["sources"])
-        self.configure(
-            settings["options"], settings["config"], settings["cache"], settings["mapped"]
-        )
-        providers = normalize(settings["providers"], None, get_available_providers())
-        return self.use(self.open_with(source, providers), providers)
-
-    cdef int close(self) except -1:
-        """Release the session, unless it is in use."""
-        self.open.check_idle("close")
-        if self.open.handles:
-            raise RuntimeError(
-                f"cannot close the session: {self.open.handles} handles of the C API hold it"
-            )
-        self.open.release()
-        self.source = None
-        return 0

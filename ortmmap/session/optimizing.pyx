@@ -1,12 +1,15 @@
 """The cache's optimized graphs: how they are saved, and how sessions are created of them.
 
 The first session's process saves the graph as ONNX Runtime has optimized it. Weights that stay as
-they are stay in the model's file. If the optimizer makes too many others, the entry holds them all.
+they are stay in the model's files. If the optimizer makes too many others, the entry holds them
+all. A session of the graph gets them as `Weights`, wherever their files lie.
 """
 
-from ortmmap.model.skeleton cimport Skeleton, scan_onnx
+from ortmmap.model.mapping cimport Mapping
+from ortmmap.model.skeleton cimport Skeleton, relocated, scan_onnx
 from ortmmap.model.source cimport ModelSource
-from ortmmap.session.creation cimport Attempt, Creation
+from ortmmap.model.weights cimport Weights, weights_of
+from ortmmap.session.creation cimport Attempt, Creation, external_files
 
 import os
 
@@ -21,7 +24,8 @@ SAVED_DATA = "session.optimized_model_external_initializers_file_name"
 NO_PREPACKING = "session.disable_prepacking"
 AFFINITIES = "session.intra_op_thread_affinities"   # one for each thread
 
-COPY_FILE, DATA_FILE = "model.onnx", "model.data"
+GRAPH_FILE = "graph.onnx"     # a graph alone
+COPY_FILE, DATA_FILE = "model.onnx", "model.data"   # a graph, and its weights
 MOST_REWRITTEN = 4 << 20      # bytes of weights that a saved graph may hold itself
 MOST_WEIGHTS = 1 << 20
 LOG_ERRORS = 3
@@ -45,9 +49,9 @@ def attempts_of(Creation creation not None, entry) -> list:
     """
     cdef ModelSource model = creation.model
     try:
-        found = saved(creation, creation.options, entry.folder)
         if has_weights(entry):
             model.map(entry.path(DATA_FILE))
+        found = saved(creation, creation.options, entry.folder, [file.name for file in entry.files])
     except OSError:   # the cache was cleared in between
         return []
     creation.use_entry(entry)
@@ -126,9 +130,7 @@ def save_optimized(Creation creation not None, draft) -> None:
     """
     options = quiet(creation.options)
     try:
-        signature = save(creation, options, draft)
-        attempts = saved(creation, options, draft.folder)
-        usable = attempts and signature == creation.signature(attempts)
+        usable = save(creation, options, draft)
     except OrtError:
         check_model(creation, options)
         draft.check_room(creation.nbytes())
@@ -177,61 +179,85 @@ cdef list metadata_names(str path):
         return found
 
 
-cdef list saved(Creation creation, object options, str folder):
+cdef list saved(Creation creation, object options, str folder, list names):
     """Return the attempts for a session of the files that `save_optimized` left in a folder."""
+    cdef bint is_copy = DATA_FILE in names
+    cdef str path
+    cdef Mapping graph
+    cdef Skeleton skeleton
+    cdef Weights weights
+    if not names:
+        return []
+    path = os.path.join(folder, COPY_FILE if COPY_FILE in names else GRAPH_FILE)
+    graph = Mapping(path)
+    # ONNX Runtime checks that the file that references name exists, and reads inner graphs' data.
+    named = DATA_FILE if is_copy else os.path.basename(path)
+    skeleton = relocated(graph._mapping.data, graph.nbytes, path, os.fsencode(named))
+    files = {None: os.path.join(folder, DATA_FILE)} if is_copy else files_of(creation, skeleton)
+    weights = weights_of(
+        skeleton,
+        graph,
+        {name: creation.model.mapping_of(file) for name, file in files.items()},
+        not is_copy,
+    )
+    if weights is None:
+        return []
     options = step_of(options)
     options.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
-    config = {**ONNX, **creation.config}
-    copy = os.path.join(folder, COPY_FILE)
-    graph = os.path.join(folder, graph_file(creation.model))
-    if os.path.lexists(copy):
-        return [Attempt(options, config, file=copy)]
-    if not os.path.lexists(graph) or not creation.is_in_one_folder():
-        return []
-    with open(graph, "rb") as file:
-        data = file.read()
-    return [Attempt(options, {EXTERNAL_FOLDER: creation.model.folder(), **config}, data=data)]
+    config = {EXTERNAL_FOLDER: folder, **ONNX, **creation.config}
+    content = bytes(graph) if skeleton.model is None else skeleton.model
+    return [Attempt(options, config, content, weights=weights)]
 
 
-cdef str graph_file(ModelSource model):
-    """Return the name of the saved graph.
+cdef dict files_of(Creation creation, Skeleton graph):
+    """Return the paths of the files that a saved graph refers to, by the locations that it names.
 
-    It has a digest of the name that the graph refers to the model's file by: a copy of the model
-    may have another name.
+    That of None is the model's own file, whose name was another one if the model is a copy.
     """
-    from _blake2 import blake2b
+    cdef dict found = {}
+    cdef tuple locations = creation.skeleton.external_locations
+    if locations:
+        found = dict(
+            zip(sorted(locations), external_files(creation.model, creation.skeleton), strict=True)
+        )
+    paths = {name: found.get(name, creation.model.path) for name in graph.external_locations}
+    return {name if name in found else None: path for name, path in paths.items()}
 
-    return f"graph-{blake2b(model.file_name(), digest_size=8).hexdigest()}.onnx"
 
+cdef bint save(Creation creation, object options, object draft) except -1:
+    """Save the graph alone or, if it holds too much itself, with its weights.
 
-cdef tuple save(Creation creation, object options, object draft):
-    """Save the graph alone or, if it holds too much itself, a whole copy; return its signature."""
-    graph = draft.path(graph_file(creation.model))
+    Return whether a session can be created of it that has the inputs and outputs of the model.
+    """
     saving = step_of(options)
     saving.add_session_config_entry(SAVE_FORMAT, "ONNX")
     if has_convolutions(creation):
-        signature = save_copy(creation, saving, draft)
+        usable = save_copy(creation, saving, draft)
         if copied_bytes(creation, draft) > MOST_REWRITTEN:
-            return signature
+            return usable
         empty(draft.folder)
-    saving.optimized_model_filepath = graph
+    saving.optimized_model_filepath = graph = draft.path(GRAPH_FILE)
     try:
         signature = creation.signature(creation.in_place(saving))
         if rewritten_bytes(graph) <= MOST_REWRITTEN:
-            return signature
+            attempts = saved(creation, options, draft.folder, [GRAPH_FILE])
+            if attempts:
+                return signature == creation.signature(attempts)
     except OrtError:
-        pass   # its weights exceed the limit of protobuf
+        pass   # its weights exceed the limit of protobuf, or are read while a graph is loaded
     empty(draft.folder)
     return save_copy(creation, saving, draft)
 
 
-cdef tuple save_copy(Creation creation, object options, object draft):
-    """Save the graph, and all its weights in a file of their own; return its signature."""
+cdef bint save_copy(Creation creation, object options, object draft) except -1:
+    """Save the graph, and all its weights in a file of their own; return as `save`."""
     draft.check_room(creation.nbytes())
     saving = step_of(options)
     saving.optimized_model_filepath = draft.path(COPY_FILE)
     saving.add_session_config_entry(SAVED_DATA, DATA_FILE)
-    return creation.signature(creation.in_place(saving))
+    signature = creation.signature(creation.in_place(saving))
+    attempts = saved(creation, options, draft.folder, os.listdir(draft.folder))
+    return bool(attempts) and signature == creation.signature(attempts)
 
 
 cdef bint has_convolutions(Creation creation) except -1:

@@ -60,6 +60,13 @@ cdef class PrepackedCreation(Creation):
         self.store, self.key = store, key
         self.prepacked = is_prepacked(options)
 
+    cdef ort.OrtSession *create_found(self) except? NULL:
+        self._check_sharing()
+        if not self._find() or not self.graph:
+            return NULL
+        self.found_graph = (<Attempt>self.graph[0]).data
+        return self._create_shared([])
+
     cdef ort.OrtSession *create(self, list attempts) except NULL:
         cdef ort.OrtSession *session
         self._check_sharing()
@@ -241,14 +248,16 @@ cdef class PrepackedCreation(Creation):
         The parts that are still used lie scattered, so a touch shall not bring back 2 MiB.
         """
         cdef ModelSource model = self.model
-        mapping = model.mapping
+        mappings = model.mappings()
         shared_blocks, shared_bytes = self.recording.shared_blocks()
-        if mapping is None or model.prefault or model.lock or not shared_blocks:
+        if model.prefault or model.lock or not shared_blocks:
             return 0
-        mapping.advise("dontneed")
-        if 2 * shared_bytes > mapping.nbytes:
+        for mapping in mappings:
+            mapping.advise("dontneed")
+        if 2 * shared_bytes > sum([mapping.nbytes for mapping in mappings]):
             try:
-                mapping.advise("nohugepage")
+                for mapping in mappings:
+                    mapping.advise("nohugepage")
             except OSError:
                 return 0   # a kernel without huge pages, or another system
         return 0
@@ -422,7 +431,7 @@ cdef class PrepackedCreation(Creation):
 cdef Attempt allocating(Attempt attempt):
     """Return an attempt whose session uses the allocator that records."""
     config = {ENVIRONMENT_ALLOCATORS: "1", **attempt.config}
-    return Attempt(attempt.options, config, attempt.data, attempt.file)
+    return Attempt(attempt.options, config, attempt.data, attempt.file, attempt.weights)
 
 
 cpdef bint is_prepacked(object options) except -1:

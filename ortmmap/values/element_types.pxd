@@ -21,6 +21,7 @@ cdef int element_type_of(cnp.ndarray array) noexcept
 cdef int element_type_from(object dtype) except -1
 cdef int bits_of(int element_type) noexcept nogil
 cdef int onnx_number(int element_type) noexcept
+cdef int element_type_numbered(int data_type) noexcept
 cdef int onnx_bits(int data_type) noexcept nogil
 cdef int pack(cnp.ndarray array, int bits, uint8_t *packed) except -1
 cdef int unpack(const uint8_t *packed, int bits, cnp.ndarray array) except -1

@@ -87,6 +87,7 @@ cdef int _numpy_number[NUMBERS]          # by element type; -1: numpy itself has
 cdef uint8_t _bits[NUMBERS]              # by element type
 cdef int _onnx_number[NUMBERS]           # by element type
 cdef uint8_t _onnx_bits[NUMBERS]         # by ONNX's number
+cdef int _by_onnx[NUMBERS]               # element type, by ONNX's number; 0: unknown to the C API
 cdef int _element_type[NUMPY_TYPES]      # by numpy's number
 cdef dict _by_number = {}                # element types in the C API only
 cdef dict _by_name = {}
@@ -121,6 +122,7 @@ cdef int _fill_tables() except -1:
 cdef int _add_element_type(ElementType type_, int number) except -1:
     _by_number[number] = _by_name[type_.name] = type_
     _bits[number], _onnx_number[number] = type_.bits, type_.onnx_number
+    _by_onnx[type_.onnx_number] = number
     if type_.dtype is None:
         return 0
     _by_dtype[type_.dtype] = type_
@@ -223,6 +225,11 @@ cdef int element_type_from(object dtype) except -1:
 cdef int onnx_number(int element_type) noexcept:
     """Return ``TensorProto.DataType`` of an element type; UNDEFINED if it is unknown."""
     return _onnx_number[element_type] if 0 <= element_type < NUMBERS else 0
+
+
+cdef int element_type_numbered(int data_type) noexcept:
+    """Return an element type by its ``TensorProto.DataType``; 0 if the C API does not have it."""
+    return _by_onnx[data_type] if 0 <= data_type < NUMBERS else 0
 
 
 cdef int onnx_bits(int data_type) noexcept nogil:

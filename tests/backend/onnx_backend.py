@@ -10,6 +10,11 @@ import onnxruntime
 from onnx.backend.base import Backend, BackendRep
 
 import ortmmap
+import ortmmap.model.skeleton
+import ortmmap.session.opening
+
+# Weights of any size stay in their files, so that every model with weights takes these ways.
+ortmmap.model.skeleton.DEFAULT_THRESHOLD = ortmmap.session.opening.DEFAULT_THRESHOLD = 1
 
 
 def options_of(module: object) -> object:

@@ -56,7 +56,7 @@ def test_stages_follow_the_files_of_the_entry_that_is_written(tmp_path):
     draft = tmp_path / temporary_name()
     draft.mkdir()
     assert stages.look() == (OPTIMIZING, 0)
-    (draft / "graph-0.onnx").write_bytes(bytes(10))
+    (draft / "graph.onnx").write_bytes(bytes(10))
     (draft / "model.data").write_bytes(bytes(20))
     assert stages.look() == (SAVING, 30)
     draft.rename(tmp_path / "entry-model")

@@ -53,9 +53,9 @@ def test_containers_that_start_together_file_one_entry_and_share_it(unbaked, con
 def test_a_container_that_starts_later_finds_the_entry(unbaked, container, volume):
     folder, settings = volume
     opened_together([container(unbaked, **settings)])
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("graph-*")}
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("graph.onnx")}
     assert opened_together([container(unbaked, **settings)]) == ["shared"]
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("graph-*")} == before
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("graph.onnx")} == before
     assert entries(folder) == ["model", "pages"]
 
 

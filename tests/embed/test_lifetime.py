@@ -397,6 +397,6 @@ handle = open_python(ortmmap.Session(source, base))
     opening = next(line for line in TRUNCATED.splitlines() if line.startswith("handle ="))
     code = TRUNCATED.replace(opening, mapped).replace(
         "{sys.argv[2]}: {truncated}",
-        "a buffer: it, or what the cache keeps of it, could not be read while it was in use",
+        "a buffer: the file, or its entry in the cache, could not be read while it was in use",
     )
     run_python(code, path, path)

@@ -199,7 +199,7 @@ static int is_read_only(const void *address) {
   while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
     if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &begin, &end, permissions) == 3 &&
         begin <= (uintptr_t)address && (uintptr_t)address < end)
-      answer = strcmp(permissions, "r--s") == 0;
+      answer = strcmp(permissions, "r--p") == 0;
   if (maps != NULL)
     fclose(maps);
   return answer;

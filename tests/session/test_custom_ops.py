@@ -79,7 +79,7 @@ def test_a_model_of_custom_operators_is_cached_and_computes_the_same(model, expe
 
 def test_the_cached_graph_is_the_optimized_one_with_its_custom_operators(model, tmp_path):
     opened(model, tmp_path)
-    (graph,) = tmp_path.glob("model-*/graph-*.onnx")
+    (graph,) = tmp_path.glob("model-*/graph.onnx")
     nodes = onnx.load(graph, load_external_data=False).graph.node
     assert [node.op_type for node in nodes if node.domain == DOMAIN] == ["NegPos"]
 

@@ -14,6 +14,7 @@ from models import ML, TensorProto, helper
 from support import assert_same, caught, onnxruntime_session, ortmmap_session, run_python, to_ort
 
 import ortmmap
+import ortmmap.session.optimizing
 
 STRINGS = ["zoë", "a", "ünï", "Z", "", "b\0b", "二"]
 INTEGERS = [3, -1, 2**40, 0, -(2**62), 1000, 7]
@@ -310,7 +311,25 @@ def test_the_cache_keeps_the_tensor(tmp_path: Path, build: Callable) -> None:
         assert "scores" not in names(session)
         assert is_direct(session, feed(2, columns))
         assert_same(session.run(["maps"], feed(2, columns)), expected)
-    assert list((tmp_path / "cache").rglob("graph-*.onnx"))
+    assert list((tmp_path / "cache").rglob("graph.onnx"))
+
+
+@pytest.mark.parametrize("rewritten", [4 << 20, -1], ids=["graph", "copy"])
+def test_the_cache_keeps_a_tensor_that_is_an_output(
+    tmp_path: Path, rewritten: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ortmmap.session.optimizing, "MOST_REWRITTEN", rewritten)
+    path = tmp_path / "model.onnx"
+    model = onnx.load_from_string(with_weights())
+    model.graph.output.append(helper.make_tensor_value_info("scores", TensorProto.FLOAT, None))
+    path.write_bytes(model.SerializeToString())
+    expected = onnxruntime_session(str(path)).run(["maps"], feed(2, 4096))
+    for _ in range(3):
+        session = ortmmap.Session(path, cache=tmp_path / "cache")
+        assert "scores" in names(session)
+        assert is_direct(session, feed(2, 4096))
+        assert_same(session.run(["maps"], feed(2, 4096)), expected)
+        assert session.cached.wait(60)
 
 
 def test_saved_models_have_their_own_outputs_only(tmp_path: Path) -> None:

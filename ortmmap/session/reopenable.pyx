@@ -1,0 +1,115 @@
+"""Reopenable: an open session, with the settings to open it again."""
+
+from ortmmap.runtime.library cimport ProcessLock
+from ortmmap.session.open_session cimport OpenSession
+from ortmmap.session.opening cimport Opening
+
+from ortmmap.errors import OrtError, warn_caller
+from ortmmap.model.mapping import check_sources
+from ortmmap.runtime.library import get_available_providers
+from ortmmap.runtime.providers import normalize
+
+cdef ProcessLock _reopening = ProcessLock()   # held while a session is opened again after a fork
+
+
+cdef class Reopenable:
+    """An open session, with the settings to open it again.
+
+    It is opened again with other providers, in a forked child, as a copy, and in another process.
+    """
+
+    def __cinit__(self):
+        self.open = OpenSession.__new__(OpenSession)
+        self.fallback = True
+
+    cdef int configure(self, object options, dict config, object cache, dict mapped) except -1:
+        """Set the arguments of every `Opening`; `mapped` are its `prefault` and `lock`."""
+        self.options, self.config = options, config
+        self.cache, self.mapped = cache, mapped
+        return 0
+
+    cdef OpenSession here(self):
+        """Return the `OpenSession`, which may be used: another one if it did not survive a fork."""
+        if not self.open.is_of_this_process():
+            with _reopening.here():
+                if not self.open.is_of_this_process() and self.open.session != NULL:
+                    self.use(self.open_with(self.open, self.providers), self.providers)
+        self.open.check_open()
+        return self.open
+
+    cdef OpenSession open_with(self, object source, list providers):
+        """Open the model; of an `OpenSession`, another session over the same mapping."""
+        cdef Opening opening = Opening(
+            source, self.options, self.config, providers, self.cache, **self.mapped
+        )
+        return opening.open()
+
+    cdef OpenSession open_with_fallback(self, object source, list providers):
+        """Open the model, and remove providers that cannot be added from the list."""
+        while True:
+            try:
+                return self.open_with(source, providers)
+            except OrtError as error:
+                failed = error.provider
+                if failed is None:
+                    raise
+                warn_caller(f"{failed} cannot be added and is left out: {error}")
+            providers[:] = [pair for pair in providers if pair[0] != failed]
+
+    cdef int use(self, OpenSession open_, list providers) except -1:
+        """Run with `open_` from here on."""
+        self.open = open_
+        self.source = open_.model.reopenable()
+        self.providers = providers
+        return 0
+
+    cdef int set_providers(self, list providers) except -1:
+        """Open the model with other providers; if that fails, the session stays as it was."""
+        if providers == self.providers:
+            return 0
+        if self.source is None:
+            raise NotImplementedError(
+                "the session was made from a buffer in ONNX format, which it does not keep: make "
+                "another one with these providers"
+            )
+        return self.use(self.open_with(self.source, providers), providers)
+
+    cdef dict arguments(self):
+        """Return the path or the buffer if it is still held, and the arguments as they were given.
+        """
+        return {
+            "source": self.source,
+            "sess_options": self.initial_options,
+            "enable_fallback": self.fallback,
+        }
+
+    cdef dict settings(self):
+        """Return the settings for restore(), which can be pickled."""
+        return {
+            "sources": self.open.model.files,
+            "options": self.options,
+            "config": self.config,
+            "cache": self.cache,
+            "mapped": self.mapped,
+            "providers": self.providers,
+        }
+
+    cdef int restore(self, object source, dict settings) except -1:
+        """Open a session with the settings of another one, if its files have not changed."""
+        check_sources(settings["sources"])
+        self.configure(
+            settings["options"], settings["config"], settings["cache"], settings["mapped"]
+        )
+        providers = normalize(settings["providers"], None, get_available_providers())
+        return self.use(self.open_with(source, providers), providers)
+
+    cdef int close(self) except -1:
+        """Release the session, unless it is in use."""
+        self.open.check_idle("close")
+        if self.open.handles:
+            raise RuntimeError(
+                f"cannot close the session: {self.open.handles} handles of the C API hold it"
+            )
+        self.open.release()
+        self.source = None
+        return 0
