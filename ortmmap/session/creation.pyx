@@ -17,11 +17,13 @@ from ortmmap.runtime.library cimport (
     hold_forks,
     leave_runtime,
     let_forks,
+    library_minor,
     native_path,
     raise_status,
 )
 
 import os
+import sys
 
 from ortmmap.errors import OrtError
 
@@ -30,6 +32,9 @@ LOAD_FORMAT = "session.load_model_format"
 EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 ONNX = {LOAD_FORMAT: "ONNX"}
+
+DESCRIPTORS = "/proc/self/fd"
+LEAST_SECURE_OPENING = 31   # from ONNX Runtime 1.31 on, Linux's external data is checked by /proc
 
 
 @cython.final
@@ -173,6 +178,7 @@ cdef class Creation:
             self.skeleton.model is not None
             and EXTERNAL_FOLDER not in options._config
             and self.is_in_one_folder()
+            and is_external_data_opened()
         )
 
     cdef ort.OrtSession *_create_of(self, Attempt attempt) except NULL:
@@ -211,6 +217,13 @@ cdef class Creation:
             raise_status(status, self.model.path)
         self.model.weights = attempt.weights
         return session
+
+
+cdef bint is_external_data_opened() except -1:
+    """Whether ONNX Runtime can open external data, which it reports as an error if it cannot."""
+    if sys.platform != "linux" or library_minor < LEAST_SECURE_OPENING:
+        return True
+    return os.path.exists(DESCRIPTORS)
 
 
 cdef list external_files(ModelSource model, Skeleton skeleton):
