@@ -16,7 +16,6 @@ import os
 import sys
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
-from mmap import mmap
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -162,6 +161,8 @@ def pieces(file: "FileIO") -> Iterator[memoryview]:
 
     Their buffer goes back to the system. malloc would keep it in the arena of the thread.
     """
+    from mmap import mmap  # few sessions read a whole file
+
     with mmap(-1, READ_BYTES) as buffer, memoryview(buffer) as view:
         while count := file.readinto(buffer):
             with view[:count] as piece:

@@ -16,7 +16,7 @@ cdef class ModelSource:
     # Mappings of other files that hold weights, by path; made by mapping_of().
     cdef dict external
     cdef dict _identities            # of the other files by path, when they were noted
-    cdef object weights              # Weights, which the session points to, or None
+    cdef list weights                # of (bytes, Value), which the session points to, or None
     # Counts the users of the bytes, and says whether a file was found truncated. Never NULL.
     cdef ortmmap_guard *guard
     cdef list _guarded               # texts that `guard.files` points to or has pointed to

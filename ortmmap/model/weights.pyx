@@ -6,42 +6,24 @@ the initializer under its name. So only graphs that are not optimized any more m
 this way.
 """
 
-cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
+cimport ortmmap.abi.ort as ort
 from ortmmap.model.scan cimport EXTERNAL, INLINE, Tensor
 from ortmmap.model.tensor_proto cimport DIMS, TensorProto, data_size, read_decimal, read_tensor
 from ortmmap.model.wire cimport (
     DEEPEST, VARINT, Reader, Span, Token, read_token, read_varint,
 )
-from ortmmap.runtime.library cimport api, check
+from ortmmap.runtime.library cimport check
 from ortmmap.values.element_types cimport element_type_numbered, onnx_bits
 from ortmmap.values.native_tensor cimport MOST_DIMENSIONS, tensor_over
 from ortmmap.values.value cimport own_as, Value
 
 
-@cython.final
-cdef class Weights:
-    """Initializers that lie in mapped files, as values that ONNX Runtime uses in place."""
-
-    def __cinit__(self):
-        self.names, self.values = [], []
-
-    cdef int add_to(self, ort.OrtSessionOptions *options) except -1:
-        """Give the values to the options of a session; they must outlive it."""
-        cdef size_t index
-        cdef bytes name
-        cdef Value value
-        for index in range(len(self.names)):
-            name, value = self.names[index], self.values[index]
-            check(api.AddInitializer(options, name, value.value))
-        return 0
-
-
-cdef Weights weights_of(Skeleton skeleton, Mapping graph, dict files, bint every):
+cdef list weights_of(Skeleton skeleton, Mapping graph, dict files, bint every):
     """Make values of the initializers that the skeleton of a graph refers to.
 
     A value can stand for an initializer of the model's own graph, if the file has all of its data.
@@ -59,10 +41,11 @@ cdef Weights weights_of(Skeleton skeleton, Mapping graph, dict files, bint every
 
     Returns
     -------
-    Weights or None
-        None if `every` reference must have a value, and one has none.
+    list of (bytes, Value), or None
+        The initializers' names and values, each of which keeps its mapping. None if `every`
+        reference must have a value, and one has none.
     """
-    cdef Weights weights = Weights()
+    cdef list weights = []
     cdef Py_buffer view
     cdef Reader reader
     cdef size_t index
@@ -81,7 +64,7 @@ cdef Weights weights_of(Skeleton skeleton, Mapping graph, dict files, bint every
 
 
 cdef bint add(
-    Weights weights, Reader *reader, const Tensor *noted, Mapping graph, dict files
+    list weights, Reader *reader, const Tensor *noted, Mapping graph, dict files
 ) except -1:
     """Add the value of a tensor whose data is in a file; return False if it can have none."""
     cdef TensorProto tensor
@@ -101,8 +84,7 @@ cdef bint add(
     value = value_at(mapping, offset, noted.nbytes, reader, &tensor)
     if value is None:
         return False
-    weights.names.append(text_of(reader, tensor.name))
-    weights.values.append(value)
+    weights.append((text_of(reader, tensor.name), value))
     return True
 
 

@@ -3,7 +3,6 @@
 cimport ortmmap.abi.ort as ort
 from ortmmap.model.source cimport ModelSource
 from ortmmap.model.skeleton cimport Skeleton
-from ortmmap.model.weights cimport Weights
 from ortmmap.session.native_options cimport Initializers, NativeOptions
 
 cdef class Attempt:
@@ -12,7 +11,7 @@ cdef class Attempt:
     cdef dict config
     cdef bytes data
     cdef str file
-    cdef Weights weights
+    cdef list weights
 
 cdef class Creation:
     # Set once, when it is made.

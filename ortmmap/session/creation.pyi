@@ -4,7 +4,6 @@ from typing_extensions import disjoint_base
 
 from ortmmap.model.skeleton import Skeleton
 from ortmmap.model.source import ModelSource
-from ortmmap.model.weights import Weights
 from ortmmap.options import SessionOptions
 
 @final
@@ -15,7 +14,7 @@ class Attempt:
         config: dict[str, str],
         data: bytes | None = None,
         file: str | None = None,
-        weights: Weights | None = None,
+        weights: list | None = None,
     ) -> None: ...
 
 @disjoint_base

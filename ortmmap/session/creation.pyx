@@ -7,11 +7,12 @@ that ONNX Runtime accepts.
 
 cimport cython
 
-from ortmmap.model.weights cimport Weights
 from ortmmap.session.metadata cimport inputs_of, outputs_of, overridable_initializers_of
 from ortmmap.session.native_options cimport default_threads, make_session_options
+from ortmmap.values.value cimport Value
 from ortmmap.runtime.library cimport (
     api,
+    check,
     enter_runtime,
     env,
     hold_forks,
@@ -48,12 +49,12 @@ cdef class Attempt:
         Configuration entries that `options` does not have.
     data : bytes, optional
     file : str, optional
-    weights : Weights, optional
-        Initializers that are not in `data`.
+    weights : list of (bytes, Value), optional
+        Names and values of initializers that are not in `data`.
     """
 
     def __init__(
-        self, options, dict config, bytes data=None, str file=None, Weights weights=None
+        self, options, dict config, bytes data=None, str file=None, list weights=None
     ):
         self.options, self.config = options, config
         self.data, self.file, self.weights = data, file, weights
@@ -203,7 +204,7 @@ cdef class Creation:
         try:
             self._prepare(native)
             if attempt.weights is not None:
-                attempt.weights.add_to(native.options)
+                add_weights(native.options, attempt.weights)
             with nogil:
                 hold_forks()
                 if data != NULL:
@@ -215,8 +216,17 @@ cdef class Creation:
             native.release()
         if status != NULL:
             raise_status(status, self.model.path)
-        self.model.weights = attempt.weights
+        self.model.weights = attempt.weights   # they must outlive the session
         return session
+
+
+cdef int add_weights(ort.OrtSessionOptions *options, list weights) except -1:
+    """Have a session use values instead of the initializers of these names."""
+    cdef bytes name
+    cdef Value value
+    for name, value in weights:
+        check(api.AddInitializer(options, name, value.value))
+    return 0
 
 
 cdef bint is_external_data_opened() except -1:

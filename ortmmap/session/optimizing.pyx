@@ -2,13 +2,13 @@
 
 The first session's process saves the graph as ONNX Runtime has optimized it. Weights that stay as
 they are stay in the model's files. If the optimizer makes too many others, the entry holds them
-all. A session of the graph gets them as `Weights`, wherever their files lie.
+all. A session of the graph gets them as values, wherever their files lie.
 """
 
 from ortmmap.model.mapping cimport Mapping
 from ortmmap.model.skeleton cimport Skeleton, relocated, scan_onnx
 from ortmmap.model.source cimport ModelSource
-from ortmmap.model.weights cimport Weights, weights_of
+from ortmmap.model.weights cimport weights_of
 from ortmmap.session.creation cimport Attempt, Creation, external_files
 
 import os
@@ -185,7 +185,7 @@ cdef list saved(Creation creation, object options, str folder, list names):
     cdef str path
     cdef Mapping graph
     cdef Skeleton skeleton
-    cdef Weights weights
+    cdef list weights
     if not names:
         return []
     path = os.path.join(folder, COPY_FILE if COPY_FILE in names else GRAPH_FILE)

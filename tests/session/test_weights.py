@@ -17,6 +17,7 @@ import ortmmap
 import ortmmap.model.skeleton
 import ortmmap.session.opening
 from ortmmap.cache.store import Store
+from ortmmap.session.filing import wait_for_all
 
 LAYERS, WIDTH = 4, 256  # 1 MiB of weights
 PLAIN = {"session.disable_prepacking": "1"}  # kernels read the weights themselves
@@ -95,6 +96,7 @@ def size_of(path: Path, name: str) -> int:
 
 def test_a_renamed_copy_of_a_model_uses_its_graph(path, folder, tmp_path):
     opened(path, folder).close()
+    assert wait_for_all(60)  # for the digest too, by which copies are found
     copy = tmp_path / "copy.onnx"
     copy.write_bytes(path.read_bytes())
     path.unlink()
