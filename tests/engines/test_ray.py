@@ -96,7 +96,7 @@ def scored(
         fn_constructor_args=[model],
         fn_constructor_kwargs=settings,
         batch_size=10,
-        concurrency=actors,
+        compute=ray.data.ActorPoolStrategy(size=actors),
         **(actor or {"num_cpus": 1}),
     )
     batches = list(done.iter_batches(batch_size=None))
@@ -192,16 +192,18 @@ def test_a_column_of_a_wrong_type_is_an_error_that_names_it(model_file):
         Predictor,
         fn_constructor_args=[model_file],
         fn_constructor_kwargs={"inputs": {"v": "h0"}},
-        concurrency=1,
+        compute=ray.data.ActorPoolStrategy(size=1),
     )
     assert "column 'v', input 'h0'" in failure(batches.take_all)
 
 
 def test_a_dataset_without_rows_has_no_result(model_file, rows):
     empty = dataset(rows[:12]).filter(lambda row: row["id"] < 0)
-    settings = {"inputs": {"v": "h0"}}
     done = empty.map_batches(
-        Predictor, fn_constructor_args=[model_file], fn_constructor_kwargs=settings, concurrency=1
+        Predictor,
+        fn_constructor_args=[model_file],
+        fn_constructor_kwargs={"inputs": {"v": "h0"}},
+        compute=ray.data.ActorPoolStrategy(size=1),
     )
     assert done.count() == 0
 
