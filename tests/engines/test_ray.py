@@ -19,6 +19,7 @@ from ortmmap.ray import Predictor, digest, resources, warm
 
 ray = pytest.importorskip("ray", reason="ray is not installed")
 pytest.importorskip("ray.data", reason="ray's data is not installed")
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own warnings
 
 STORE_BYTES = 80 << 20  # about the least that Ray takes
@@ -78,11 +79,9 @@ def added(raylets: Raylets, name: str, cache: Path | None = None) -> Iterator[No
 
 def dataset(rows: np.ndarray) -> Any:
     """Return a dataset of 12 blocks with the columns ``id`` and ``v``."""
-    blocks = np.array_split(np.arange(len(rows)), 12)
-    return (
-        ray.data.from_numpy_refs([ray.put(rows[block]) for block in blocks])
-        .zip(ray.data.range(len(rows), override_num_blocks=12))
-        .rename_columns({"data": "v"})
+    ids = np.arange(len(rows))
+    return ray.data.from_arrow(
+        [pa.table({"id": ids[block], "v": list(rows[block])}) for block in np.array_split(ids, 12)]
     )
 
 
