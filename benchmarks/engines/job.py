@@ -19,6 +19,7 @@ from benchmarks.worker import RAN, Task
 
 _STORE_BYTES = 256 << 20
 _BATCH = 4  # rows
+_BLOCK = 2 * _BATCH  # rows that an actor takes at a time
 
 
 @dataclass
@@ -72,12 +73,16 @@ def main() -> None:
     ray.data.DataContext.get_current().enable_progress_bars = False
     progress = Progress(task.copies)
     started = time.monotonic()
-    scored = ray.data.read_parquet(str(Path(task.feeds).with_name(PARQUET))).map_batches(
+    # Ray reads a small file, or several, as one block, which one actor would take.
+    rows = ray.data.read_parquet(str(Path(task.feeds).with_name(PARQUET))).repartition(
+        target_num_rows_per_block=_BLOCK
+    )
+    scored = rows.map_batches(
         Scorer,
         fn_constructor_args=[task, shapes],
         batch_size=_BATCH,
         num_cpus=task.threads,
-        concurrency=task.copies,
+        compute=ray.data.ActorPoolStrategy(size=task.copies, max_tasks_in_flight_per_actor=1),
     )
     for batch in scored.iter_batches(batch_size=None, prefetch_batches=0):
         progress.add(batch)

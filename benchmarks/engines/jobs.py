@@ -12,8 +12,7 @@ from benchmarks.models import Case
 from benchmarks.rivals import Rival
 from benchmarks.worker import RAN
 
-PARQUET = "rows"  # a folder beside the file of feeds
-_BLOCKS = 4  # files for each actor, since Ray makes one block of a small file
+PARQUET = "rows.parquet"  # beside the file of feeds
 
 
 @dataclass(frozen=True)
@@ -29,14 +28,14 @@ class Jobs:
         with prepared(request, case, rival) as make_task:
             task = make_task(0, copies=count)
             path = Path(task.feeds).with_name(PARQUET)
-            _write(path, case.feeds, self.rows * count, _BLOCKS * count)
+            _write(path, case.feeds, self.rows * count)
             with Process(rival.title, task, "benchmarks.engines.job") as job:
                 job.wait_until(RAN)
                 group = {"pss": job.figures.pop("pss")}
             return [Record(job.figures, arrays.load(Path(task.outputs)), group)]
 
 
-def _write(folder: Path, feeds: Mapping[str, np.ndarray], rows: int, files: int) -> None:
+def _write(path: Path, feeds: Mapping[str, np.ndarray], rows: int) -> None:
     """Write so many rows, all as the feeds are, each input a column of flat lists."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -48,7 +47,4 @@ def _write(folder: Path, feeds: Mapping[str, np.ndarray], rows: int, files: int)
         flat = pa.array(np.tile(value.reshape(-1), rows))
         columns[name] = pa.FixedSizeListArray.from_arrays(flat, value.size)
     columns["row"] = pa.array(np.arange(rows))
-    table = pa.table(columns)
-    folder.mkdir()
-    for index, part in enumerate(np.array_split(np.arange(rows), files)):
-        pq.write_table(table.take(part), folder / f"{index}.parquet")
+    pq.write_table(pa.table(columns), path)

@@ -26,7 +26,7 @@ def main(model: str, rows: str, scores: str) -> None:
             "digest": digest,
         },
         batch_size=64,
-        concurrency=2,
+        compute=ray.data.ActorPoolStrategy(size=2),
         **resources(model, threads=1),
     ).write_parquet(scores)
 

@@ -10,7 +10,7 @@ from ortmmap.engines.fetched import Fetched
 from ortmmap.engines.source import Remote, Source, failing_as, is_url
 from ortmmap.errors import MappingError, ModelChangedError, file_error
 
-__all__ = ["ModelPath", "digest", "fetch", "local_model"]
+__all__ = ["ModelPath", "digest", "external_files", "fetch", "local_model"]
 
 FOLDER = "models"  # within the cache's folder
 PIECE_BYTES = 1 << 22
@@ -79,7 +79,7 @@ def fetch(
     """Return the path of the node's copy of a model, made if need be; see `local_model`."""
     folder = _folder(cache)
     with failing_as(source.url, f"cannot be fetched to {folder}"):
-        path, found = Fetched(folder, source, _external_files, _digest_of).model()
+        path, found = Fetched(folder, source, external_files, _digest_of).model()
     if digest is not None:
         _check_digest(source.url, found, digest)
     return path
@@ -91,7 +91,7 @@ def _check_digest(model: str, found: str, wanted: str) -> None:
         raise file_error(ModelChangedError, reason, model)
 
 
-def _external_files(path: str) -> list[str]:
+def external_files(path: str) -> list[str]:
     """Return the names of a model's files of external data, relative to its folder."""
     from ortmmap.model.inspect import inspect
 
@@ -104,7 +104,7 @@ def _digest_of(path: str) -> str:
 
     total = xxh3_128()
     with failing_as(path, "cannot be read"):
-        for name in ("", *_external_files(path)):
+        for name in ("", *external_files(path)):
             whole = os.path.join(os.path.dirname(path), name) if name else path
             total.update(f"{name}\0{os.stat(whole).st_size}\0".encode())
             for piece in _pieces(whole):

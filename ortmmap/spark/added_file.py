@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from ortmmap.engines.models import ModelPath, fetch
+from ortmmap.engines.models import digest as digest_of
 from ortmmap.engines.source import Copied
 
 __all__ = ["AddedFile"]
@@ -30,3 +32,13 @@ class AddedFile:
         from pyspark import SparkFiles
 
         return fetch(Copied(SparkFiles.get(self.name)), cache=cache, digest=digest)
+
+    def driver_digest(self) -> str | None:
+        """Return the digest of the driver's copy; None if there is none, or no SparkContext."""
+        from pyspark import SparkFiles
+
+        try:
+            path = SparkFiles.get(self.name)
+        except AssertionError:  # pyspark's error for a process without a SparkContext
+            return None
+        return digest_of(path) if os.path.isfile(path) else None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ortmmap.engines.columns import Batch, Names
 from ortmmap.engines.models import ModelPath
 from ortmmap.engines.predictor import Predictor
+from ortmmap.engines.seen import Seen
 from ortmmap.spark.added_file import AddedFile
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def predict_batch_udf(
     It is ``pyspark.ml.functions.predict_batch_udf`` with a `Predictor`. A Python worker opens the
     session at its first batch, and waits until the node's cache is filled.
 
+    If the driver can read the model where this function is called, all workers must have that
+    version, and one that finds another fails instead of computing with it.
+
     Parameters
     ----------
     model : str, os.PathLike or AddedFile
@@ -54,12 +58,15 @@ def predict_batch_udf(
         The type of the UDF's column. A struct has a field for each output column.
     batch_size : int
         The most rows of a batch.
-    outputs, preprocess, postprocess, options, cache, digest
+    outputs, preprocess, postprocess, options, cache
         As for `ortmmap.engines.Predictor`.
     input_tensor_shapes : list or mapping, optional
         The shapes of a row of columns that are arrays, as for pyspark's function.
     threads : int, optional
         Threads of a run, unless `options` set them; by default ``spark.task.cpus``.
+    digest : str, optional
+        The digest that the model must have, from `digest`. By default that of the driver's file,
+        which is read for it; none for a URL.
 
     Returns
     -------
@@ -70,7 +77,8 @@ def predict_batch_udf(
     ------
     PythonException
         When a job runs, if the model cannot be fetched or opened, or a column does not fit its
-        input; the text has the error of `Predictor`.
+        input; the text has the error of `Predictor`. It is ModelChangedError if a worker has
+        another version of the model.
     """
     from pyspark.ml.functions import predict_batch_udf as pyspark_udf
     from pyspark.sql.types import DataType
@@ -78,6 +86,10 @@ def predict_batch_udf(
     if isinstance(return_type, str):  # pyspark's function tells arrays from scalars by the class
         return_type = DataType.fromDDL(return_type)
     names = list(inputs if columns is None else columns)
+    path = None if isinstance(model, AddedFile) else model
+    seen = Seen.of(path) if digest is None and path is not None else None
+    if digest is None and isinstance(model, AddedFile):
+        digest = model.driver_digest()
     settings = {
         "inputs": inputs,
         "outputs": outputs,
@@ -89,7 +101,10 @@ def predict_batch_udf(
     }
 
     def make_predict_fn() -> Callable[..., Any]:
-        return _predict_function(model, names, threads, settings)
+        checked = settings
+        if seen is not None and path is not None:
+            checked = {**settings, "digest": seen.expected(path)}
+        return _predict_function(model, names, threads, checked)
 
     return pyspark_udf(
         make_predict_fn,

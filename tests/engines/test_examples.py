@@ -121,7 +121,8 @@ def test_the_example_of_spark(folder, engine_environment, expected):
     pytest.importorskip("pyspark", reason="pyspark is not installed")
     if shutil.which("java") is None:
         pytest.skip("Java is not installed")
-    options = "--master local-cluster[2,1,512] --conf spark.executor.memory=512m pyspark-shell"
+    java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # starts sooner
+    options = f"--master local[2] --driver-java-options '{java}' pyspark-shell"
     variables = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_SUBMIT_ARGS": options}
     environment = {**engine_environment, **variables}
     script = EXAMPLES / "spark_batch" / "score.py"

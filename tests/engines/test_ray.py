@@ -19,6 +19,7 @@ from ortmmap.ray import Predictor, digest, resources, warm
 
 ray = pytest.importorskip("ray", reason="ray is not installed")
 pytest.importorskip("ray.data", reason="ray's data is not installed")
+pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own warnings
 
 STORE_BYTES = 80 << 20  # about the least that Ray takes
@@ -78,11 +79,9 @@ def added(raylets: Raylets, name: str, cache: Path | None = None) -> Iterator[No
 
 def dataset(rows: np.ndarray) -> Any:
     """Return a dataset of 12 blocks with the columns ``id`` and ``v``."""
-    blocks = np.array_split(np.arange(len(rows)), 12)
-    return (
-        ray.data.from_numpy_refs([ray.put(rows[block]) for block in blocks])
-        .zip(ray.data.range(len(rows), override_num_blocks=12))
-        .rename_columns({"data": "v"})
+    ids = np.arange(len(rows))
+    return ray.data.from_arrow(
+        [pa.table({"id": ids[block], "v": list(rows[block])}) for block in np.array_split(ids, 12)]
     )
 
 
@@ -96,7 +95,7 @@ def scored(
         fn_constructor_args=[model],
         fn_constructor_kwargs=settings,
         batch_size=10,
-        concurrency=actors,
+        compute=ray.data.ActorPoolStrategy(size=actors),
         **(actor or {"num_cpus": 1}),
     )
     batches = list(done.iter_batches(batch_size=None))
@@ -192,16 +191,18 @@ def test_a_column_of_a_wrong_type_is_an_error_that_names_it(model_file):
         Predictor,
         fn_constructor_args=[model_file],
         fn_constructor_kwargs={"inputs": {"v": "h0"}},
-        concurrency=1,
+        compute=ray.data.ActorPoolStrategy(size=1),
     )
     assert "column 'v', input 'h0'" in failure(batches.take_all)
 
 
 def test_a_dataset_without_rows_has_no_result(model_file, rows):
     empty = dataset(rows[:12]).filter(lambda row: row["id"] < 0)
-    settings = {"inputs": {"v": "h0"}}
     done = empty.map_batches(
-        Predictor, fn_constructor_args=[model_file], fn_constructor_kwargs=settings, concurrency=1
+        Predictor,
+        fn_constructor_args=[model_file],
+        fn_constructor_kwargs={"inputs": {"v": "h0"}},
+        compute=ray.data.ActorPoolStrategy(size=1),
     )
     assert done.count() == 0
 

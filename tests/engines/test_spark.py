@@ -21,6 +21,8 @@ if shutil.which("java") is None:
     pytest.skip("Java is not installed", allow_module_level=True)
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Spark's own warnings
 
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # starts sooner, as the tests are short
+
 
 def started(environment: dict[str, str], folder: Path, *, reuse: bool) -> Any:
     from pyspark.sql import SparkSession
@@ -28,11 +30,15 @@ def started(environment: dict[str, str], folder: Path, *, reuse: bool) -> Any:
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = SparkSession.builder.master("local-cluster[2,1,512]")
     settings = {
+        "spark.driver.extraJavaOptions": QUICK_JAVA,
         "spark.driver.host": "127.0.0.1",
+        "spark.executor.extraJavaOptions": QUICK_JAVA,
         "spark.executor.memory": "512m",
         "spark.local.dir": str(folder),
         "spark.python.worker.reuse": str(reuse).lower(),
+        "spark.sql.codegen.wholeStage": "false",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "20",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.task.maxFailures": "2",
         "spark.ui.enabled": "false",
         **{f"spark.executorEnv.{name}": value for name, value in environment.items()},
@@ -45,6 +51,8 @@ def started(environment: dict[str, str], folder: Path, *, reuse: bool) -> Any:
 
 
 REUSED, NOT_REUSED = "reused", "not reused"
+# Every test says which, so that pytest starts one cluster for all tests of each.
+reused = pytest.mark.parametrize("spark", [REUSED], indirect=True)
 both = pytest.mark.parametrize("spark", [REUSED, NOT_REUSED], indirect=True)
 
 
@@ -53,7 +61,7 @@ def spark(request, engine_environment, tmp_path_factory) -> Iterator[Any]:
     """A cluster of two executors of one core; its Python workers are reused, or not."""
     folder = tmp_path_factory.mktemp("spark")
     variables = {**engine_environment, "ORTMMAP_CACHE_DIR": str(folder / "cache")}
-    made = started(variables, folder, reuse=getattr(request, "param", REUSED) == REUSED)
+    made = started(variables, folder, reuse=request.param == REUSED)
     made.cache_folder = folder / "cache"
     # A local cluster's executors work in the package's own folder.
     work = Path(pyspark.__file__).parent / "work" / made.sparkContext.applicationId
@@ -62,7 +70,7 @@ def spark(request, engine_environment, tmp_path_factory) -> Iterator[Any]:
     shutil.rmtree(work, ignore_errors=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def frame(spark, rows):
     """A table with the columns ``id`` and ``v``, in two partitions."""
     table = pandas.DataFrame({"id": np.arange(len(rows), dtype=float), "v": list(rows)})
@@ -117,6 +125,7 @@ def test_workers_compute_what_onnxruntime_does_and_fill_the_cache(
     assert leftovers(spark.cache_folder) == []
 
 
+@reused
 def test_a_url_is_fetched_once_a_node(frame, served, answers):
     """Both executors are on this node."""
     for _ in range(2):
@@ -137,6 +146,7 @@ def test_executors_share_one_copy_of_an_added_file(spark, frame, model_file, ans
     assert "the job was started with 0000" in said
 
 
+@reused
 def test_several_outputs_become_a_struct(frame, model_file, answers):
     def sums(made):
         return {"total": made["h8"].sum(1), "best": made["h8"].argmax(1)}
@@ -165,6 +175,7 @@ def test_a_worker_that_is_killed_is_replaced_and_no_row_is_lost(
     np.testing.assert_allclose(outputs, answers, rtol=1e-5, atol=1e-6)
 
 
+@reused
 def test_a_worker_that_opens_another_model_than_the_job_began_with_is_an_error(
     frame, model_file, tmp_path
 ):
@@ -173,10 +184,12 @@ def test_a_worker_that_opens_another_model_than_the_job_began_with_is_an_error(
     other.write_bytes(models.affine())
     wanted = digest(model)
     replaced = Replaced(str(tmp_path / "marker"), str(model), str(other), kill=True)
-    said = failure(frame, model, preprocess=replaced, digest=wanted)
+    said = failure(frame, model, preprocess=replaced)
+    assert "ModelChangedError" in said
     assert f"the job was started with {wanted}" in said
 
 
+@reused
 def test_a_column_of_a_wrong_type_is_an_error_that_names_it(spark, model_file):
     frame = spark.createDataFrame([("text",)] * 4, "v string")
     score = predict_batch_udf(
@@ -188,17 +201,20 @@ def test_a_column_of_a_wrong_type_is_an_error_that_names_it(spark, model_file):
         frame.select(score("v")).collect()
 
 
+@reused
 def test_a_frame_without_rows_has_no_result(frame, model_file):
     found = frame.filter("id < 0").withColumn("y", scoring(model_file)("id", "v"))
     assert found.collect() == []
 
 
+@reused
 def test_a_model_that_cannot_be_fetched_is_an_error_that_names_it(spark, frame, served):
     said = failure(frame, served.url.replace("model", "absent"))
     assert "absent.onnx: cannot be fetched" in said
     assert leftovers(spark.cache_folder) == []
 
 
+@reused
 def test_a_full_disk_is_an_error_and_nothing_is_half_written(
     frame, served, model_file, answers, full_disk
 ):
