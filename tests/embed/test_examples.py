@@ -156,9 +156,10 @@ def sanitized(python, sdist, tmp_path_factory, build_environment) -> Path:
         "from pathlib import Path\n"
         "names = sorted(path.stem for path in Path('ortmmap/embed').glob('*.pyx'))\n"
         "include = ['include', 'ortmmap', numpy.get_include()]\n"
-        "setup(packages=[], long_description='-', ext_modules=cythonize([Extension(f'ortmmap.embed.{name}',"
-        " [f'ortmmap/embed/{name}.pyx'], include_dirs=include) for name in names],\n"
-        " language_level=3))\n"
+        "modules = [Extension(f'ortmmap.embed.{name}', [f'ortmmap/embed/{name}.pyx'],"
+        " include_dirs=include) for name in names]\n"
+        "setup(packages=[], long_description='-',"
+        " ext_modules=cythonize(modules, language_level=3))\n"
     )
     flags = {"CFLAGS": f"-O1 -g {SANITIZER}", "LDFLAGS": SANITIZER}
     run(
