@@ -53,6 +53,7 @@ def started(environment: dict[str, str], folder: Path, *, reuse: bool) -> Any:
 REUSED, NOT_REUSED = "reused", "not reused"
 # Every test says which, so that pytest starts one cluster for all tests of each.
 reused = pytest.mark.parametrize("spark", [REUSED], indirect=True)
+not_reused = pytest.mark.parametrize("spark", [NOT_REUSED], indirect=True)
 both = pytest.mark.parametrize("spark", [REUSED, NOT_REUSED], indirect=True)
 
 
@@ -175,10 +176,11 @@ def test_a_worker_that_is_killed_is_replaced_and_no_row_is_lost(
     np.testing.assert_allclose(outputs, answers, rtol=1e-5, atol=1e-6)
 
 
-@reused
+@not_reused
 def test_a_worker_that_opens_another_model_than_the_job_began_with_is_an_error(
     frame, model_file, tmp_path
 ):
+    """The task is repeated by a new worker; one that is reused may still have the old model."""
     model, other = tmp_path / "model.onnx", tmp_path / "other.onnx"
     shutil.copy(model_file, model)
     other.write_bytes(models.affine())
