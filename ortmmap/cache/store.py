@@ -389,8 +389,8 @@ class Store(CacheFolder):
             fd = hold(path, alone=True)
         except FileNotFoundError:
             return True
-        except OSError:  # not a folder, so nobody can hold it
-            fd = -1
+        except OSError:  # not a folder, so nobody can hold it; it is soon renamed
+            fd, unlocked = -1, min(unlocked, YOUNG_SECONDS)
         if fd is None or (fd < 0 and age(path) < unlocked):
             return False
         try:

@@ -258,20 +258,26 @@ def _run() -> None:
 def _next() -> Filing | None:
     global _current, _running
     with _lock:
-        _current = _queue.popleft() if _queue and not _forks else None
+        _current = None if _forks else _take()
         _running = _current is not None
         return _current
 
 
+def _take() -> Filing | None:
+    """Take the first work from the queue that somebody may wait for, else any; `_lock` is held."""
+    for filing in _queue:
+        if not filing.rests:
+            _queue.remove(filing)
+            return filing
+    return _queue.popleft() if _queue else None
+
+
 def _put_back(filing: Filing) -> None:
-    """Put work that was interrupted before that of later sessions, or after it if it can wait."""
+    """Put work that was interrupted before that of later sessions."""
     global _current
     with _lock:
         _current = None
-        if filing.rests:
-            _queue.append(filing)
-        else:
-            _queue.appendleft(filing)
+        _queue.appendleft(filing)
 
 
 def _yield_to_others() -> None:

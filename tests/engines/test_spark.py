@@ -9,14 +9,13 @@ from typing import Any
 
 import models
 import numpy as np
-import pandas
 import pytest
 from engine_faults import Killed, Replaced
 
 from ortmmap.spark import AddedFile, digest, predict_batch_udf
 
 pyspark = pytest.importorskip("pyspark", reason="pyspark is not installed")
-pytest.importorskip("pandas", reason="pandas is not installed")
+pandas = pytest.importorskip("pandas", reason="pandas is not installed")
 if shutil.which("java") is None:
     pytest.skip("Java is not installed", allow_module_level=True)
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Spark's own warnings

@@ -180,7 +180,9 @@ from pathlib import Path
 options = ortmmap.SessionOptions()
 options.intra_op_num_threads = 1
 cache = path + ".cache"
-expected = ortmmap.Session(path, options, cache=cache).run(None, feed)
+first = ortmmap.Session(path, options, cache=cache)
+expected = first.run(None, feed)
+assert first.cached.wait(60)
 session = ortmmap.Session(path, options, cache=cache)
 assert session.memory().shared_blocks
 assert_same(session.run(None, feed), expected)
