@@ -11,8 +11,10 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ortmmap.cache.entry import LARGEST_HEADER, Damaged, is_entry, parse
+from ortmmap.cache.entry import is_entry
 from ortmmap.cache.folder import HEADER_NAME, READING
+from ortmmap.cache.header import LARGEST_HEADER, Damaged, parse
+from ortmmap.cache.identity import is_same_time
 from ortmmap.monitor.memory_map import Region, Sizes, total
 from ortmmap.monitor.process import Process
 
@@ -145,8 +147,7 @@ def _key_of_source(pid: int, path: str, size: int, mtime_ns: int) -> ModelKey:
         found = os.stat(_inside(pid, path))
     except OSError:
         return ModelKey(path, size, mtime_ns)
-    # Image layers keep whole seconds.
-    is_same = found.st_size == size and found.st_mtime_ns // 10**9 == mtime_ns // 10**9
+    is_same = found.st_size == size and is_same_time(found.st_mtime_ns, mtime_ns)
     return _key_of(pid, path) if is_same else ModelKey(path, size, mtime_ns)
 
 

@@ -10,8 +10,9 @@ from containers.limits import MIB, Workers, copy_packages, drop_from_page_cache
 
 from benchmarks.models import Store
 
-# One of 4 workers on BERT-base is killed in this limit with onnxruntime; see docs/containers.md.
-TOO_LITTLE_FOR_ONNXRUNTIME = 2592 * MIB
+# One of 4 workers on BERT-base is killed in this limit with onnxruntime, of all versions; see
+# docs/containers.md for the smallest limits.
+TOO_LITTLE_FOR_ONNXRUNTIME = 2160 * MIB
 OPEN = """
 import sys
 import ortmmap
@@ -112,17 +113,17 @@ def test_pages_in_memory_volumes_are_charged_and_stay(group, tmp_path):
 
 
 @pytest.mark.slow
-def test_four_workers_complete_in_a_twelfth_of_what_onnxruntime_needs(bert):
-    assert bert.attempt(TOO_LITTLE_FOR_ONNXRUNTIME // 12).completed
+def test_four_workers_complete_in_a_tenth_of_what_onnxruntime_needs(bert):
+    assert bert.attempt(TOO_LITTLE_FOR_ONNXRUNTIME // 10).completed
     assert not replace(bert, module="onnxruntime").attempt(TOO_LITTLE_FOR_ONNXRUNTIME).completed
 
 
 @pytest.mark.slow
-def test_four_workers_run_from_memory_in_a_fifth_of_what_onnxruntime_needs(bert):
-    """Nothing is read from disk then, so that runs are as fast as without a limit."""
-    found = bert.attempt(TOO_LITTLE_FOR_ONNXRUNTIME // 5, rounds=6)
+def test_four_workers_run_from_memory_in_a_quarter_of_what_onnxruntime_needs(bert):
+    """Little is read from disk then, so that runs are as fast as without a limit."""
+    found = bert.attempt(TOO_LITTLE_FOR_ONNXRUNTIME // 4, rounds=6)
     assert found.completed
-    assert found.read <= bert.model.stat().st_size // 100
+    assert found.read <= bert.model.stat().st_size // 10
 
 
 def run(process: Process) -> None:
