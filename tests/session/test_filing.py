@@ -519,6 +519,16 @@ def test_the_exit_waits_for_the_digest_and_no_longer_than_it_may(model, folder):
     assert identified(folder) == [False, False]
 
 
+def test_no_session_waits_for_the_digests_of_earlier_ones(folder, tmp_path, monkeypatch):
+    assert filing.wait_for_all(60)
+    monkeypatch.setattr(filing, "REST_SECONDS", 60)
+    for number in range(4):
+        path = tmp_path / f"{number}.onnx"
+        path.write_bytes(models.weights(2 + number, WIDTH))
+        assert opened(path, folder).cached.wait(30)
+    assert filing.wait_for_all(60)
+
+
 def test_the_digest_makes_way_for_another_session(model, folder, tmp_path):
     other = tmp_path / "other.onnx"
     other.write_bytes(models.weights(2, WIDTH))
