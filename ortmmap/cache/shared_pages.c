@@ -452,6 +452,11 @@ void ortmmap_join_thread(OrtCustomThreadHandle handle) {
 
 #else /* not Linux: only ortmmap_allocator_start() is called; the rest is there to link */
 
+OrtAllocator *ortmmap_allocator_start(OrtAllocator *outside, const OrtMemoryInfo *info) {
+  (void)outside, (void)info;
+  return NULL;
+}
+
 void ortmmap_allocator_set_arena(OrtAllocator *arena) { (void)arena; }
 
 bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store) {
