@@ -19,8 +19,8 @@ SMALLEST_REQUESTED = 8 << 20  # smaller ones gain nothing: they open in place, u
 SMALLEST_CONVOLUTIONAL = 3 << 20  # … the layout of convolutions takes longer,
 MOST_SMALL_NODES = 400  # or the optimization of the graph does
 
-_SWITCHES = {"0": False, "false": False, "off": False, "no": False}
-_SWITCHES |= {"1": True, "true": True, "on": True, "yes": True}
+SWITCHES = {"0": False, "false": False, "off": False, "no": False}
+SWITCHES |= {"1": True, "true": True, "on": True, "yes": True}
 
 
 def is_used(
@@ -88,8 +88,8 @@ def is_cacheable(options: "SessionOptions") -> bool:
 
 def _switch() -> bool | None:
     text = os.environ.get(SWITCH_VARIABLE, "").strip().lower()
-    if text and text not in _SWITCHES:
+    if text and text not in SWITCHES:
         from ortmmap.cache.folder import warn
 
         warn("switch", f"{SWITCH_VARIABLE} is 0 or 1, not {text!r}")
-    return _SWITCHES.get(text)
+    return SWITCHES.get(text)

@@ -29,6 +29,7 @@ __all__ = [
     "make_folder",
     "modified",
     "parse_size",
+    "quoted",
     "refusal",
     "sync_folder",
     "temporary_name",
@@ -132,7 +133,7 @@ def refusal(folder: str | None, *, named: bool, make: bool = True) -> str | None
     if not named and is_network(folder):
         return (
             f"{folder} is on a network file system; to use it all the same, name it: "
-            f"export {FOLDER_VARIABLE}={_quoted(folder)}"
+            f"export {FOLDER_VARIABLE}={quoted(folder)}"
         )
     return _distrust(folder, make)
 
@@ -160,7 +161,7 @@ def _distrust_found(folder: str, found: os.stat_result) -> str | None:
     theirs = hasattr(os, "geteuid") and found.st_uid != os.geteuid()
     others_may_enter = os.name == "posix" and found.st_mode & 0o077
     if (theirs or others_may_enter) and is_system(folder):
-        variable = f"export {SYSTEM_VARIABLE}={_quoted(folder)}"
+        variable = f"export {SYSTEM_VARIABLE}={quoted(folder)}"
         return f"{folder} is a system cache, which no session writes; name it as one: {variable}"
     if theirs:
         return f"{folder} belongs to user {found.st_uid}, not to {os.geteuid()}; {_within(folder)}"
@@ -169,7 +170,7 @@ def _distrust_found(folder: str, found: os.stat_result) -> str | None:
         reason = f"others may enter {folder} (mode {mode:o})"
         if os.path.ismount(folder):
             return f"{reason}; {_within(folder)}"
-        return f"{reason}; close it to them: chmod 700 {_quoted(folder)}"
+        return f"{reason}; close it to them: chmod 700 {quoted(folder)}"
     return None
 
 
@@ -183,10 +184,10 @@ def _within(folder: str) -> str:
     if not os.access(folder, os.W_OK | os.X_OK):
         return _elsewhere()
     within = os.path.join(folder, _own())
-    return f"use a folder within it: export {FOLDER_VARIABLE}={_quoted(within)}"
+    return f"use a folder within it: export {FOLDER_VARIABLE}={quoted(within)}"
 
 
-def _quoted(path: str) -> str:
+def quoted(path: str) -> str:
     """Return a path as a shell reads it."""
     from shlex import quote  # importing it takes longer than most of this module
 

@@ -11,7 +11,14 @@ from __future__ import annotations
 import os
 import sys
 
-from ortmmap.cache.folder import SYSTEM_TAG, SYSTEM_VARIABLE, CacheFolder, is_system, warn
+from ortmmap.cache.folder import (
+    SYSTEM_TAG,
+    SYSTEM_VARIABLE,
+    CacheFolder,
+    is_system,
+    quoted,
+    warn,
+)
 from ortmmap.cache.trust import distrust_of, has_owners
 
 __all__ = [
@@ -80,21 +87,15 @@ def refusal_of_system(folder: str) -> str | None:
 
 def _unreadable(folder: str) -> str | None:
     if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
-        return f"{folder} cannot be read; as its owner: chmod a+rx {_quoted(folder)}"
+        return f"{folder} cannot be read; as its owner: chmod a+rx {quoted(folder)}"
     if not is_system(folder):
         return f"{folder} has no {SYSTEM_TAG}, so it is no system cache; {_bake(folder)}"
     return None
 
 
 def _command(folder: str) -> str:
-    return f"export {SYSTEM_VARIABLE}={_quoted(folder)}"
+    return f"export {SYSTEM_VARIABLE}={quoted(folder)}"
 
 
 def _bake(folder: str) -> str:
-    return f"make one: python -m ortmmap cache bake MODEL --into {_quoted(folder)}"
-
-
-def _quoted(path: str) -> str:
-    from shlex import quote  # importing it takes longer than this module
-
-    return quote(path)
+    return f"make one: python -m ortmmap cache bake MODEL --into {quoted(folder)}"

@@ -12,6 +12,8 @@ import os
 import stat
 from collections.abc import Iterator
 
+from ortmmap.cache.folder import quoted
+
 __all__ = ["distrust_of", "distrust_of_file", "has_owners", "owners"]
 
 WRITABLE = stat.S_IWGRP | stat.S_IWOTH
@@ -81,7 +83,7 @@ def _distrust(path: str, found: os.stat_result, *, is_parent: bool) -> str | Non
     if found.st_uid not in owners():
         return (
             f"{path} belongs to user {found.st_uid}, neither to root nor to user {os.geteuid()}; "
-            f"as root: chown root {_quoted(path)}"
+            f"as root: chown root {quoted(path)}"
         )
     if not found.st_mode & WRITABLE or (is_parent and found.st_mode & stat.S_ISVTX):
         return None
@@ -90,7 +92,7 @@ def _distrust(path: str, found: os.stat_result, *, is_parent: bool) -> str | Non
     reason = f"{writers} may write {path} (mode {stat.S_IMODE(found.st_mode):o})"
     if found.st_mode & stat.S_ISGID and not everybody and stat.S_ISDIR(found.st_mode):
         return f"{reason}; {_mend_volume(path, is_parent=is_parent)}"
-    return f"{reason}; as root: chmod go-w {_quoted(path)}"
+    return f"{reason}; as root: chmod go-w {quoted(path)}"
 
 
 def _mend_volume(path: str, *, is_parent: bool) -> str:
@@ -98,12 +100,6 @@ def _mend_volume(path: str, *, is_parent: bool) -> str:
     below = "" if is_parent else ", bake into a folder within it"
     return (
         f"if it is a volume of Kubernetes with an fsGroup, set fsGroupChangePolicy: "
-        f"OnRootMismatch{below}, and as root: chmod +t {_quoted(path)}; else as root: "
-        f"chmod go-w {_quoted(path)}"
+        f"OnRootMismatch{below}, and as root: chmod +t {quoted(path)}; else as root: "
+        f"chmod go-w {quoted(path)}"
     )
-
-
-def _quoted(path: str) -> str:
-    from shlex import quote  # importing it takes longer than this module
-
-    return quote(path)

@@ -144,7 +144,7 @@ def _without_system_caches() -> Iterator[None]:
 
 def _print_settings(console: Console, system: CacheFolder, options: SessionOptions) -> None:
     """Print what a session must be opened with to find the entries."""
-    from ortmmap.cache.key import machine
+    from ortmmap.cache.cpu_class import cpu_class
     from ortmmap.cache.system import DEFAULT_FOLDER, SYSTEM_VARIABLE
     from ortmmap.runtime.library import get_version_string
 
@@ -156,7 +156,7 @@ def _print_settings(console: Console, system: CacheFolder, options: SessionOptio
     users = "every user" if owner == 0 else f"user {owner} only, since it does not belong to root"
     lines = (
         f"system cache: {system.folder}, {place}; used by {users}",
-        f"CPU class: {machine().split(' ', 3)[-1]}",
+        f"CPU class: {cpu_class().name}",
         f"ONNX Runtime: {get_version_string()}",
         f"options: {_described(options)}",
         "models: at the paths above, with their times of modification",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ortmmap.cache import SWITCH_VARIABLE
+from ortmmap.cache import SWITCH_VARIABLE, SWITCHES
 from ortmmap.cache.folder import (
     FOLDER_VARIABLE,
     LIMIT_VARIABLE,
@@ -23,7 +23,6 @@ from ortmmap.doctor.finding import NOTE, OK, WARNING, Check, Finding, mebibytes
 
 __all__ = ["MEMORY_TYPES", "checks", "user_folder_refusal"]
 
-OFF, ON = ("0", "false", "off", "no"), ("1", "true", "on", "yes")
 MEMORY_TYPES = frozenset({"tmpfs", "ramfs", "hugetlbfs"})
 LEAST_ROOM = 1 << 30  # bytes
 
@@ -43,9 +42,10 @@ def checks(path: str | None) -> Sequence[tuple[str, Check]]:
 def switch() -> Finding:
     """Check the variable that switches the cache on and off."""
     text = os.environ.get(SWITCH_VARIABLE, "").strip().lower()
-    if text in OFF:
+    setting = SWITCHES.get(text)
+    if setting is False:
         return Finding(WARNING, f"off, by {SWITCH_VARIABLE}={text}", f"unset {SWITCH_VARIABLE}")
-    if text in ON:
+    if setting:
         return Finding(OK, f"on for all models that gain from it, by {SWITCH_VARIABLE}={text}")
     if text:
         found = f"{SWITCH_VARIABLE}={text} is neither 0 nor 1"

@@ -188,19 +188,9 @@ class _Model:
     @cached_property
     def _places(self) -> list[Place]:
         """The folders in which a session looks for its entries, and what it finds there."""
-        from ortmmap.cache.folder import default_folder
-        from ortmmap.cache.identity import Source
-        from ortmmap.cache.key import Key, options_signature, runtime_signature
-        from ortmmap.cache.store import Store
-        from ortmmap.options import SessionOptions
+        from ortmmap.session.lookup import look_up
 
-        if self._scanned is None:
-            return []
-        sources = [Source.of(path) for path in (self.path, *self._scanned.external)]
-        options = options_signature(SessionOptions())
-        key = Key(sources, {**runtime_signature(), "options": options, "more": {}})
-        store = Store(default_folder() or "", refused=user_folder_refusal())
-        return store.explain(key)
+        return [] if self._scanned is None else look_up(self.path).places
 
 
 def _why_unreadable(path: str) -> Finding | None:

@@ -741,15 +741,7 @@ assert session.cached.wait(60)
 print(time.monotonic(), flush=True)
 """
     )
-    folders = [Path(ortmmap.__file__).parent.parent, Path(__file__).parent.parent]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
-    with subprocess.Popen(
-        [sys.executable, "-c", code, model, folder],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=env,
-    ) as first:
+    with started(code, model, folder) as first:
         try:
             assert first.stdout.readline() == "filing\n"
             found: list[object] = []
@@ -801,15 +793,7 @@ assert session.cached.state == "shared", session.cached
 @contextmanager
 def writing_half(model: Path, folder: Path, halfway: int) -> Iterator[subprocess.Popen]:
     """Start a process that writes the pages, and stops before the write of that number."""
-    folders = [Path(ortmmap.__file__).parent.parent, Path(__file__).parent.parent]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
-    with subprocess.Popen(
-        [sys.executable, "-c", OPEN + WRITE_HALF, model, folder, str(halfway)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=env,
-    ) as first:
+    with started(OPEN + WRITE_HALF, model, folder, halfway) as first:
         try:
             assert first.stdout.readline() == "halfway\n"
             yield first
@@ -847,6 +831,18 @@ def shared_mappings(folder: Path) -> list[str]:
     """Return the lines of /proc/self/maps of blocks that are the cache's pages."""
     lines = Path("/proc/self/maps").read_text().splitlines()
     return [line for line in lines if str(folder) in line and " rw-p " in line]
+
+
+def started(code: str, *arguments: object) -> subprocess.Popen:
+    """Start a program that reads requests and writes answers, a line each."""
+    folders = [Path(ortmmap.__file__).parent.parent, Path(__file__).parent.parent]
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))},
+    )
 
 
 def test_one_of_the_others_writes_the_pages_if_the_writer_is_killed_halfway(model, folder):
@@ -959,18 +955,7 @@ print(json.dumps(session.memory()._asdict()), flush=True)
 sys.stdin.readline()
 """
     )
-    folders = [Path(ortmmap.__file__).parent.parent, Path(__file__).parent.parent]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, folders))}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, model, folder],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=env,
-        )
-        for _ in range(4)
-    ]
+    processes = [started(code, model, folder) for _ in range(4)]
     most, over = [0, 0], threading.Event()
 
     def watch() -> None:
