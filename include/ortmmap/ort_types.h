@@ -158,8 +158,6 @@ typedef struct OrtCANNProviderOptions OrtCANNProviderOptions;
 typedef struct OrtCUDAProviderOptionsV2 OrtCUDAProviderOptionsV2;
 typedef struct OrtDnnlProviderOptions OrtDnnlProviderOptions;
 typedef struct OrtEnv OrtEnv;
-typedef struct OrtEpAssignedNode OrtEpAssignedNode;
-typedef struct OrtEpAssignedSubgraph OrtEpAssignedSubgraph;
 typedef struct OrtEpDevice OrtEpDevice;
 typedef struct OrtHardwareDevice OrtHardwareDevice;
 typedef struct OrtIoBinding OrtIoBinding;
@@ -232,5 +230,9 @@ const OrtApiBase *ORT_API_CALL OrtGetApiBase(void);
 #endif
 
 #endif /* ORT_API_VERSION */
+
+/* Types of functions that are newer than the oldest official header; a repetition is allowed. */
+typedef struct OrtEpAssignedNode OrtEpAssignedNode;
+typedef struct OrtEpAssignedSubgraph OrtEpAssignedSubgraph;
 
 #endif /* ORTMMAP_ORT_TYPES_H */

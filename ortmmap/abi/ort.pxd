@@ -135,10 +135,6 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
         pass
     ctypedef struct OrtEnv:
         pass
-    ctypedef struct OrtEpAssignedNode:
-        pass
-    ctypedef struct OrtEpAssignedSubgraph:
-        pass
     ctypedef struct OrtEpDevice:
         pass
     ctypedef struct OrtHardwareDevice:
@@ -180,6 +176,10 @@ cdef extern from "ortmmap/ort_abi.h" nogil:
     ctypedef struct OrtTypeInfo:
         pass
     ctypedef struct OrtValue:
+        pass
+    ctypedef struct OrtEpAssignedNode:
+        pass
+    ctypedef struct OrtEpAssignedSubgraph:
         pass
 
     ctypedef struct OrtApi
