@@ -100,18 +100,22 @@ void ortmmap_heap_return(unsigned char *address, size_t size) {
 
 /* --- blocks --- */
 
-ortmmap_block *ortmmap_heap_add(struct ortmmap_recorder *recorder, size_t size, size_t residue) {
+ortmmap_block *ortmmap_heap_add(struct ortmmap_recorder *recorder, size_t size, size_t residue,
+                                size_t unit) {
   ortmmap_block *items =
       grown(heap.blocks, heap.block_count, &heap.block_capacity, sizeof *heap.blocks);
-  unsigned char *address;
+  size_t before = residue % unit, extent_size = ortmmap_round_up(before + size, unit);
+  unsigned char *start;
   if (items == NULL)
     return NULL;
   heap.blocks = items;
-  address = take_extent(ortmmap_whole_pages(size), residue);
-  if (address == NULL)
+  start = take_extent(extent_size, residue - before);
+  if (start == NULL)
     return NULL;
-  items[heap.block_count] = (ortmmap_block){.address = address,
+  items[heap.block_count] = (ortmmap_block){.address = start + before,
                                             .size = size,
+                                            .extent = start,
+                                            .extent_size = extent_size,
                                             .ordinal = heap.next_ordinal++,
                                             .recorder = recorder,
                                             .state = ORTMMAP_BLOCK_PRIVATE};

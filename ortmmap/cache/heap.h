@@ -14,7 +14,7 @@ enum { ORTMMAP_PAGE = 4 << 10, ORTMMAP_HUGE_PAGE = 2 << 20 };
 
 typedef enum ortmmap_block_state {
   ORTMMAP_BLOCK_PRIVATE,
-  ORTMMAP_BLOCK_SCRATCH, /* a view of its thread's scratch file, until the next allocation */
+  ORTMMAP_BLOCK_SCRATCH, /* in its thread's scratch, until the next allocation */
   ORTMMAP_BLOCK_SHARED,  /* pages of a store */
   ORTMMAP_BLOCK_FREED    /* by its session; the recorder still keeps it */
 } ortmmap_block_state;
@@ -22,6 +22,8 @@ typedef enum ortmmap_block_state {
 typedef struct ortmmap_block {
   unsigned char *address;
   size_t size;
+  unsigned char *extent; /* the address space that the block has to itself, in pages */
+  size_t extent_size;
   uint64_t ordinal; /* counts allocations */
   struct ortmmap_recorder *recorder;
   ortmmap_block_state state;
@@ -36,11 +38,13 @@ bool ortmmap_heap_contains(const void *address);
 void ortmmap_heap_lock(void);
 void ortmmap_heap_unlock(void);
 
-/* Add a private block at an address that is `residue` modulo a huge page. Nothing is mapped there.
- * NULL if memory or address space is out. */
-ortmmap_block *ortmmap_heap_add(struct ortmmap_recorder *recorder, size_t size, size_t residue);
+/* Add a private block at an address that is `residue` modulo a huge page. Its extent has the least
+ * size that begins and ends at multiples of `unit`, ORTMMAP_PAGE or ORTMMAP_HUGE_PAGE. Nothing is
+ * mapped there. NULL if memory or address space is out. */
+ortmmap_block *ortmmap_heap_add(struct ortmmap_recorder *recorder, size_t size, size_t residue,
+                                size_t unit);
 
-/* Remove a block from the table. Its address range stays taken until it is returned. */
+/* Remove a block from the table. Its extent stays taken until it is returned. */
 void ortmmap_heap_remove(ortmmap_block *block);
 void ortmmap_heap_return(unsigned char *address, size_t size);
 
@@ -53,9 +57,12 @@ ortmmap_block *ortmmap_heap_blocks(size_t *count);
 /* Whether there is no block and the address space is in one piece again; for tests. */
 bool ortmmap_heap_is_empty(void);
 
-/* The bytes of address space that a block of `size` bytes takes. */
+static inline size_t ortmmap_round_up(size_t size, size_t unit) {
+  return (size + unit - 1) / unit * unit;
+}
+
 static inline size_t ortmmap_whole_pages(size_t size) {
-  return (size + ORTMMAP_PAGE - 1) / ORTMMAP_PAGE * ORTMMAP_PAGE;
+  return ortmmap_round_up(size, ORTMMAP_PAGE);
 }
 
 #endif /* ORTMMAP_HEAP_H */

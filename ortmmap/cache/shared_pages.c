@@ -1,8 +1,9 @@
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* memfd_create, mremap */
+#define _GNU_SOURCE /* MAP_ANONYMOUS */
 #endif
 
 #include "cache/shared_pages.h"
+#include "cache/scratch.h"
 
 #ifdef __linux__
 
@@ -10,19 +11,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
+
+/* Blocks of that size and more have scratch of whole huge pages, and the address space for it. */
+enum { LARGE_BLOCK = 1 << 20 };
 
 /* A thread of a recorded creation. Only that thread accesses the fields while the recorder is
  * active, except for `pending` and `next`, which the heap's lock guards. */
 typedef struct ortmmap_recording_thread {
   ortmmap_recorder *recorder;
   unsigned char *pending; /* the block in scratch, or NULL */
-  int scratch;            /* a memfd, or -1 */
-  size_t scratch_size;
+  ortmmap_scratch small, large;
   struct ortmmap_recording_thread *next; /* of the recorder */
 } recording_thread;
 
@@ -43,28 +45,38 @@ static bool map_private(unsigned char *address, size_t size) {
               0) != MAP_FAILED;
 }
 
-/* Extend the thread's scratch file. Writing a new page takes half the time of a page fault. */
-static bool grow_scratch(recording_thread *thread, size_t size) {
-  static const char zeros[ORTMMAP_SMALLEST_BLOCK];
-  while (thread->scratch_size < size) {
-    ssize_t written = pwrite(thread->scratch, zeros, sizeof zeros, (off_t)thread->scratch_size);
-    if (written <= 0)
-      return false;
-    thread->scratch_size += (size_t)written;
-  }
-  return true;
+/* Reserve a range only, as the heap does. */
+static bool map_nothing(unsigned char *address, size_t size) {
+  return mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+              0) != MAP_FAILED;
 }
 
-/* Map the thread's scratch file at `address`. Its pages exist already, so none is zeroed. */
-static bool map_scratch(recording_thread *thread, unsigned char *address, size_t size) {
-  if (thread->scratch < 0) {
-    thread->scratch = memfd_create("ortmmap scratch", MFD_CLOEXEC);
-    thread->scratch_size = 0;
-  }
-  if (thread->scratch < 0 || !grow_scratch(thread, size))
-    return false;
-  return mmap(address, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE,
-              thread->scratch, 0) != MAP_FAILED;
+static size_t unit_of(size_t size) { return size < LARGE_BLOCK ? ORTMMAP_PAGE : ORTMMAP_HUGE_PAGE; }
+
+/* Move the thread's scratch to a block. It has room for the largest one of its kind. */
+static bool lend_scratch(recording_thread *thread, const ortmmap_block *block) {
+  size_t most = ortmmap_round_up(thread->recorder->largest, ORTMMAP_HUGE_PAGE) + ORTMMAP_HUGE_PAGE;
+  if (unit_of(block->size) == ORTMMAP_PAGE)
+    return ortmmap_scratch_lend(&thread->small, LARGE_BLOCK, block->extent, block->extent_size);
+  return ortmmap_scratch_lend(&thread->large, most, block->extent, block->extent_size);
+}
+
+static bool take_back_scratch(recording_thread *thread, const ortmmap_block *block) {
+  bool is_small = unit_of(block->size) == ORTMMAP_PAGE;
+  return ortmmap_scratch_take_back(is_small ? &thread->small : &thread->large, block->extent,
+                                   block->extent_size);
+}
+
+/* Give back the memory of the parts of an extent that no block lies in. If the address space is in
+ * too many pieces, they stay accessible, without pages. */
+static void trim_extent(const ortmmap_block *block) {
+  unsigned char *end = block->address + ortmmap_whole_pages(block->size);
+  size_t before = (size_t)(block->address - block->extent);
+  size_t after = (size_t)(block->extent + block->extent_size - end);
+  if (before > 0 && !map_nothing(block->extent, before))
+    (void)madvise(block->extent, before, MADV_DONTNEED);
+  if (after > 0 && !map_nothing(end, after))
+    (void)madvise(end, after, MADV_DONTNEED);
 }
 
 /* Map a stored block at `address`, which holds the same bytes already. */
@@ -76,21 +88,6 @@ static bool map_stored(const ortmmap_store *store, size_t index, unsigned char *
     return false;
   (void)madvise(address, size, MADV_POPULATE_READ); /* kernels before 5.14 fault in each page */
   return true;
-}
-
-/* Move a block from scratch to private memory at the same address. If memory is out, the block
- * keeps the scratch file, and the thread makes another. */
-static void make_private(recording_thread *thread, unsigned char *address, size_t size) {
-  size_t length = ortmmap_whole_pages(size);
-  void *copy = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (copy != MAP_FAILED) {
-    memcpy(copy, address, size);
-    if (mremap(copy, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, address) != MAP_FAILED)
-      return;
-    munmap(copy, length);
-  }
-  close(thread->scratch);
-  thread->scratch = -1;
 }
 
 /* --- sharing --- */
@@ -111,39 +108,54 @@ static size_t find_stored(const ortmmap_recorder *recorder, const unsigned char 
   return store->count;
 }
 
-/* Map the store's pages in the place of a block, if the store has an equal one. */
-static bool map_equal(ortmmap_recorder *recorder, unsigned char *address, size_t size) {
-  const ortmmap_store *store = recorder->store;
-  size_t index = find_stored(recorder, address, size);
-  if (index == store->count || !map_stored(store, index, address))
+/* Note that a stored block is in use, and return whether its pages are mapped at `address`. */
+static bool use_stored(ortmmap_recorder *recorder, size_t index, unsigned char *address) {
+  if (!map_stored(recorder->store, index, address))
     return false;
-  atomic_store(&recorder->expected, (index + 1) % store->count);
+  atomic_store(&recorder->expected, (index + 1) % recorder->store->count);
   return true;
 }
 
-/* Finalize the thread's pending scratch block: share it or make it private.
+/* Map the store's pages in the place of a block, if the store has an equal one. */
+static bool map_equal(ortmmap_recorder *recorder, unsigned char *address, size_t size) {
+  size_t index = find_stored(recorder, address, size);
+  return index < recorder->store->count && use_stored(recorder, index, address);
+}
+
+/* Take scratch back from a block, and map the stored one in its place; false if the block keeps
+ * memory of its own. */
+static bool exchange_scratch(recording_thread *thread, const ortmmap_block *block, size_t index) {
+  const ortmmap_store *store = thread->recorder->store;
+  if (!take_back_scratch(thread, block))
+    return false;
+  if (use_stored(thread->recorder, index, block->address))
+    return true;
+  memcpy(block->address, store->data + store->blocks[index].offset, block->size);
+  return false;
+}
+
+/* Finalize the thread's pending scratch block: share it, or leave it the scratch.
  *
  * The block is complete: a thread fills it before it allocates the next one, and no other thread
  * writes to it, since ONNX Runtime's parallel loops block their caller. If a kernel does allocate
  * twice before it fills the first block, the bytes differ, and the block is compared again at the
  * end of the recording. */
 static void finalize_pending(recording_thread *thread) {
-  unsigned char *address;
-  size_t size = 0;
+  ortmmap_block block = {0};
+  bool is_shared = false;
+  size_t index;
   ortmmap_heap_lock();
-  address = thread->pending;
-  if (address != NULL)
-    size = ortmmap_heap_find(address)->size;
+  if (thread->pending != NULL)
+    block = *ortmmap_heap_find(thread->pending);
   thread->pending = NULL;
   ortmmap_heap_unlock();
-  if (address == NULL)
+  if (block.address == NULL)
     return;
-  if (map_equal(thread->recorder, address, size)) {
-    set_state(address, ORTMMAP_BLOCK_SHARED);
-    return;
-  }
-  make_private(thread, address, size);
-  set_state(address, ORTMMAP_BLOCK_PRIVATE);
+  index = find_stored(thread->recorder, block.address, block.size);
+  if (index < thread->recorder->store->count)
+    is_shared = exchange_scratch(thread, &block, index);
+  trim_extent(&block);
+  set_state(block.address, is_shared ? ORTMMAP_BLOCK_SHARED : ORTMMAP_BLOCK_PRIVATE);
 }
 
 /* Share a block, unless it was freed since it was listed.
@@ -193,11 +205,25 @@ static OrtAllocator *arena; /* serves allocations outside a recording */
 static const OrtMemoryInfo *memory_info;
 
 /* Remove a block that nothing could be mapped for. */
-static void discard_block(unsigned char *address, size_t length) {
+static void discard_block(const ortmmap_block *block) {
   ortmmap_heap_lock();
-  ortmmap_heap_remove(ortmmap_heap_find(address));
-  ortmmap_heap_return(address, length);
+  ortmmap_heap_remove(ortmmap_heap_find(block->address));
+  ortmmap_heap_return(block->extent, block->extent_size);
   ortmmap_heap_unlock();
+}
+
+/* Add a block to the table and return a copy; its address is NULL if memory or address space is
+ * out. If it is likely to be stored, it has the address for scratch, and for huge pages of the
+ * file. */
+static ortmmap_block add_block(ortmmap_recorder *recorder, size_t size, bool may_be_stored,
+                               size_t residue) {
+  ortmmap_block *added, block = {0};
+  ortmmap_heap_lock();
+  added = ortmmap_heap_add(recorder, size, residue, may_be_stored ? unit_of(size) : ORTMMAP_PAGE);
+  if (added != NULL)
+    block = *added;
+  ortmmap_heap_unlock();
+  return block;
 }
 
 /* Allocate a recorded block; NULL if memory or address space is out. If the store has blocks of its
@@ -206,33 +232,28 @@ static void discard_block(unsigned char *address, size_t length) {
 static void *allocate_block(recording_thread *thread, size_t size) {
   ortmmap_recorder *recorder = thread->recorder;
   const ortmmap_store *store = recorder->store;
-  size_t length = ortmmap_whole_pages(size), residue = 0, next = 0;
-  unsigned char *address = NULL;
-  ortmmap_block *block;
+  size_t residue = 0, next = 0;
   bool may_be_stored;
+  ortmmap_block block;
   finalize_pending(thread);
   if (store != NULL)
     next = find_stored(recorder, NULL, size);
   may_be_stored = store != NULL && next < store->count;
   if (may_be_stored)
     residue = (size_t)(store->blocks[next].offset % ORTMMAP_HUGE_PAGE);
-  ortmmap_heap_lock();
-  block = ortmmap_heap_add(recorder, size, residue);
-  if (block != NULL)
-    address = block->address;
-  ortmmap_heap_unlock();
-  if (address == NULL)
+  block = add_block(recorder, size, may_be_stored, residue);
+  if (block.address == NULL)
     return NULL;
-  if (may_be_stored && map_scratch(thread, address, length)) {
+  if (may_be_stored && lend_scratch(thread, &block)) {
     ortmmap_heap_lock();
-    ortmmap_heap_find(address)->state = ORTMMAP_BLOCK_SCRATCH;
-    thread->pending = address;
+    ortmmap_heap_find(block.address)->state = ORTMMAP_BLOCK_SCRATCH;
+    thread->pending = block.address;
     ortmmap_heap_unlock();
-    return address;
+    return block.address;
   }
-  if (map_private(address, length))
-    return address;
-  discard_block(address, length);
+  if (map_private(block.address, ortmmap_whole_pages(size)))
+    return block.address;
+  discard_block(&block);
   return NULL;
 }
 
@@ -246,48 +267,46 @@ static void *ORT_API_CALL allocator_alloc(OrtAllocator *self, size_t size) {
   return block != NULL ? block : arena->Alloc(arena, size);
 }
 
-/* Remove the block at `address` from the table and from its thread; return its size. 0 if there is
+/* Remove the block at `address` from the table and from its thread, and copy it; false if there is
  * none, or if its recorder keeps it. */
-static size_t forget_block(const void *address) {
+static bool forget_block(const void *address, ortmmap_block *copy) {
   ortmmap_block *block;
   recording_thread *thread;
-  size_t size = 0;
+  bool is_removed = false;
   ortmmap_heap_lock();
   block = ortmmap_heap_find(address);
   if (block != NULL && block->recorder->keeping) {
     block->state = ORTMMAP_BLOCK_FREED;
   } else if (block != NULL) {
-    size = block->size;
+    *copy = *block;
+    is_removed = true;
     for (thread = block->recorder->threads; thread != NULL; thread = thread->next)
       if (thread->pending == address)
         thread->pending = NULL;
     ortmmap_heap_remove(block);
   }
   ortmmap_heap_unlock();
-  return size;
+  return is_removed;
 }
 
 /* Unmap a block that has left the table, and only then let another one take its address. */
-static void unmap_block(unsigned char *address, size_t size) {
-  size_t length = ortmmap_whole_pages(size);
-  if (mmap(address, length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-           0) == MAP_FAILED)
+static void unmap_block(const ortmmap_block *block) {
+  if (!map_nothing(block->extent, block->extent_size))
     return;
   ortmmap_heap_lock();
-  ortmmap_heap_return(address, length);
+  ortmmap_heap_return(block->extent, block->extent_size);
   ortmmap_heap_unlock();
 }
 
-static void ORT_API_CALL allocator_free(OrtAllocator *self, void *block) {
-  size_t size;
+static void ORT_API_CALL allocator_free(OrtAllocator *self, void *address) {
+  ortmmap_block block;
   (void)self;
-  if (!ortmmap_heap_contains(block)) {
-    arena->Free(arena, block);
+  if (!ortmmap_heap_contains(address)) {
+    arena->Free(arena, address);
     return;
   }
-  size = forget_block(block);
-  if (size > 0)
-    unmap_block(block, size);
+  if (forget_block(address, &block))
+    unmap_block(&block);
 }
 
 static const OrtMemoryInfo *ORT_API_CALL allocator_info(const OrtAllocator *self) {
@@ -318,7 +337,6 @@ static recording_thread *add_thread(ortmmap_recorder *recorder) {
   if (thread == NULL)
     return NULL;
   thread->recorder = recorder;
-  thread->scratch = -1;
   ortmmap_heap_lock();
   thread->next = recorder->threads;
   recorder->threads = thread;
@@ -326,8 +344,17 @@ static recording_thread *add_thread(ortmmap_recorder *recorder) {
   return thread;
 }
 
+static size_t largest_block(const ortmmap_store *store) {
+  size_t index, largest = 0;
+  for (index = 0; index < store->count; index++)
+    if (store->blocks[index].size > largest)
+      largest = (size_t)store->blocks[index].size;
+  return largest;
+}
+
 bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store) {
   recorder->store = store;
+  recorder->largest = store == NULL ? 0 : largest_block(store);
   current = add_thread(recorder);
   if (current == NULL)
     return false;
@@ -341,9 +368,8 @@ void ortmmap_recorder_end(ortmmap_recorder *recorder) {
   current = NULL;
   for (thread = recorder->threads; thread != NULL; thread = thread->next) {
     finalize_pending(thread);
-    if (thread->scratch >= 0)
-      close(thread->scratch);
-    thread->scratch = -1;
+    ortmmap_scratch_release(&thread->small);
+    ortmmap_scratch_release(&thread->large);
   }
   if (recorder->store != NULL)
     share_private_blocks(recorder);
@@ -380,7 +406,7 @@ void ortmmap_recorder_let(ortmmap_recorder *recorder) {
   recorder->keeping = false;
   ortmmap_heap_unlock();
   while (take_freed(recorder, &block))
-    unmap_block(block.address, block.size);
+    unmap_block(&block);
 }
 
 void ortmmap_recorder_share(ortmmap_recorder *recorder, const ortmmap_store *store) {

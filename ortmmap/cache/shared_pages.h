@@ -25,6 +25,7 @@ typedef struct ortmmap_recorder {
   atomic_bool active;
   atomic_size_t expected;     /* index of the stored block that is likely to come next */
   const ortmmap_store *store; /* may be NULL; set while no thread allocates */
+  size_t largest;             /* bytes of the store's largest block; set with it */
   struct ortmmap_recording_thread *threads; /* guarded by the heap's lock */
   bool keeping;                             /* guarded by the heap's lock */
 } ortmmap_recorder;
