@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import arrays
-from benchmarks.engines.scorer import Batch, Scorer, computed
+from benchmarks.engines.scorer import Batch, Scorer, computed, sampled_mark
 from benchmarks.memory import sampled, total_pss
 from benchmarks.worker import RAN, Task
 
@@ -88,7 +88,10 @@ def with_spark(task: Task, path: str, scorer: list[Any]) -> Batch:
 def _pss(task: Task) -> int:
     """Return the copies' memory once all have computed and while all are alive, else 0."""
     copies = computed(task)
-    return (total_pss(copies) or 0) if len(copies) == task.copies else 0
+    size = (total_pss(copies) or 0) if len(copies) == task.copies else 0
+    if size:
+        sampled_mark(task).touch()
+    return size
 
 
 def figures(made: Batch, pss: int | None) -> dict[str, Any]:

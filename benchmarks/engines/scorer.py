@@ -42,7 +42,8 @@ class Scorer:
     def __call__(self, batch: Batch) -> Batch:
         """Compute a batch, and return the process and the time when it was done, for each row.
 
-        The first call returns once all copies have computed, so that each has a part of the rows.
+        The first call returns once all copies have computed and their memory was sampled, so that
+        each has a part of the rows.
         """
         made = self._outputs(batch)
         rows, at = batch["row"], {"copy": os.getpid(), "done": time.monotonic()}
@@ -70,7 +71,7 @@ class Scorer:
     def _wait_for_all(self) -> None:
         Path(self._task.outputs).with_name(f"{os.getpid()}.computed").touch()
         deadline = time.monotonic() + _READY_SECONDS
-        while len(computed(self._task)) < self._task.copies:
+        while not sampled_mark(self._task).exists():
             if time.monotonic() > deadline:
                 raise TimeoutError("a copy has no rows, or hangs")
             time.sleep(_WAIT_SECONDS)
@@ -79,3 +80,8 @@ class Scorer:
 def computed(task: Task) -> list[int]:
     """Return the processes that have computed a batch."""
     return [int(path.stem) for path in Path(task.outputs).parent.glob("*.computed")]
+
+
+def sampled_mark(task: Task) -> Path:
+    """Return the file that is there once the memory of all copies was sampled."""
+    return Path(task.outputs).with_name("sampled")
