@@ -3,6 +3,7 @@
 # make lint       format and style of Python, Cython and C; generated files that are stale
 # make types      types against the modules, client programs under mypy --strict and pyright
 # make engines    tests with Ray, Spark (needs Java) and Dask, in an environment of their own
+#                 Some of them: ENGINES="tests/engines/test_spark.py -k url"
 # make native     the C layer, under sanitizers and on Windows (wine)
 # make counts     instructions, page faults … against benchmarks/counts/bounds.toml
 # make fuzz       mutated models, compared with onnxruntime
@@ -48,9 +49,11 @@ test: $(VENV)/installed
 	@$(BIN)/python -c "import importlib.util as u, sys; sys.exit(not u.find_spec('torch'))" \
 		|| echo $(WITHOUT_TORCH)
 
-# One process, since each of the engines takes several of its own.
+# One process, since each of the engines takes several of its own. ENGINES names other tests than
+# all, or options, such as ENGINES="tests/engines/test_spark.py -k url".
+ENGINES ?= tests/engines
 engines: $(VENV)-engines/installed
-	$(VENV)-engines/bin/pytest tests/engines
+	$(VENV)-engines/bin/pytest $(ENGINES)
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check .

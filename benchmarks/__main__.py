@@ -198,20 +198,21 @@ def serve(workers: int, clients: int, requests: int) -> Survey:
     return Survey(shown, Servers(clients, requests).measure, (workers,))
 
 
-_ACTORS = [_number("--count", default=(1, 2, 4, 8), multiple=True)]
-_ACTORS += [_number("--rows", default=32, help="For each actor.")]
+_COPIES = [click.option("--engine", type=click.Choice(["ray", "spark"]), default="ray")]
+_COPIES += [_number("--count", default=(1, 2, 4, 8), multiple=True)]
+_COPIES += [_number("--rows", default=32, help="For each copy.")]
 
 
-@_measured(_FILES, ("ort", "ortmmap-nocache", "ortmmap"), 3, 0.0, *_ACTORS)
-def engines(count: Sequence[int], rows: int) -> Survey:
-    """Measure a batch engine: Ray Data over Parquet, by so many actors of a node.
+@_measured(_FILES, ("ort", "ortmmap-nocache", "ortmmap"), 3, 0.0, *_COPIES)
+def engines(engine: str, count: Sequence[int], rows: int) -> Survey:
+    """Measure a batch engine over Parquet: so many actors of Ray Data or Python workers of Spark.
 
-    Memory is that of the actors; ortmmap's is a Predictor.
+    Memory is that of these copies; ortmmap's is a Predictor.
     """
     from benchmarks.engines.jobs import Jobs
 
-    shown = (c.ROWS, c.FIRST_BATCH, c.TOTAL_PSS, c.OVER_BARE)
-    return Survey(shown, Jobs(rows).measure, sorted(set(count)), bare=True)
+    shown = (c.ROWS, c.FIRST_BATCH, c.FIRST_OVER_BARE, c.TOTAL_PSS, c.OVER_BARE)
+    return Survey(shown, Jobs(engine, rows).measure, sorted(set(count)), bare=True)
 
 
 @cli.command()

@@ -7,7 +7,7 @@ from benchmarks.calls import THREADS
 from benchmarks.harness import Record
 from benchmarks.report import Spread
 
-_SCALES = {"MiB": 2**20, "µs": 1e-3, "thousand": 1e3}  # by unit: bytes, milliseconds, one
+_SCALES = {"MiB": 2**20, "s": 1e3, "µs": 1e-3, "thousand": 1e3}  # by unit: bytes, milliseconds, one
 
 
 @dataclass(frozen=True)
@@ -80,5 +80,6 @@ MEDIAN_LATENCY = Column("p50", "ms", "p50_ms", "median latency")
 HIGH_LATENCY = Column("p99", "ms", "p99_ms", "99th percentile of latency")
 ALL_SERVE = Column("until all serve", "ms", "ready_ms", "from the start until each has opened")
 
-ROWS = Column("rows", "per s", "per_second", "once all actors compute", more_is_better=True)
-FIRST_BATCH = Column("first batch", "ms", "first_batch_ms", "of all actors")
+ROWS = Column("rows", "per s", "group.per_second", "once all compute", more_is_better=True)
+FIRST_BATCH = Column("first batch", "s", "group.first_ms", "of all, from when the rows are read")
+FIRST_OVER_BARE = Column("over bare", "s", "group.first_ms", _NO_SESSION, "group.bare_first_ms")

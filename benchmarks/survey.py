@@ -120,9 +120,10 @@ class Survey:
         rows = []
         for rival in rivals:
             found = records[rival.name]
-            sizes = [one.group["pss"] for one in records.get(rival.bare, ())]
-            for one in found if sizes and None not in sizes else ():
-                one.group["bare_pss"] = median(sizes)
+            for figure in ("pss", "first_ms"):
+                bare = [one.group.get(figure) for one in records.get(rival.bare, ())]
+                for one in found if bare and None not in bare else ():
+                    one.group[f"bare_{figure}"] = median(bare)
             figures = {column.name: column.figure(found) for column in self.columns}
             differ = difference((one.outputs for one in found), expected) if rival.opens else None
             what = (point.name or name, rival.name, rival.title)

@@ -39,6 +39,8 @@ class Task:
     calls: bool = False  # time every way to call
     fork: bool = False  # time a run in a forked child
     copies: int = 0  # fork so many children once the session is open, which run it instead
+    engine: str = ""  # that runs the copies on so many rows; see `benchmarks.engines`
+    rows: int = 0
 
     def chosen(self) -> Rival:
         """Return the rival."""

@@ -1,1 +1,1 @@
-"""Batch engines: one Ray Data job over Parquet, by actors that each open the model."""
+"""Batch engines: one job of Ray Data or Spark over Parquet, by copies that each open the model."""

@@ -4,8 +4,8 @@
 Nothing in this folder imports an engine.
 """
 
-from ortmmap.engines.models import digest, local_model
+from ortmmap.engines.models import digest, local_model, pinned
 from ortmmap.engines.predictor import Predictor
 from ortmmap.engines.warming import warm_node
 
-__all__ = ["Predictor", "digest", "local_model", "warm_node"]
+__all__ = ["Predictor", "digest", "local_model", "pinned", "warm_node"]

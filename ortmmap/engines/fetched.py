@@ -9,12 +9,10 @@ that was fetched last. A version that no record names is removed unless a proces
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import NamedTuple
 
 from ortmmap.cache.entry import hold
 from ortmmap.cache.folder import (
@@ -23,8 +21,8 @@ from ortmmap.cache.folder import (
     delete,
     sync_folder,
     temporary_name,
-    write_file,
 )
+from ortmmap.engines.record import PATH_RECORD, Record, discard, hashed, read_record, write_record
 from ortmmap.engines.source import Source
 
 __all__ = ["MODEL_FILE", "Fetched"]
@@ -34,12 +32,6 @@ PIECE_BYTES = 1 << 22
 DIGEST_CHARACTERS = 32
 
 _holds: dict[str, int] = {}  # descriptors of the locked folders that this process uses
-
-
-class _Record(NamedTuple):
-    url: str
-    version: str
-    digest: str
 
 
 class Fetched:
@@ -61,13 +53,11 @@ class Fetched:
         external_files: Callable[[str], list[str]],
         digest: Callable[[str], str],
     ) -> None:
-        from xxhash import xxh3_128
-
         self.folder = folder
         self._source = source
         self._external_files = external_files
         self._digest = digest
-        self._prefix = os.path.join(folder, xxh3_128(source.url.encode()).hexdigest())
+        self._prefix = os.path.join(folder, hashed(source.url))
         self._record = f"{self._prefix}.json"
         self._unfinished = f"{self._prefix}.fetching"
 
@@ -78,7 +68,7 @@ class Fetched:
 
     def _present(self) -> str | None:
         """Return the digest of the present version if it is here, and hold it."""
-        record = _read_record(self._record)
+        record = read_record(self._record)
         if record is None or record.version != self._source.version():
             return None
         return record.digest if self._hold(record.digest) else None
@@ -91,14 +81,14 @@ class Fetched:
             found = self._present()
             if found is not None:
                 return found
-            _discard(self._unfinished)  # of a process that was killed
+            discard(self._unfinished)  # of a process that was killed
             try:
                 version, found = self._fetch()
                 with FileLock(os.path.join(self.folder, "models.lock"), mode=0o600):
                     self._publish(version, found)
                     self._remove_unused()
             finally:
-                _discard(self._unfinished)
+                discard(self._unfinished)
         return found
 
     def _fetch(self) -> tuple[str, str]:
@@ -128,16 +118,10 @@ class Fetched:
         """Give the files their name, unless they are here already, then record them."""
         target = os.path.join(self.folder, found)
         if not os.path.isfile(os.path.join(target, MODEL_FILE)):
-            _discard(target)
+            discard(target)
             sync_folder(self._unfinished)
             os.rename(self._unfinished, target)
-        record = _Record(self._source.url, version, found)
-        temporary = os.path.join(self.folder, temporary_name())
-        try:
-            write_file(temporary, json.dumps(record).encode())
-            os.replace(temporary, self._record)
-        finally:
-            _discard(temporary)
+        write_record(self._record, Record(self._source.url, version, found))
         sync_folder(self.folder)
         self._hold(found)
 
@@ -165,25 +149,17 @@ class Fetched:
                 with suppress(OSError):
                     _remove_unless_held(path)
 
-    def _records(self) -> Iterator[_Record]:
-        """Yield the records; those of local files that are gone are deleted instead."""
+    def _records(self) -> Iterator[Record]:
+        """Yield the records of fetched models; those of local files that are gone are deleted."""
         for name in os.listdir(self.folder):
             path = os.path.join(self.folder, name)
-            record = _read_record(path) if name.endswith(".json") else None
+            record = read_record(path) if name.endswith(".json") else None
             if record is None:
                 continue
             if os.path.isabs(record.url) and not os.path.exists(record.url):
-                _discard(path)
-            else:
+                discard(path)
+            elif not name.startswith(PATH_RECORD):
                 yield record
-
-
-def _read_record(path: str) -> _Record | None:
-    try:
-        with open(path, "rb") as file:
-            return _Record(*json.load(file))
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 def _remove_unless_held(path: str) -> None:
@@ -196,11 +172,6 @@ def _remove_unless_held(path: str) -> None:
         delete(hidden)
     finally:
         _close(held)
-
-
-def _discard(path: str) -> None:
-    if os.path.lexists(path):
-        delete(path)
 
 
 def _close(fd: int) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from ortmmap.cache.folder import FOLDER_VARIABLE, default_folder, make_folder, refusal
 from ortmmap.engines.fetched import Fetched
+from ortmmap.engines.pinned import Pinned, stamps
+from ortmmap.engines.record import PATH_RECORD, Record, hashed, read_record, write_record
 from ortmmap.engines.source import Remote, Source, failing_as, is_url
-from ortmmap.errors import MappingError, ModelChangedError, file_error
+from ortmmap.errors import MappingError, ModelChangedError, OrtError, file_error
 
-__all__ = ["ModelPath", "digest", "external_files", "fetch", "local_model"]
+__all__ = ["ModelPath", "digest", "external_files", "fetch", "local_model", "pinned"]
 
 FOLDER = "models"  # within the cache's folder
 PIECE_BYTES = 1 << 22
+SETTLED_NS = 1_000_000_000  # the clock of files is coarse: a later write may have the same time
 LOCAL = "file://"
 
 ModelPath = str | os.PathLike[str]
@@ -32,7 +37,8 @@ def local_model(
     cache : bool, str, os.PathLike or None, default None
         As for `ortmmap.Session`: if it is a folder, fetched models are kept in that.
     digest : str, optional
-        The digest that the model must have, as `digest` returns it.
+        The digest that the model must have, as `digest` returns it. By default that of a model
+        which is `pinned`.
 
     Returns
     -------
@@ -50,13 +56,36 @@ def local_model(
     ImportError
         If fsspec, or its package for this kind of URL, is not installed.
     """
+    if digest is None and isinstance(model, Pinned):
+        digest = model.expected()
     text = os.fspath(model).removeprefix(LOCAL)
     if is_url(text):
         return fetch(Remote(text), cache=cache, digest=digest)
     path = os.path.abspath(text)
     if digest is not None:
-        _check_digest(path, _digest_of(path), digest)
+        _check_digest(path, _digest_once(path, cache), digest)
     return path
+
+
+def pinned(model: ModelPath, *, cache: bool | ModelPath | None = None) -> Pinned:
+    """Return a model for the workers of a job, which open this version of it or fail.
+
+    Call it in the driver, and use the result instead of the path: with `Predictor`, `local_model`,
+    `warm_node` and the functions for engines. A worker whose file has the size and time that were
+    seen here does not read it for that; another one compares the digest.
+
+    Parameters
+    ----------
+    model, cache
+        As for `local_model`, whose errors it raises. A URL is fetched to this node too.
+    """
+    text = os.fspath(model).removeprefix(LOCAL)
+    if is_url(text):
+        return Pinned(text, digest(text, cache=cache), ())
+    path = os.path.abspath(text)
+    with failing_as(path, "cannot be read"):
+        seen = stamps(path, ["", *external_files(path)])  # before the bytes are read
+    return Pinned(text, _digest_once(path, cache), seen)
 
 
 def digest(model: ModelPath, *, cache: bool | ModelPath | None = None) -> str:
@@ -70,7 +99,8 @@ def digest(model: ModelPath, *, cache: bool | ModelPath | None = None) -> str:
     model, cache
         As for `local_model`, whose errors it raises.
     """
-    return _digest_of(local_model(model, cache=cache))
+    path = local_model(model, cache=cache)
+    return _digest_once(path, cache)
 
 
 def fetch(
@@ -96,6 +126,32 @@ def external_files(path: str) -> list[str]:
     from ortmmap.model.inspect import inspect
 
     return sorted(inspect(path, largest=0).external_files)  # it refuses those outside the folder
+
+
+def _digest_once(path: str, cache: bool | ModelPath | None) -> str:
+    """Return the digest of a model's files, which are read once a node as long as they stay.
+
+    With `cache` False, and for files that were written a moment ago, they are read each time.
+    """
+    with failing_as(path, "cannot be read"):
+        files = [path, *(os.path.join(os.path.dirname(path), x) for x in external_files(path))]
+        found = [os.stat(file) for file in files]
+    age = time.time_ns() - max(file.st_ctime_ns for file in found)
+    if cache is False or age < SETTLED_NS:
+        return _digest_of(path)
+    try:
+        folder = _folder(cache)
+    except OrtError:  # no folder that can be used
+        return _digest_of(path)
+    version = repr([(x.st_ino, x.st_size, x.st_mtime_ns, x.st_ctime_ns) for x in found])
+    name = os.path.join(folder, f"{PATH_RECORD}{hashed(path)}.json")
+    record = read_record(name)
+    if record is not None and (record.url, record.version) == (path, version):
+        return record.digest
+    made = Record(path, version, _digest_of(path))
+    with suppress(OSError):  # a full disk
+        write_record(name, made)
+    return made.digest
 
 
 def _digest_of(path: str) -> str:

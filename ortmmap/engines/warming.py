@@ -61,5 +61,5 @@ def warm_node(
             session.cached.wait()
             state = session.cached.state
         path = local_model(model, cache=cache)
-        found = digest_of(path)
+        found = digest_of(path, cache=cache)
     return Warmed(path, found, state, tuple(str(warning.message) for warning in caught))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ortmmap.engines.columns import Batch, Names
-from ortmmap.engines.models import ModelPath
+from ortmmap.engines.models import LOCAL, ModelPath, pinned
 from ortmmap.engines.predictor import Predictor
-from ortmmap.engines.seen import Seen
+from ortmmap.engines.source import is_url
+from ortmmap.errors import OrtError
 from ortmmap.spark.added_file import AddedFile
 
 if TYPE_CHECKING:
@@ -86,10 +88,11 @@ def predict_batch_udf(
     if isinstance(return_type, str):  # pyspark's function tells arrays from scalars by the class
         return_type = DataType.fromDDL(return_type)
     names = list(inputs if columns is None else columns)
-    path = None if isinstance(model, AddedFile) else model
-    seen = Seen.of(path) if digest is None and path is not None else None
-    if digest is None and isinstance(model, AddedFile):
-        digest = model.driver_digest()
+    if digest is None:
+        if isinstance(model, AddedFile):
+            digest = model.driver_digest()
+        else:
+            model = _pinned_if_read(model)
     settings = {
         "inputs": inputs,
         "outputs": outputs,
@@ -101,10 +104,7 @@ def predict_batch_udf(
     }
 
     def make_predict_fn() -> Callable[..., Any]:
-        checked = settings
-        if seen is not None and path is not None:
-            checked = {**settings, "digest": seen.expected(path)}
-        return _predict_function(model, names, threads, checked)
+        return _predict_function(model, names, threads, settings)
 
     return pyspark_udf(
         make_predict_fn,
@@ -112,6 +112,16 @@ def predict_batch_udf(
         batch_size=batch_size,
         input_tensor_shapes=input_tensor_shapes,
     )
+
+
+def _pinned_if_read(model: ModelPath) -> ModelPath:
+    """Return a model that is pinned, unless it is a URL or cannot be read by the driver."""
+    if is_url(os.fspath(model).removeprefix(LOCAL)):
+        return model
+    try:
+        return pinned(model)
+    except (OrtError, OSError):
+        return model
 
 
 def _predict_function(

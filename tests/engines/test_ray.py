@@ -15,7 +15,7 @@ from engine_faults import Killed, Replaced, with_place
 from support import smaps_rollup
 
 from ortmmap.errors import NoSuchFile, OrtError
-from ortmmap.ray import Predictor, digest, resources, warm
+from ortmmap.ray import Predictor, digest, pinned, resources, warm
 
 ray = pytest.importorskip("ray", reason="ray is not installed")
 pytest.importorskip("ray.data", reason="ray's data is not installed")
@@ -176,13 +176,17 @@ def test_a_model_that_is_replaced_during_a_job_changes_no_result(
     np.testing.assert_allclose(made["y"], answers, rtol=1e-5, atol=1e-6)
 
 
-def test_an_actor_that_restarts_with_another_model_is_an_error(model_file, rows, tmp_path):
+@pytest.mark.parametrize("by", ["digest", "pinned"])
+def test_an_actor_that_restarts_with_another_model_is_an_error(model_file, rows, tmp_path, by):
     model, other = tmp_path / "model.onnx", tmp_path / "other.onnx"
     shutil.copy(model_file, model)
     other.write_bytes(models.affine())
     wanted = digest(model)
     replaced = Replaced(str(tmp_path / "marker"), str(model), str(other), kill=True)
-    said = failure(scored, rows, model, 1, preprocess=replaced, digest=wanted)
+    given = pinned(model) if by == "pinned" else model
+    more = {"digest": wanted} if by == "digest" else {}
+    said = failure(scored, rows, given, 1, preprocess=replaced, **more)
+    assert f"{model}: its digest is {digest(model)}" in said
     assert f"the job was started with {wanted}" in said
 
 
