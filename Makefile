@@ -11,6 +11,7 @@
 # make workflows  the hosted CI's workflow files
 # make wheels     wheels for Linux in dist/: each CPython, x86_64 and aarch64; WHEELS="--python 3.13"
 # make test-wheels  each wheel in dist/ for this machine, installed without compiler or checkout
+# make aarch64    tests on aarch64, emulated by qemu; as root on Debian; ARM64="tests/values -k string"
 # make portable   compile every module and header for macOS and Windows
 # Another interpreter:   make test PYTHON=python3.12
 # Another onnxruntime:   make test ONNXRUNTIME=onnxruntime==1.23.2 VENV=.venv-1.23.2
@@ -37,8 +38,8 @@ WHEEL_TOOLS := import tomllib; read = tomllib.load(open('pyproject.toml', 'rb'))
 	print(*read['build-system']['requires'], *read['project']['optional-dependencies']['wheels'])
 WITHOUT_TORCH := "torch is not installed, so its tests were skipped; run them with: make test MORE=torch"
 
-.PHONY: demo test engines lint types native counts fuzz docs workflows wheels test-wheels portable \
-	clean
+.PHONY: demo test engines lint types native counts fuzz docs workflows wheels test-wheels aarch64 \
+	portable clean
 
 demo: $(VENV)/installed
 	$(BIN)/python -m benchmarks demo
@@ -105,6 +106,11 @@ wheels: $(VENV)-wheels/installed
 test-wheels: $(VENV)-wheels/installed
 	ORTMMAP_WHEELS=dist $(VENV)-wheels/bin/python -m pytest --noconftest \
 		-o pythonpath=tests tests/test_wheels.py
+
+# Arguments of pytest.
+ARM64 ?=
+aarch64: $(VENV)-wheels/installed
+	PYTHON=$(VENV)-wheels/bin/python tools/arm64/run $(ARM64)
 
 portable: $(VENV)-wheels/installed
 	$(VENV)-wheels/bin/python tools/wheels --compile macos

@@ -17,7 +17,7 @@ from support import to_ort
 
 from ortmmap import errors
 
-pytest_plugins = ["installed"]
+pytest_plugins = ["emulation", "installed"]
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from models import build, constant, node, tensor
 
+from ortmmap.cache.cpu_class import cpu_class
+
 Case = tuple[bytes, dict[str, np.ndarray]]
 MICROSOFT = "com.microsoft"
 WIDTH = 512
@@ -30,6 +32,15 @@ def int4(accuracy_level: int) -> Case:
     return of_x([multiply], {"w": packed, "scales": random(WIDTH * WIDTH // 32)})
 
 
+def float32() -> Case:
+    return of_x([node("MatMul", "x w", "y")], {"w": random(WIDTH, WIDTH)})
+
+
+def gemm() -> Case:
+    weights = {"w": random(WIDTH, WIDTH), "b": random(WIDTH)}
+    return of_x([node("Gemm", "x w b", "y", transB=1)], weights)
+
+
 def float16() -> Case:
     return of_x([node("MatMul", "x w", "y")], {"w": random(WIDTH, WIDTH, dtype="f2")}, "float16")
 
@@ -45,6 +56,13 @@ def dynamic_int8() -> Case:
     return of_x(nodes, {"w": weights})
 
 
+def dynamic_int8_at_once() -> Case:
+    """Quantize and multiply by the one operator that the optimizer fuses the others to."""
+    weights = np.random.default_rng(2).integers(-127, 128, (WIDTH, WIDTH), "i1")
+    multiply = node("DynamicQuantizeMatMul", "x w scale", "y", domain=MICROSOFT)
+    return of_x([multiply], {"w": weights, "scale": np.full(1, 0.02, "f4")})
+
+
 def qdq_int8() -> Case:
     nodes = [
         node("QuantizeLinear", "x s zx", "qx"),
@@ -57,6 +75,17 @@ def qdq_int8() -> Case:
     weights = np.random.default_rng(2).integers(-127, 128, (WIDTH, WIDTH), "i1")
     constants = {"w": weights, "s": np.float32(0.02), "zx": np.uint8(128), "zw": np.int8(0)}
     return of_x(nodes, constants)
+
+
+def convolution() -> Case:
+    """Convolve by 3x3 with 128 channels; not every CPU's kernel keeps these weights otherwise."""
+    content = build(
+        [node("Conv", "x w", "y", pads=[1, 1, 1, 1])],
+        [tensor("x", shape=["n", 128, 14, 14])],
+        [tensor("y")],
+        [constant("w", random(128, 128, 3, 3))],
+    )
+    return content, {"x": random(1, 128, 14, 14)}
 
 
 def recurrent(op: str, gates: int) -> Case:
@@ -85,10 +114,22 @@ def attention() -> Case:
 CASES: dict[str, Callable[[], Case]] = {
     "int4": lambda: int4(0),
     "int4, computed in int8": lambda: int4(4),
+    "float32": float32,
+    "Gemm": gemm,
     "float16": float16,
     "dynamic int8": dynamic_int8,
+    "dynamic int8 at once": dynamic_int8_at_once,
     "int8 by QDQ": qdq_int8,
     "LSTM": lambda: recurrent("LSTM", 4),
     "GRU": lambda: recurrent("GRU", 3),
     "attention": attention,
 }
+
+
+def may_be_read_in_place(name: str) -> bool:
+    """Whether kernels of this machine's CPU may read the weights of a case from the model's file.
+
+    ARM's kernels for half precision do, unless KleidiAI replaces them, which depends on more than
+    the features that ONNX Runtime chooses its own kernels by.
+    """
+    return name == "float16" and "fp16" in cpu_class().features

@@ -10,7 +10,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ORTMMAP_PAGE = 4 << 10, ORTMMAP_HUGE_PAGE = 2 << 20 };
+/* Blocks begin at multiples of the largest page that a kernel for the architecture may have: mmap()
+ * refuses other addresses, and MAP_FIXED over part of a page replaces all of it. */
+#if defined(__x86_64__) || defined(__i386__)
+enum { ORTMMAP_PAGE = 4 << 10 };
+#else
+enum { ORTMMAP_PAGE = 64 << 10 }; /* aarch64 and ppc64: of 4, 16 or 64 KiB, as it was configured */
+#endif
+enum { ORTMMAP_HUGE_PAGE = 2 << 20 };
 
 typedef enum ortmmap_block_state {
   ORTMMAP_BLOCK_PRIVATE,

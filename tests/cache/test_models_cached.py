@@ -96,9 +96,11 @@ def test_kernels_share_the_weights_that_they_keep_in_a_form_of_their_own(name, t
         assert session.cached.wait(60)
         assert_same(session.run(None, feeds), expected)
         memory = session.memory()
-        assert memory.shared_blocks > 0
-        assert memory.shared >= 1 << 17
         assert memory.private_blocks == 0
+        if memory.shared_blocks == 0:
+            assert large_models.may_be_read_in_place(name)
+            continue
+        assert memory.shared >= 1 << 17
 
 
 @pytest.mark.parametrize("name", REFUSED)
