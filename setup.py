@@ -54,7 +54,15 @@ HOT = {
     "ortmmap.values.value",
 }
 # C files beside a module's .pyx that are compiled into it.
-C_SOURCES = {"ortmmap.cache.prepack": ("block_store.c", "heap.c", "scratch.c", "shared_pages.c")}
+C_SOURCES = {
+    "ortmmap.cache.prepack": (
+        "block_store.c",
+        "heap.c",
+        "scratch.c",
+        "shared_pages.c",
+        "shared_pages_absent.c",
+    ),
+}
 DEBUG = os.environ.get("ORTMMAP_DEBUG") == "1"
 JOBS = int(os.environ.get("ORTMMAP_JOBS") or os.cpu_count() or 1)
 HEADERS = sorted(map(str, [*Path("include").rglob("*.h"), *Path("ortmmap").rglob("*.h")]))

@@ -476,43 +476,4 @@ void ortmmap_join_thread(OrtCustomThreadHandle handle) {
   free(start);
 }
 
-#else /* not Linux: only ortmmap_allocator_start() is called; the rest is there to link */
-
-OrtAllocator *ortmmap_allocator_start(OrtAllocator *outside, const OrtMemoryInfo *info) {
-  (void)outside, (void)info;
-  return NULL;
-}
-
-void ortmmap_allocator_set_arena(OrtAllocator *arena) { (void)arena; }
-
-bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store) {
-  (void)recorder, (void)store;
-  return false;
-}
-
-void ortmmap_recorder_end(ortmmap_recorder *recorder) { (void)recorder; }
-
-void ortmmap_recorder_keep(ortmmap_recorder *recorder) { (void)recorder; }
-
-void ortmmap_recorder_let(ortmmap_recorder *recorder) { (void)recorder; }
-
-void ortmmap_recorder_share(ortmmap_recorder *recorder, const ortmmap_store *store) {
-  (void)recorder, (void)store;
-}
-
-void ortmmap_recorder_release(ortmmap_recorder *recorder) { (void)recorder; }
-
-size_t ortmmap_recorder_blocks(const ortmmap_recorder *recorder, ortmmap_block *blocks,
-                               size_t capacity) {
-  (void)recorder, (void)blocks, (void)capacity;
-  return 0;
-}
-
-OrtCustomThreadHandle ortmmap_create_thread(void *recorder, OrtThreadWorkerFn run, void *argument) {
-  (void)recorder, (void)run, (void)argument;
-  return NULL;
-}
-
-void ortmmap_join_thread(OrtCustomThreadHandle handle) { (void)handle; }
-
 #endif /* __linux__ */
