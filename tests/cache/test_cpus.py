@@ -86,8 +86,10 @@ def test_a_cpu_shares_what_its_kernels_prepack_bit_for_bit(visits, cpu):
     for case, (first, second) in found.items():
         assert (first["exact"], second["exact"]) == (True, True), case
         assert (first["private"], second["private"]) == (0, 0), case
+        if case == "convolution":  # 1.23 has the weights that the optimizer makes in blocks, once
+            continue
         assert first["blocks"] == second["blocks"], case
-        if case != "convolution" and not (case == "float16" and "fp16" in features):
+        if case != "float16" or "fp16" not in features:
             assert second["blocks"] > 0, case
 
 
