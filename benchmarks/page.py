@@ -110,8 +110,7 @@ def write(folder: Path, results: Path, quick: bool, run: Callable[..., object]) 
     """Write the page, its pictures and its appendix; `run` runs a command of the benchmarks."""
     results.mkdir(parents=True, exist_ok=True)
     reports = {one: measured(one, results, quick, run) for one in SECTIONS}
-    facts = dict.fromkeys("; ".join(report.machine.values()) for report in reports.values())
-    parts = ["# Benchmarks", _HOW, *(f"{one}." for one in facts)]
+    parts = ["# Benchmarks", _HOW, *_machines(reports)]
     for section, report in reports.items():
         shown = _shown(section, report)
         plot(shown, folder / f"benchmarks-{section.name}.png", 80, notes=False)
@@ -143,6 +142,16 @@ def measured(section: Section, results: Path, quick: bool, run: Callable[..., ob
     run([*command.split(), "--json", str(path)], standalone_mode=False)
     done.write_text(command)
     return r.from_json(json.loads(path.read_text()))
+
+
+def _machines(reports: Mapping[Section, Report]) -> list[str]:
+    """Return the machine and versions of all sections, or the sections of each."""
+    found: dict[str, list[str]] = {}
+    for section, report in reports.items():
+        found.setdefault("; ".join(report.machine.values()), []).append(section.name)
+    if len(found) == 1:
+        return [f"{one}." for one in found]
+    return [f"{one}: {', '.join(names)}." for one, names in found.items()]
 
 
 def _shown(section: Section, report: Report) -> Report:
