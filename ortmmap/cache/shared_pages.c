@@ -53,18 +53,21 @@ static bool map_nothing(unsigned char *address, size_t size) {
 
 static size_t unit_of(size_t size) { return size < LARGE_BLOCK ? ORTMMAP_PAGE : ORTMMAP_HUGE_PAGE; }
 
+static ortmmap_scratch *scratch_of(recording_thread *thread, const ortmmap_block *block) {
+  return unit_of(block->size) == ORTMMAP_PAGE ? &thread->small : &thread->large;
+}
+
 /* Move the thread's scratch to a block. It has room for the largest one of its kind. */
 static bool lend_scratch(recording_thread *thread, const ortmmap_block *block) {
+  ortmmap_scratch *scratch = scratch_of(thread, block);
   size_t most = ortmmap_round_up(thread->recorder->largest, ORTMMAP_HUGE_PAGE) + ORTMMAP_HUGE_PAGE;
-  if (unit_of(block->size) == ORTMMAP_PAGE)
-    return ortmmap_scratch_lend(&thread->small, LARGE_BLOCK, block->extent, block->extent_size);
-  return ortmmap_scratch_lend(&thread->large, most, block->extent, block->extent_size);
+  if (scratch == &thread->small)
+    most = LARGE_BLOCK;
+  return ortmmap_scratch_lend(scratch, most, block->extent, block->extent_size);
 }
 
 static bool take_back_scratch(recording_thread *thread, const ortmmap_block *block) {
-  bool is_small = unit_of(block->size) == ORTMMAP_PAGE;
-  return ortmmap_scratch_take_back(is_small ? &thread->small : &thread->large, block->extent,
-                                   block->extent_size);
+  return ortmmap_scratch_take_back(scratch_of(thread, block), block->extent, block->extent_size);
 }
 
 /* Give back the memory of the parts of an extent that no block lies in. If the address space is in
