@@ -11,14 +11,13 @@ from typing import NamedTuple
 from ortmmap.errors import OrtError, from_status
 from ortmmap.model import flatbuffer as _flatbuffer
 from ortmmap.model.mapping import Mapping
+from ortmmap.model.message import Message
 from ortmmap.model.skeleton import Skeleton, TensorBytes, scan
-from ortmmap.model.wire import Field, fields
 from ortmmap.values.element_types import onnx_name
 
 __all__ = ["Initializer", "ModelInfo", "Value", "inspect"]
 
 INVALID_PROTOBUF = 7
-LENGTH = 2  # protobuf's wire type of strings and messages
 MOST_ALIGNMENT = 64
 ML_DOMAIN = "ai.onnx.ml"
 # The union TypeInfoValue and the enum DimensionValueType of onnxruntime's ort.fbs.
@@ -174,8 +173,8 @@ def inspect(path: str | os.PathLike, *, largest: int = 10) -> ModelInfo:
 def _inspect_onnx(path: str, data: memoryview, largest: int) -> ModelInfo:
     name = os.fsencode(os.path.basename(os.path.realpath(path)))
     skeleton = scan(data, name, path)
-    model = _Message(data, 0, len(data))
-    graph = _Message.merged(model.messages(7))
+    model = Message(data, 0, len(data))
+    graph = Message.merged(model.messages(7))
     tensors = skeleton.tensors
     weights = [tensor for tensor in tensors if tensor.nbytes]
     initialized = {message.text(8) for message in graph.messages(5)}
@@ -215,111 +214,34 @@ class _Node(NamedTuple):
     outputs: list[str]
 
 
-class _Message:
-    """A protobuf message of a model that the scan has accepted: its fields by number."""
-
-    def __init__(self, data: memoryview, start: int, stop: int) -> None:
-        self._data = data
-        self._fields: dict[int, list[Field]] = {}
-        for field in fields(data, start, stop):
-            self._fields.setdefault(field.number, []).append(field)
-
-    @classmethod
-    def merged(cls, parts: "Iterable[_Message]") -> "_Message":
-        """Merge the occurrences of one field, as protobuf does."""
-        merged = None
-        for part in parts:
-            if merged is None:
-                merged = part
-                continue
-            for number, found in part._fields.items():
-                merged._fields.setdefault(number, []).extend(found)
-        return merged or cls(memoryview(b""), 0, 0)
-
-    def messages(self, number: int) -> "list[_Message]":
-        return [_Message(self._data, field.start, field.stop) for field in self._strings(number)]
-
-    def text(self, number: int) -> str:
-        return self.raw(number).decode("utf-8", "replace")
-
-    def texts(self, number: int) -> list[str]:
-        found = self._strings(number)
-        return [
-            bytes(self._data[field.start : field.stop]).decode("utf-8", "replace")
-            for field in found
-        ]
-
-    def raw(self, number: int) -> bytes:
-        found = self._strings(number)
-        return bytes(self._data[found[-1].start : found[-1].stop]) if found else b""
-
-    def integer(self, number: int) -> int:
-        found = self._numbers(number)
-        return _signed(found[-1]) if found else 0
-
-    def integers(self, number: int) -> list[int]:
-        return [_signed(value) for value in self._numbers(number)]
-
-    def count(self, number: int) -> int:
-        return len(self._fields.get(number, ()))
-
-    def _strings(self, number: int) -> list[Field]:
-        return [field for field in self._fields.get(number, ()) if field.wire == LENGTH]
-
-    def _numbers(self, number: int) -> list[int]:
-        made = []
-        for field in self._fields.get(number, ()):
-            if field.wire == LENGTH:
-                made += _packed(self._data[field.start : field.stop])
-            elif field.wire == 0:
-                made.append(field.value)
-        return made
-
-
-def _packed(data: memoryview) -> list[int]:
-    made, value, shift = [], 0, 0
-    for byte in data:
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            made.append(value)
-            value = shift = 0
-    return made
-
-
-def _signed(value: int) -> int:
-    value &= (1 << 64) - 1
-    return value - (1 << 64) if value >> 63 else value
-
-
-def _value(message: _Message) -> Value:
-    described = _Message.merged(message.messages(2))
+def _value(message: Message) -> Value:
+    described = Message.merged(message.messages(2))
     tensors = described.messages(1) or described.messages(8)
     shapes = tensors[-1].messages(2) if tensors else []
     shape = [_dimension(entry) for entry in shapes[-1].messages(1)] if shapes else None
     return Value(message.text(1), _type_name(described), shape)
 
 
-def _dimension(message: _Message) -> int | str | None:
+def _dimension(message: Message) -> int | str | None:
     return message.integer(1) if message.count(1) else message.text(2) or None
 
 
-def _type_name(message: _Message) -> str:
+def _type_name(message: Message) -> str:
     """Name a TypeProto as ONNX Runtime does."""
     for number, form in ((1, "tensor({})"), (8, "sparse_tensor({})")):
         for inner in message.messages(number):
             return form.format(onnx_name(inner.integer(1)))
     for number, form in ((4, "seq({})"), (9, "optional({})")):
         for inner in message.messages(number):
-            return form.format(_type_name(_Message.merged(inner.messages(1))))
+            return form.format(_type_name(Message.merged(inner.messages(1))))
     for inner in message.messages(5):
-        value = _type_name(_Message.merged(inner.messages(2)))
+        value = _type_name(Message.merged(inner.messages(2)))
         return f"map({onnx_name(inner.integer(1))},{value})"
     return "unknown"
 
 
 def _initializer(data: memoryview, tensor: TensorBytes) -> Initializer:
-    message = _Message(data, tensor.start, tensor.stop)
+    message = Message(data, tensor.start, tensor.stop)
     offset, location = tensor.data or None, None
     if tensor.place == "external":
         entries = {entry.text(1): entry.raw(2) for entry in message.messages(13)}
@@ -343,7 +265,7 @@ def _alignment(offsets: Iterable[int]) -> dict[int, int]:
     return dict(sorted(counted.items()))
 
 
-def _node(message: _Message) -> _Node:
+def _node(message: Message) -> _Node:
     return _Node(message.text(4), message.text(7), message.texts(1), message.texts(2))
 
 

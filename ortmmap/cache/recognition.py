@@ -1,0 +1,90 @@
+"""Recognition: what a session needs to recognize blocks that kernels have packed from stand-ins.
+
+It is a file of the entry with the pages, and accepted only if every rule holds:
+
+1. Integers are little-endian. Magic ``ORTMSTND`` (8 bytes), version 1 (u32), number of blocks n
+   (u32), number of weights m (u32), 4 bytes of zero, the key (32 bytes).
+2. n fingerprints (two u64 each; zeros where there is none), in the order of the blocks.
+3. m names of weights, in the order in which they show parts of the pattern: each its length (u32)
+   and bytes.
+4. BLAKE2b-128 of everything before it. Nothing follows.
+"""
+
+import os
+import struct
+import sys
+from collections import namedtuple
+
+__all__ = ["RECOGNITION_FILE", "VARIABLE", "Recognition", "is_proven", "pack", "parse"]
+
+RECOGNITION_FILE = "recognition"
+VARIABLE = "ORTMMAP_STANDINS"
+LEAST_BYTES = 1 << 18  # of a weight: kernels make no blocks of it that are too small to be recorded
+MOST_BYTES = 1 << 26  # of the file
+
+# ONNX Runtime's versions and processors that tests/session/test_stand_in_proof.py has passed with.
+PROVEN_VERSIONS = ("1.23.2", "1.32.0")
+PROVEN_MACHINES = ("x86_64",)
+
+MAGIC = b"ORTMSTND"
+VERSION = 1
+_HEAD = struct.Struct("<8sIII4x32s")
+_FINGERPRINT = struct.Struct("<QQ")
+_LENGTH = struct.Struct("<I")
+_CHECKSUM_BYTES = 16
+
+Recognition = namedtuple("Recognition", "fingerprints weights")
+Recognition.__doc__ = """How blocks are recognized.
+
+Attributes
+----------
+fingerprints : list of (int, int)
+    Of each stored block, as kernels pack it from stand-ins; zeros if it does not depend on them.
+weights : list of bytes
+    The names of the weights that have stand-ins, in their order.
+"""
+
+
+def is_proven(version: str) -> bool:
+    """Return whether stand-ins may be used with this version of ONNX Runtime, in this process."""
+    return (
+        sys.platform == "linux"
+        and version in PROVEN_VERSIONS
+        and os.uname().machine in PROVEN_MACHINES
+        and os.environ.get(VARIABLE, "").strip() != "0"
+    )
+
+
+def pack(recognition: Recognition, key: bytes) -> bytes:
+    """Return the bytes of the file, for the entry of that key."""
+    fingerprints, weights = recognition
+    raw = bytearray(_HEAD.pack(MAGIC, VERSION, len(fingerprints), len(weights), key))
+    for fingerprint in fingerprints:
+        raw += _FINGERPRINT.pack(*fingerprint)
+    for name in weights:
+        raw += _LENGTH.pack(len(name)) + name
+    return bytes(raw) + _checksum(raw)
+
+
+def parse(raw: bytes, key: bytes, blocks: int) -> Recognition | None:
+    """Return what the file says of that many blocks; None if it breaks a rule."""
+    body, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
+    if len(body) < _HEAD.size or _checksum(body) != checksum:
+        return None
+    magic, version, count, named, found = _HEAD.unpack_from(body)
+    if (magic, version, count, found) != (MAGIC, VERSION, blocks, key):
+        return None
+    start = _HEAD.size + count * _FINGERPRINT.size
+    fingerprints = list(_FINGERPRINT.iter_unpack(body[_HEAD.size : start]))
+    weights = []
+    for _ in range(named):
+        (length,) = _LENGTH.unpack_from(body, start)
+        start += _LENGTH.size + length
+        weights.append(body[start - length : start])
+    return Recognition(fingerprints, weights) if start == len(body) else None
+
+
+def _checksum(raw: bytes | bytearray) -> bytes:
+    from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
+
+    return blake2b(raw, digest_size=_CHECKSUM_BYTES).digest()
