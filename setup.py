@@ -61,6 +61,7 @@ C_SOURCES = {
         "scratch.c",
         "shared_pages.c",
         "shared_pages_absent.c",
+        "stand_ins.c",
     ),
 }
 DEBUG = os.environ.get("ORTMMAP_DEBUG") == "1"

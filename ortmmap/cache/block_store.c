@@ -54,6 +54,39 @@ bool ortmmap_store_equals(const ortmmap_store *store, size_t index, const unsign
          memcmp(store->data + block->offset, contents, (size_t)block->size) == 0;
 }
 
+/* A cache line of each page is read, and the last bytes. */
+enum { SAMPLE_STRIDE = 1 << 12, SAMPLE_WORDS = 8 };
+
+static void mix(ortmmap_fingerprint *state, const unsigned char *words, size_t count) {
+  uint64_t word = 0;
+  size_t index;
+  for (index = 0; index < count; index++) {
+    if (words != NULL)
+      memcpy(&word, words + index * sizeof word, sizeof word);
+    state->low = (state->low ^ word) * UINT64_C(0x9E3779B97F4A7C15);
+    state->low ^= state->low >> 32;
+    state->high = (state->high + word) * UINT64_C(0xC2B2AE3D27D4EB4F) + state->low;
+    state->high ^= state->high >> 29;
+  }
+}
+
+ortmmap_fingerprint ortmmap_fingerprint_of(const unsigned char *contents, size_t size) {
+  ortmmap_fingerprint state = {size, ~(uint64_t)size};
+  size_t start, sample = SAMPLE_WORDS * sizeof(uint64_t);
+  for (start = 0; start + sample <= size; start += SAMPLE_STRIDE)
+    mix(&state, contents == NULL ? NULL : contents + start, SAMPLE_WORDS);
+  if (size >= sample)
+    mix(&state, contents == NULL ? NULL : contents + size - sample, SAMPLE_WORDS);
+  state.high |= 1;
+  return state;
+}
+
+bool ortmmap_store_knows(const ortmmap_store *store, size_t index,
+                         ortmmap_fingerprint fingerprint) {
+  return store->fingerprints[index].low == fingerprint.low &&
+         store->fingerprints[index].high == fingerprint.high;
+}
+
 const unsigned char *ortmmap_store_map(int fd, size_t size) {
   void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
   return data == MAP_FAILED ? NULL : data;
@@ -79,5 +112,16 @@ const unsigned char *ortmmap_store_map(int fd, size_t size) {
 }
 
 void ortmmap_store_unmap(const unsigned char *data, size_t size) { (void)data, (void)size; }
+
+ortmmap_fingerprint ortmmap_fingerprint_of(const unsigned char *contents, size_t size) {
+  (void)contents, (void)size;
+  return (ortmmap_fingerprint){0, 0};
+}
+
+bool ortmmap_store_knows(const ortmmap_store *store, size_t index,
+                         ortmmap_fingerprint fingerprint) {
+  (void)store, (void)index, (void)fingerprint;
+  return false;
+}
 
 #endif /* __linux__ */

@@ -15,6 +15,11 @@ typedef struct ortmmap_stored_block {
   uint64_t size;
 } ortmmap_stored_block;
 
+/* A digest of samples of a block; zeros where there is none. */
+typedef struct ortmmap_fingerprint {
+  uint64_t low, high;
+} ortmmap_fingerprint;
+
 /* A file that is being written. */
 typedef struct ortmmap_growing_file {
   int fd;                     /* the file, open for reading */
@@ -30,6 +35,8 @@ typedef struct ortmmap_store {
   const ortmmap_stored_block *blocks;
   size_t count;
   ortmmap_growing_file *growing; /* NULL: the file is complete, and never changes */
+  /* Of each block, as kernels pack it from stand-ins (see stand_ins.h); NULL: all are compared. */
+  const ortmmap_fingerprint *fingerprints;
 } ortmmap_store;
 
 /* Map `size` bytes of a file for reading, which may not be there yet; NULL if that fails. */
@@ -42,5 +49,11 @@ bool ortmmap_store_wait(const ortmmap_store *store, size_t count);
 
 /* Whether a block has these contents; it is waited for. */
 bool ortmmap_store_equals(const ortmmap_store *store, size_t index, const unsigned char *contents);
+
+/* The fingerprint of a block, which is never zeros. NULL stands for a block of zeros. */
+ortmmap_fingerprint ortmmap_fingerprint_of(const unsigned char *contents, size_t size);
+
+/* Whether the store knows a block by this fingerprint. */
+bool ortmmap_store_knows(const ortmmap_store *store, size_t index, ortmmap_fingerprint fingerprint);
 
 #endif /* ORTMMAP_BLOCK_STORE_H */

@@ -6,6 +6,7 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ from ortmmap.errors import OrtError
 if TYPE_CHECKING:
     from ortmmap.cache.key import Key
 
-__all__ = ["Draft", "identify"]
+__all__ = ["Draft", "add_file", "identify"]
 
 MOST_SOURCES = 20  # in a description
 ATTEMPTS = 10  # other processes may write or remove the same entry at the same time
@@ -233,3 +234,23 @@ def identify(cache: CacheFolder, key: Key, check: Callable[[], object] | None = 
                 entry.replace_header(entry.header._replace(content=content))
     except OSError:  # a source has changed, or has gone
         return
+
+
+def add_file(cache: CacheFolder, entry: Entry, name: str, raw: bytes) -> None:
+    """Add a file to an entry that is in its place; if that fails, the entry stays as it is.
+
+    A file that the header does not name is never read, so the header is replaced last.
+    """
+    path = cache.path(temporary_name())
+    try:
+        write_file(path, raw)
+        file = record(path)._replace(name=name)
+        os.replace(path, os.path.join(entry.folder, name))
+        found = os.stat(os.path.join(entry.folder, name))
+    except OSError:
+        with suppress(OSError):
+            os.unlink(path)
+        return
+    file = file._replace(ctime_ns=found.st_ctime_ns)
+    entry.replace_header(entry.header._replace(files=(*entry.files, file)))
+    entry.files = entry.header.files

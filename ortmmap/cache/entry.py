@@ -6,7 +6,9 @@ A file with the header's inode and times has not changed since it was written, b
 untrusted can write there. A copy of it (a restored folder, a container's layer) has the header's
 size, time of modification (or that in whole seconds), and samples. If the times differ too, the
 file's bytes must be compared with the checksum once. Then the header is rewritten, except in a
-system cache.
+system cache. A copy of which only samples were compared loses its recognition, by which blocks
+would be used without a comparison. A system cache's does not, since its owner vouches for it,
+unless a file has the inode in the header: that one is no copy, but was written to.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from ortmmap.cache.folder import (
 from ortmmap.cache.header import LARGEST_HEADER, Damaged, File, Header, pack, parse
 from ortmmap.cache.identity import is_same_time, pieces, samples_of_file
 from ortmmap.cache.key import KINDS
+from ortmmap.cache.recognition import RECOGNITION_FILE
 
 try:
     import fcntl
@@ -263,9 +266,17 @@ class Entry:
         if others and not thorough:
             return False
         self.verify(others)
+        if not self._is_vouched_for(changed, others):
+            self.files = tuple(file for file in self.files if file.name != RECOGNITION_FILE)
         if not self.system:
             self._renew()
         return True
+
+    def _is_vouched_for(self, changed: list[File], compared: list[File]) -> bool:
+        """Return whether nothing but copying can have changed files since they were written."""
+        if self.system:
+            return all(self._stat(file).st_ino != file.inode for file in changed)
+        return len(compared) == len(changed)
 
     def verify(
         self,

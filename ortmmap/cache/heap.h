@@ -6,6 +6,8 @@
 #ifndef ORTMMAP_HEAP_H
 #define ORTMMAP_HEAP_H
 
+#include "cache/block_store.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -34,6 +36,9 @@ typedef struct ortmmap_block {
   uint64_t ordinal; /* counts allocations */
   struct ortmmap_recorder *recorder;
   ortmmap_block_state state;
+  size_t stored;                   /* the index in the store of a shared block */
+  bool recognized;                 /* shared by its fingerprint, without a comparison */
+  ortmmap_fingerprint fingerprint; /* if the recorder is learning, else zeros */
 } ortmmap_block;
 
 /* Reserve the address space, once in a process; false if there is none. */

@@ -3,6 +3,8 @@
 cimport ortmmap.abi.ort as ort
 cimport ortmmap.cache.shared_pages as csp
 
+from ortmmap.model.mapping cimport Mapping
+from ortmmap.model.weights cimport Weight
 from ortmmap.runtime.library cimport ProcessLock
 
 cdef ProcessLock creating
@@ -13,22 +15,39 @@ cdef class Pages:
     cdef csp.ortmmap_growing_file growing
     cdef readonly object entry
     cdef size_t _size
+    cdef csp.ortmmap_fingerprint *_fingerprints   # NULL if they are not known
+    cdef readonly list stand_ins   # names of the weights that these fingerprints are of
 
     cdef bint is_growing(self) noexcept
     cdef bint is_cut_off(self) noexcept
     cdef bint is_waited_for(self) noexcept
+    cdef bint is_equal(self, size_t one, size_t other) noexcept
+    cdef int recognize(self, bint whether) noexcept
 
 cdef class Recording:
     # The session's threads point to it, so it must outlive them.
     cdef csp.ortmmap_recorder recorder
 
     cdef int set_threads(self, ort.OrtSessionOptions *options) except -1
-    cdef int begin(self, Pages pages) except -1
+    cdef int begin(self, Pages pages, bint learning=*) except -1
+    cdef list learned(self)
     cdef int end(self) noexcept nogil
     cdef int share(self, Pages pages) except -1
     cdef int keep(self) except -1
     cdef tuple _totals(self, set states)
     cdef list _table(self)
+
+cdef class StandIns:
+    # Changed by put() and remove() only, in the thread of one creation.
+    cdef list _weights
+    cdef dict _files   # descriptors by mapping
+    cdef int _pattern  # a descriptor
+
+    cdef bint put(self) except -1
+    cdef int remove(self) except -1
+    cdef bint _put_one(self, size_t number, Weight weight) except -1
+    cdef bint _open(self, Mapping mapping) except -1
+    cdef int _close(self) except -1
 
 cdef bint start() except -1
 cdef object why_not_started()

@@ -2,6 +2,9 @@ from typing import Self
 
 from typing_extensions import disjoint_base
 
+from ortmmap.cache.recognition import Recognition
+from ortmmap.model.weights import Weight
+
 LEAST_ADDRESS_SPACE: int
 LONGEST_WAIT: float
 
@@ -14,9 +17,12 @@ class Pages:
         size: int,
         entry: object,
         most_seconds: float | None = None,
+        recognition: Recognition | None = None,
     ) -> Self: ...
     @property
     def entry(self) -> object: ...
+    @property
+    def stand_ins(self) -> list[bytes] | None: ...
 
 @disjoint_base
 class Recording:
@@ -25,3 +31,8 @@ class Recording:
     def blocks(self) -> list[memoryview]: ...
     def shared_blocks(self) -> tuple[int, int]: ...
     def private_blocks(self) -> tuple[int, int]: ...
+    def recognized_blocks(self) -> int: ...
+
+@disjoint_base
+class StandIns:
+    def __new__(cls, weights: list[Weight]) -> Self: ...

@@ -9,6 +9,7 @@ arena, which belongs to a session that is kept for it.
 from cpython.buffer cimport PyBUF_READ
 from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp
 
 from ortmmap.cache.arena cimport make_arena, shrink_arena
 from ortmmap.runtime.library cimport (
@@ -23,6 +24,9 @@ from ortmmap.runtime.library cimport (
 )
 
 import os
+
+cdef enum:
+    PAGE = 4 << 10   # the kernel's
 
 LEAST_ADDRESS_SPACE = 4 << 30   # of the heap, heap.c
 LONGEST_WAIT = 1e6   # seconds
@@ -123,6 +127,8 @@ cdef class Pages:
     most_seconds : float, optional
         How long to wait for the process that is writing the file, in all; by default the file is
         complete.
+    recognition : Recognition, optional
+        By which the blocks can be recognized.
 
     Raises
     ------
@@ -130,7 +136,9 @@ cdef class Pages:
         If the file cannot be mapped; the descriptor stays open.
     """
 
-    def __cinit__(self, int fd, list table, size_t size, entry, most_seconds=None):
+    def __cinit__(
+        self, int fd, list table, size_t size, entry, most_seconds=None, recognition=None
+    ):
         cdef csp.ortmmap_stored_block *blocks
         cdef size_t index = 0
         self.store.data = csp.ortmmap_store_map(fd, size)
@@ -148,13 +156,41 @@ cdef class Pages:
             self.growing.fd = fd
             self.growing.most_waits = <long>(1000 * min(most_seconds, LONGEST_WAIT))
             self.store.growing = &self.growing
+        if recognition is not None:
+            self._set_fingerprints(recognition.fingerprints)
+            self.stand_ins = recognition.weights
 
     def __dealloc__(self):
+        free(self._fingerprints)
         if self.store.data != NULL:
             csp.ortmmap_store_unmap(self.store.data, self._size)
         if self.store.blocks != NULL:
             os.close(self.store.fd)
             free(<void *>self.store.blocks)
+
+    def _set_fingerprints(self, fingerprints):
+        cdef size_t index
+        self._fingerprints = <csp.ortmmap_fingerprint *>calloc(
+            self.store.count + 1, sizeof(self._fingerprints[0])
+        )
+        if self._fingerprints == NULL:
+            raise MemoryError()
+        for index in range(self.store.count):
+            self._fingerprints[index].low, self._fingerprints[index].high = fingerprints[index]
+
+    cdef int recognize(self, bint whether) noexcept:
+        """Have the next recording recognize the blocks, or compare them."""
+        self.store.fingerprints = self._fingerprints if whether else NULL
+        return 0
+
+    cdef bint is_equal(self, size_t one, size_t other) noexcept:
+        """Whether two blocks have the same contents."""
+        cdef const csp.ortmmap_stored_block *blocks = self.store.blocks
+        return blocks[one].size == blocks[other].size and memcmp(
+            self.store.data + blocks[one].offset,
+            self.store.data + blocks[other].offset,
+            blocks[one].size,
+        ) == 0
 
     cdef bint is_growing(self) noexcept:
         """Whether the file was being written when it was opened."""
@@ -183,8 +219,12 @@ cdef class Recording:
         check(api.SessionOptionsSetCustomJoinThreadFn(options, csp.ortmmap_join_thread))
         return 0
 
-    cdef int begin(self, Pages pages) except -1:
-        """Record this thread's allocations until end(); share them with `pages`, if any."""
+    cdef int begin(self, Pages pages, bint learning=False) except -1:
+        """Record this thread's allocations until end(); share them with `pages`, if any.
+
+        If learning, the session must not run.
+        """
+        self.recorder.learning = learning
         if not csp.ortmmap_recorder_begin(&self.recorder, NULL if pages is None else &pages.store):
             raise MemoryError()
         return 0
@@ -222,7 +262,7 @@ cdef class Recording:
         """
         return [
             PyMemoryView_FromMemory(<char *><size_t>address, size, PyBUF_READ)
-            for _, address, size, _ in sorted(self._table())
+            for _, address, size, *_ in sorted(self._table())
         ]
 
     def shared_blocks(self) -> tuple[int, int]:
@@ -233,13 +273,24 @@ cdef class Recording:
         """Return number and size in bytes of the live blocks that are not shared."""
         return self._totals({csp.ORTMMAP_BLOCK_PRIVATE, csp.ORTMMAP_BLOCK_SCRATCH})
 
+    def recognized_blocks(self) -> int:
+        """Return the number of live blocks that are shared without having been compared."""
+        return sum([recognized for *_, recognized in self._table()])
+
+    cdef list learned(self):
+        """Return size, index in the store (None: not shared) and fingerprint of each block."""
+        return [
+            (size, stored if state == csp.ORTMMAP_BLOCK_SHARED else None, fingerprint)
+            for _, _, size, state, stored, fingerprint, _ in sorted(self._table())
+        ]
+
     cdef tuple _totals(self, set states):
         """Return number and size in bytes of the blocks in these states."""
-        sizes = [size for _, _, size, state in self._table() if state in states]
+        sizes = [size for _, _, size, state, *_ in self._table() if state in states]
         return len(sizes), sum(sizes)
 
     cdef list _table(self):
-        """Return ordinal, address, size in bytes and state of each block."""
+        """Return all that the table has of each block, the ordinal first."""
         cdef size_t capacity = csp.ortmmap_recorder_blocks(&self.recorder, NULL, 0)
         cdef csp.ortmmap_block *blocks
         cdef size_t count, index
@@ -254,8 +305,105 @@ cdef class Recording:
                     <size_t>blocks[index].address,
                     blocks[index].size,
                     <int>blocks[index].state,
+                    blocks[index].stored,
+                    (blocks[index].fingerprint.low, blocks[index].fingerprint.high),
+                    <bint>blocks[index].recognized,
                 )
                 for index in range(count)
             ]
         finally:
             free(blocks)
+
+
+cdef class StandIns:
+    """Pages of a pattern in the place of weights, while a session is created.
+
+    Nobody else may read the mappings meanwhile. Pages that a weight shares with others stay.
+
+    Parameters
+    ----------
+    weights : list of Weight
+        Each one's place in the list decides which part of the pattern it shows.
+    """
+
+    def __cinit__(self, list weights not None):
+        self._weights, self._files, self._pattern = weights, {}, -1
+
+    cdef bint put(self) except -1:
+        """Put the pattern in their place; return False if that is impossible.
+
+        remove() must follow in any case, before the session is used or released.
+        """
+        cdef Py_ssize_t number
+        self._pattern = csp.ortmmap_pattern_make()
+        if self._pattern < 0:
+            return False
+        for number in range(len(self._weights)):
+            if not self._put_one(number, self._weights[number]):
+                return False
+        return True
+
+    cdef bint _put_one(self, size_t number, Weight weight) except -1:
+        cdef size_t start = whole_pages(weight.offset)
+        cdef size_t size = last_page(weight) - start
+        cdef unsigned char *address = <unsigned char *>weight.mapping._mapping.data + start
+        return self._open(weight.mapping) and csp.ortmmap_stand_in_put(
+            self._pattern, address, size, number
+        )
+
+    cdef bint _open(self, Mapping mapping) except -1:
+        """Open a mapping's file; return False if its path names another one now."""
+        if mapping in self._files:
+            return True
+        try:
+            fd = os.open(mapping.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return False
+        found = os.fstat(fd)
+        if mapping.identity != (
+            found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        ):
+            os.close(fd)
+            return False
+        self._files[mapping] = fd
+        return True
+
+    cdef int remove(self) except -1:
+        """Map the files again.
+
+        Raises
+        ------
+        MemoryError
+            If that is impossible. The mappings must not be used then.
+        """
+        cdef Weight weight
+        cdef size_t start
+        cdef bint is_whole = True
+        for weight in self._weights:
+            if weight.mapping in self._files:
+                start = whole_pages(weight.offset)
+                is_whole &= csp.ortmmap_stand_in_remove(
+                    self._files[weight.mapping],
+                    start,
+                    <unsigned char *>weight.mapping._mapping.data + start,
+                    last_page(weight) - start,
+                )
+        self._close()
+        if not is_whole:
+            raise MemoryError("the pages of a model's weights cannot be mapped again")
+        return 0
+
+    cdef int _close(self) except -1:
+        for fd in (*self._files.values(), *([self._pattern] if self._pattern >= 0 else [])):
+            os.close(fd)
+        self._files, self._pattern = {}, -1
+        return 0
+
+
+cdef size_t whole_pages(size_t size) noexcept:
+    return (size + PAGE - 1) // PAGE * PAGE
+
+
+cdef size_t last_page(Weight weight) noexcept:
+    """Where the last whole page of a weight ends in its file."""
+    return (weight.offset + weight.nbytes) // PAGE * PAGE

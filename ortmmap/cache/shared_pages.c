@@ -34,12 +34,6 @@ static _Thread_local recording_thread *current;
 
 /* --- memory of blocks --- */
 
-static void set_state(const void *address, ortmmap_block_state state) {
-  ortmmap_heap_lock();
-  ortmmap_heap_find(address)->state = state;
-  ortmmap_heap_unlock();
-}
-
 static bool map_private(unsigned char *address, size_t size) {
   return mmap(address, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
               0) != MAP_FAILED;
@@ -82,14 +76,15 @@ static void trim_extent(const ortmmap_block *block) {
     (void)madvise(end, after, MADV_DONTNEED);
 }
 
-/* Map a stored block at `address`, which holds the same bytes already. */
+/* Map a stored block at `address`. If it was not compared, its pages are left to the first run. */
 static bool map_stored(const ortmmap_store *store, size_t index, unsigned char *address) {
   const ortmmap_stored_block *block = store->blocks + index;
   size_t size = ortmmap_whole_pages((size_t)block->size);
   if (mmap(address, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, store->fd,
            (off_t)block->offset) == MAP_FAILED)
     return false;
-  (void)madvise(address, size, MADV_POPULATE_READ); /* kernels before 5.14 fault in each page */
+  if (store->fingerprints == NULL)
+    (void)madvise(address, size, MADV_POPULATE_READ); /* kernels before 5.14 fault in each page */
   return true;
 }
 
@@ -111,30 +106,51 @@ static size_t find_stored(const ortmmap_recorder *recorder, const unsigned char 
   return store->count;
 }
 
-/* Note that a stored block is in use, and return whether its pages are mapped at `address`. */
-static bool use_stored(ortmmap_recorder *recorder, size_t index, unsigned char *address) {
-  if (!map_stored(recorder->store, index, address))
+/* Whether a block was left empty after its fingerprint was taken, and not filled since. */
+static bool is_emptied(const ortmmap_block *block, ortmmap_fingerprint found) {
+  ortmmap_fingerprint zeros = ortmmap_fingerprint_of(NULL, block->size);
+  return block->fingerprint.high != 0 && found.low == zeros.low && found.high == zeros.high;
+}
+
+/* The stored block that stands for a recorded one: that of its fingerprint, or an equal one. */
+static size_t find_counterpart(const ortmmap_recorder *recorder, ortmmap_block *block) {
+  const ortmmap_store *store = recorder->store;
+  ortmmap_fingerprint fingerprint = {0, 0};
+  size_t index;
+  if (recorder->learning || store->fingerprints != NULL)
+    fingerprint = ortmmap_fingerprint_of(block->address, block->size);
+  if (recorder->learning && !is_emptied(block, fingerprint))
+    block->fingerprint = fingerprint;
+  for (index = 0; store->fingerprints != NULL && index < store->count; index++)
+    if (store->blocks[index].size == block->size &&
+        ortmmap_store_knows(store, index, fingerprint)) {
+      block->recognized = true;
+      return index;
+    }
+  return find_stored(recorder, block->address, block->size);
+}
+
+/* Map a stored block in the place of a recorded one. */
+static bool use_stored(ortmmap_recorder *recorder, size_t index, ortmmap_block *block) {
+  if (!map_stored(recorder->store, index, block->address))
     return false;
+  block->state = ORTMMAP_BLOCK_SHARED;
+  block->stored = index;
   atomic_store(&recorder->expected, (index + 1) % recorder->store->count);
   return true;
 }
 
-/* Map the store's pages in the place of a block, if the store has an equal one. */
-static bool map_equal(ortmmap_recorder *recorder, unsigned char *address, size_t size) {
-  size_t index = find_stored(recorder, address, size);
-  return index < recorder->store->count && use_stored(recorder, index, address);
-}
-
-/* Take scratch back from a block, and map the stored one in its place; false if the block keeps
- * memory of its own. */
-static bool exchange_scratch(recording_thread *thread, const ortmmap_block *block, size_t index) {
-  const ortmmap_store *store = thread->recorder->store;
-  if (!take_back_scratch(thread, block))
-    return false;
-  if (use_stored(thread->recorder, index, block->address))
-    return true;
+/* Take scratch back from a block, and map the stored one in its place. If that is impossible, the
+ * block gets a copy, or keeps the scratch. A block that is only learned of is left empty. */
+static void exchange_scratch(recording_thread *thread, ortmmap_block *block, size_t index) {
+  ortmmap_recorder *recorder = thread->recorder;
+  const ortmmap_store *store = recorder->store;
+  if (index == store->count && !recorder->learning)
+    return;
+  if (!take_back_scratch(thread, block) || index == store->count ||
+      use_stored(recorder, index, block))
+    return;
   memcpy(block->address, store->data + store->blocks[index].offset, block->size);
-  return false;
 }
 
 /* Finalize the thread's pending scratch block: share it, or leave it the scratch.
@@ -145,8 +161,6 @@ static bool exchange_scratch(recording_thread *thread, const ortmmap_block *bloc
  * end of the recording. */
 static void finalize_pending(recording_thread *thread) {
   ortmmap_block block = {0};
-  bool is_shared = false;
-  size_t index;
   ortmmap_heap_lock();
   if (thread->pending != NULL)
     block = *ortmmap_heap_find(thread->pending);
@@ -154,11 +168,12 @@ static void finalize_pending(recording_thread *thread) {
   ortmmap_heap_unlock();
   if (block.address == NULL)
     return;
-  index = find_stored(thread->recorder, block.address, block.size);
-  if (index < thread->recorder->store->count)
-    is_shared = exchange_scratch(thread, &block, index);
+  block.state = ORTMMAP_BLOCK_PRIVATE;
+  exchange_scratch(thread, &block, find_counterpart(thread->recorder, &block));
   trim_extent(&block);
-  set_state(block.address, is_shared ? ORTMMAP_BLOCK_SHARED : ORTMMAP_BLOCK_PRIVATE);
+  ortmmap_heap_lock();
+  *ortmmap_heap_find(block.address) = block;
+  ortmmap_heap_unlock();
 }
 
 /* Share a block, unless it was freed since it was listed.
@@ -178,11 +193,14 @@ static void finalize_pending(recording_thread *thread) {
  *   one. */
 static void share_listed(ortmmap_recorder *recorder, const ortmmap_block *listed) {
   ortmmap_block *block;
+  size_t index;
   ortmmap_heap_lock();
   block = ortmmap_heap_find(listed->address);
-  if (block != NULL && block->ordinal == listed->ordinal && block->state == ORTMMAP_BLOCK_PRIVATE &&
-      map_equal(recorder, block->address, block->size))
-    block->state = ORTMMAP_BLOCK_SHARED;
+  if (block != NULL && block->ordinal == listed->ordinal && block->state == ORTMMAP_BLOCK_PRIVATE) {
+    index = find_counterpart(recorder, block);
+    if (index < recorder->store->count)
+      (void)use_stored(recorder, index, block);
+  }
   ortmmap_heap_unlock();
 }
 

@@ -26,6 +26,7 @@ typedef struct ortmmap_recorder {
   atomic_size_t expected;     /* index of the stored block that is likely to come next */
   const ortmmap_store *store; /* may be NULL; set while no thread allocates */
   size_t largest;             /* bytes of the store's largest block; set with it */
+  bool learning;              /* set before the recording begins */
   struct ortmmap_recording_thread *threads; /* guarded by the heap's lock */
   bool keeping;                             /* guarded by the heap's lock */
 } ortmmap_recorder;
@@ -39,7 +40,11 @@ OrtAllocator *ortmmap_allocator_start(OrtAllocator *arena, const OrtMemoryInfo *
  * are neither used nor released. */
 void ortmmap_allocator_set_arena(OrtAllocator *arena);
 
-/* Record the calling thread's allocations. `store` may be NULL. False if memory is out. */
+/* Record the calling thread's allocations. `store` may be NULL. False if memory is out.
+ *
+ * If the store has fingerprints, a block with one of these is replaced by the stored one without a
+ * comparison. A learning recorder takes the fingerprint of each block. It keeps only the contents
+ * of blocks that the store has, so its session must not run. */
 bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store);
 
 /* End the recording, in the thread that began it, and share the blocks that the store has. */

@@ -9,6 +9,10 @@ from ortmmap.abi.ort cimport (
     OrtMemoryInfo,
 )
 
+cdef extern from "cache/block_store.h" nogil:
+    ctypedef struct ortmmap_fingerprint:
+        uint64_t low, high
+
 cdef extern from "cache/heap.h" nogil:
     ctypedef enum ortmmap_block_state:
         ORTMMAP_BLOCK_PRIVATE
@@ -21,6 +25,9 @@ cdef extern from "cache/heap.h" nogil:
         size_t size
         uint64_t ordinal
         ortmmap_block_state state
+        size_t stored
+        ortmmap_fingerprint fingerprint
+        bint recognized
 
     void ortmmap_heap_lock() noexcept
     void ortmmap_heap_unlock() noexcept
@@ -41,13 +48,14 @@ cdef extern from "cache/block_store.h" nogil:
         const ortmmap_stored_block *blocks
         size_t count
         ortmmap_growing_file *growing
+        const ortmmap_fingerprint *fingerprints
 
     const unsigned char *ortmmap_store_map(int fd, size_t size)
     void ortmmap_store_unmap(const unsigned char *data, size_t size)
 
 cdef extern from "cache/shared_pages.h" nogil:
     ctypedef struct ortmmap_recorder:
-        pass
+        bint learning
 
     OrtAllocator *ortmmap_allocator_start(OrtAllocator *arena, const OrtMemoryInfo *info)
     void ortmmap_allocator_set_arena(OrtAllocator *arena)
@@ -62,3 +70,10 @@ cdef extern from "cache/shared_pages.h" nogil:
     )
     OrtCustomCreateThreadFn ortmmap_create_thread
     OrtCustomJoinThreadFn ortmmap_join_thread
+
+cdef extern from "cache/stand_ins.h" nogil:
+    int ortmmap_pattern_make()
+    bint ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number)
+    bint ortmmap_stand_in_remove(
+        int file, uint64_t offset, unsigned char *address, size_t size
+    )

@@ -13,7 +13,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from ortmmap.cache.folder import is_temporary
-from ortmmap.session.prepacking import PAGES_FILE
+from ortmmap.session.recorded_creation import PAGES_FILE
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -16,10 +16,11 @@ cdef class ModelSource:
     # Mappings of other files that hold weights, by path; made by mapping_of().
     cdef dict external
     cdef dict _identities            # of the other files by path, when they were noted
-    cdef list weights                # of (bytes, Value), which the session points to, or None
+    cdef list weights                # of Weight, which the session points to, or None
     # Counts the users of the bytes, and says whether a file was found truncated. Never NULL.
     cdef ortmmap_guard *guard
     cdef list _guarded               # texts that `guard.files` points to or has pointed to
+    cdef bint is_shared              # whether a session that is open already uses the mapping
     cdef bint prefault
     cdef bint lock
 

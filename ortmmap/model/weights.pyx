@@ -11,6 +11,8 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memset
 
+cimport cython
+
 cimport ortmmap.abi.ort as ort
 from ortmmap.model.scan cimport EXTERNAL, INLINE, Tensor
 from ortmmap.model.tensor_proto cimport DIMS, TensorProto, data_size, read_decimal, read_tensor
@@ -21,6 +23,21 @@ from ortmmap.runtime.library cimport check
 from ortmmap.values.element_types cimport element_type_numbered, onnx_bits
 from ortmmap.values.native_tensor cimport MOST_DIMENSIONS, tensor_over
 from ortmmap.values.value cimport own_as, Value
+
+
+@cython.final
+cdef class Weight:
+    """An initializer that lies in a mapped file.
+
+    Attributes
+    ----------
+    name : bytes
+    value : Value
+    mapping : Mapping
+        The file.
+    offset, nbytes : int
+        Where its data lies in the file.
+    """
 
 
 cdef list weights_of(Skeleton skeleton, Mapping graph, dict files, bint every):
@@ -41,9 +58,8 @@ cdef list weights_of(Skeleton skeleton, Mapping graph, dict files, bint every):
 
     Returns
     -------
-    list of (bytes, Value), or None
-        The initializers' names and values, each of which keeps its mapping. None if `every`
-        reference must have a value, and one has none.
+    list of Weight, or None
+        None if `every` reference must have a value, and one has none.
     """
     cdef list weights = []
     cdef Py_buffer view
@@ -70,7 +86,7 @@ cdef bint add(
     cdef TensorProto tensor
     cdef int64_t offset = <int64_t>noted.data
     cdef Mapping mapping = graph
-    cdef Value value
+    cdef Weight weight
     if noted.name.stop == 0:
         return False
     if read_tensor(reader, Span(noted.start, noted.stop), DEEPEST, &tensor) < 0:
@@ -81,10 +97,13 @@ cdef bint add(
         offset = 0 if tensor.offset.stop == 0 else read_decimal(reader, tensor.offset)
     if mapping is None or not fits(&tensor, noted.nbytes, offset, mapping.nbytes):
         return False
-    value = value_at(mapping, offset, noted.nbytes, reader, &tensor)
-    if value is None:
+    weight = Weight.__new__(Weight)
+    weight.value = value_at(mapping, offset, noted.nbytes, reader, &tensor)
+    if weight.value is None:
         return False
-    weights.append((text_of(reader, tensor.name), value))
+    weight.name = text_of(reader, tensor.name)
+    weight.mapping, weight.offset, weight.nbytes = mapping, offset, noted.nbytes
+    weights.append(weight)
     return True
 
 

@@ -7,9 +7,9 @@ that ONNX Runtime accepts.
 
 cimport cython
 
+from ortmmap.model.weights cimport Weight
 from ortmmap.session.metadata cimport inputs_of, outputs_of, overridable_initializers_of
 from ortmmap.session.native_options cimport default_threads, make_session_options
-from ortmmap.values.value cimport Value
 from ortmmap.runtime.library cimport (
     api,
     check,
@@ -49,8 +49,8 @@ cdef class Attempt:
         Configuration entries that `options` does not have.
     data : bytes, optional
     file : str, optional
-    weights : list of (bytes, Value), optional
-        Names and values of initializers that are not in `data`.
+    weights : list of Weight, optional
+        Initializers that are not in `data`.
     """
 
     def __init__(
@@ -222,10 +222,9 @@ cdef class Creation:
 
 cdef int add_weights(ort.OrtSessionOptions *options, list weights) except -1:
     """Have a session use values instead of the initializers of these names."""
-    cdef bytes name
-    cdef Value value
-    for name, value in weights:
-        check(api.AddInitializer(options, name, value.value))
+    cdef Weight weight
+    for weight in weights:
+        check(api.AddInitializer(options, weight.name, weight.value.value))
     return 0
 
 

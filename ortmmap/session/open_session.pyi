@@ -14,6 +14,7 @@ class Memory(NamedTuple):
     private: int
     shared_blocks: int
     private_blocks: int
+    recognized_blocks: int
 
 @final
 class OpenSession:

@@ -53,7 +53,9 @@ FOREIGN = (
     "_selection_delegate",
 )
 
-Memory = namedtuple("Memory", "mapped resident shared private shared_blocks private_blocks")
+Memory = namedtuple(
+    "Memory", "mapped resident shared private shared_blocks private_blocks recognized_blocks"
+)
 Memory.__doc__ = """Memory of a session's weights, in bytes and in blocks.
 
 Attributes
@@ -69,6 +71,9 @@ private : int
     session without a cache, whose prepacked weights are not recorded.
 shared_blocks, private_blocks : int
     Number of blocks of `shared` and of `private`.
+recognized_blocks : int
+    How many of `shared_blocks` were recognized while the session was created, without reading
+    weights or pages (stand-ins); the others were compared.
 """
 
 
@@ -89,9 +94,13 @@ cdef class OpenSession:
         mapped = sum([mapping.nbytes for mapping in mappings])
         resident = sum([mapping.resident() for mapping in mappings])
         shared = private = (0, 0)
+        recognized = 0
         if recording is not None:
             shared, private = recording.shared_blocks(), recording.private_blocks()
-        return Memory(mapped, resident, shared[1], private[1], shared[0], private[0])
+            recognized = recording.recognized_blocks()
+        return Memory(
+            mapped, resident, shared[1], private[1], shared[0], private[0], recognized
+        )
 
     cdef ModelMetadata metadata(self):
         """Return the model's metadata, with its entries in the order of ONNX Runtime's."""

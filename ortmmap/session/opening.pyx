@@ -204,7 +204,7 @@ cdef class Opening:
 
     cpdef tuple cache_key(self):
         """Return the key of the model's entries, and their kinds; (None, ()) without the cache."""
-        from ortmmap.session.prepacking import is_prepacked
+        from ortmmap.session.recorded_creation import is_prepacked
 
         self._look(self._is_ort_format())
         if not self._uses_cache():

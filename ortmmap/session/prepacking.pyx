@@ -7,58 +7,31 @@ of the file that it has written. If it is known that they cannot be written, not
 """
 
 cimport ortmmap.abi.ort as ort
-from ortmmap.cache.prepack cimport (
-    Pages,
-    Recording,
-    address_space_limit,
-    creating,
-    start,
-    why_not_started,
-)
-from ortmmap.model.source cimport ModelSource
+from ortmmap.cache.prepack cimport Pages, Recording
 from ortmmap.process.guard cimport ortmmap_count_add
 from ortmmap.session.creation cimport Attempt, Creation
-from ortmmap.session.native_options cimport NativeOptions
-from ortmmap.runtime.library cimport api, enter_runtime, leave_runtime
+from ortmmap.session.recorded_creation cimport RecordedCreation
 
 import os
 
-from ortmmap.runtime.providers import CPU
 from ortmmap.session.cached import PRIVATE, SHARED, Cached
-from ortmmap.session.optimizing import Refused, attempts_of, save_optimized, unsaved
+from ortmmap.session.optimizing import Refused, save_optimized, unsaved
+from ortmmap.session.recorded_creation import PAGES_FILE
 
-# Keys of onnxruntime_session_options_config_keys.h.
-NO_PREPACKING = "session.disable_prepacking"
-ENVIRONMENT_ALLOCATORS = "session.use_env_allocators"
-
-PAGES_FILE = "pages"
 MOST_TRIES = 3
 
 
-cdef class PrepackedCreation(Creation):
+cdef class PrepackedCreation(RecordedCreation):
     """A `Creation` whose session shares prepacked weights with those of other processes.
 
     Parameters
     ----------
-    model, skeleton, options, config, providers
-        As for `Creation`.
-    store : Store
-    key : Key
+    model, skeleton, options, config, providers, store, key
+        As for `RecordedCreation`.
     """
 
-    cdef object store
-    cdef object key
-    cdef bint prepacked   # whether prepacked weights are to be shared
-    cdef object unshared  # why they are not; None if they are, or if kernels prepack nothing
-    cdef list graph       # attempts for a session of the saved graph; None if there is no entry
-    cdef Pages pages      # None if there is no entry
     cdef int tries        # sessions that were given up since their pages were not written
-    cdef str folder       # the cache folder of the entries that were found; else None
     cdef object filing    # a Filing; None if there is nothing to write
-
-    def __init__(self, model, skeleton, options, config, providers, store, key):
-        self.store, self.key = store, key
-        self.prepacked = is_prepacked(options)
 
     cdef ort.OrtSession *create_found(self) except? NULL:
         self._check_sharing()
@@ -109,42 +82,6 @@ cdef class PrepackedCreation(Creation):
             self.filing = None
         return 0
 
-    cdef int _prepare(self, NativeOptions native) except -1:
-        """Let threads that prepack in parallel record too."""
-        if self.recording is None or not native.prepacks_in_parallel:
-            return 0
-        return (<Recording>self.recording).set_threads(native.options)
-
-    cdef int _check_sharing(self) except -1:
-        """Find out whether prepacked weights can be shared in this process."""
-        from ortmmap.cache.folder import warn
-
-        if not self.prepacked or start():
-            return 0
-        self.prepacked = False
-        self.unshared = why_not_started()
-        if address_space_limit() is not None:
-            warn("address space", f"prepacked weights are not shared: {self.unshared}")
-        return 0
-
-    # Reading the cache
-
-    cdef bint _find(self) except -1:
-        """Look for the entries, and return whether none is missing."""
-        self._find_graph()
-        if self._lacks_pages():
-            entry = self.store.find(self.key, "pages", thorough=False)
-            self.pages = None if entry is None else self._open(entry)
-            self._note_folder(entry)
-        return not (self._lacks_graph() or self._lacks_pages())
-
-    cdef int _find_graph(self) except -1:
-        if self._lacks_graph():
-            entry = self.store.find(self.key, "model", thorough=False)
-            self.graph = None if entry is None else attempts_of(self, entry)
-            self._note_folder(entry)
-        return 0
-
     def _find_begun(self):
         """Look for the entries, of which the lock's owner may be writing the pages."""
         self._find_graph()
@@ -152,27 +89,6 @@ cdef class PrepackedCreation(Creation):
             self.pages = open_begun(self.store, self.key)
             self.folder = self.store.folder
         return not (self._lacks_graph() or self._lacks_pages())
-
-    cdef int _note_folder(self, object entry) except -1:
-        if entry is not None:
-            self.folder = entry.cache
-        return 0
-
-    cdef bint _lacks_graph(self) noexcept:
-        return self.skeleton is not None and self.graph is None
-
-    cdef bint _lacks_pages(self) noexcept:
-        return self.prepacked and self.pages is None
-
-    cdef Pages _open(self, object entry):
-        """Open an entry's blocks; if they are damaged or gone, drop it and return None."""
-        from ortmmap.cache.pages import BadPages
-
-        try:
-            return open_pages(entry)
-        except (BadPages, OSError) as error:
-            self.store.drop(entry, error)
-            return None
 
     # Creating the session
 
@@ -187,21 +103,13 @@ cdef class PrepackedCreation(Creation):
         if self.pages is None or not self.pages.is_cut_off():
             return session
         if self.pages.is_waited_for() and self.tries < MOST_TRIES:
-            self._release(session)
+            self.release(session)
+            self.entries.remove(self.pages.entry)
+            self.pages = None
             self.tries += 1
             return self.create(attempts)
         self.cached = Cached(PRIVATE, "another process has not written it, or cannot")
         return session
-
-    cdef int _release(self, ort.OrtSession *session) except -1:
-        """Release a session that is not handed out, and the pages that it was created with."""
-        with nogil:
-            enter_runtime()
-            api.ReleaseSession(session)
-            leave_runtime()
-        self.entries.remove(self.pages.entry)
-        self.pages = self.recording = None
-        return 0
 
     cdef ort.OrtSession *_create_private(self, list attempts, str reason) except NULL:
         """Create a session as without the cache, but of the saved graph if there is one."""
@@ -209,58 +117,6 @@ cdef class PrepackedCreation(Creation):
         if self.pages is not None:
             return self._create_recorded(attempts)
         return self.try_each((self.graph or []) + attempts)
-
-    cdef ort.OrtSession *_create_recorded(self, list attempts) except NULL:
-        """Create a session whose kernels' memory is recorded, and shared with pages if equal.
-
-        Nothing is recorded if another allocator has replaced ours meanwhile.
-        """
-        cdef Recording recording = Recording()
-        attempts = (self.graph or []) + attempts
-        if not self.prepacked:
-            return self.try_each(attempts)
-        recorded = [allocating(attempt) for attempt in attempts]
-        with creating.here():
-            if not start():
-                return self.try_each(attempts)
-            self.recording = recording
-            if self.pages is not None:
-                self._use_pages()
-            recording.begin(self.pages)
-            try:
-                return self.try_each(recorded)
-            finally:
-                with nogil:
-                    recording.end()
-                self._drop_weights()
-
-    cdef int _use_pages(self) except -1:
-        """Hold the entry of the pages while the session is open, and guard its file."""
-        entry = self.pages.entry
-        if self.pages.is_growing():
-            self.entries.append(entry)
-            return self.model.guard_files(entry.paths(PAGES_FILE))
-        return self.use_entry(entry)
-
-    cdef int _drop_weights(self) except -1:
-        """Drop the original weights from this process if their prepacked copies are shared.
-
-        The parts that are still used lie scattered, so a touch shall not bring back 2 MiB.
-        """
-        cdef ModelSource model = self.model
-        mappings = model.mappings()
-        shared_blocks, shared_bytes = self.recording.shared_blocks()
-        if model.prefault or model.lock or not shared_blocks:
-            return 0
-        for mapping in mappings:
-            mapping.advise("dontneed")
-        if 2 * shared_bytes > sum([mapping.nbytes for mapping in mappings]):
-            try:
-                for mapping in mappings:
-                    mapping.advise("nohugepage")
-            except OSError:
-                return 0   # a kernel without huge pages, or another system
-        return 0
 
     # Writing the cache
 
@@ -318,19 +174,23 @@ cdef class PrepackedCreation(Creation):
             return 0
         return self.recording.private_blocks()[1]
 
-    cdef bint _may_blocks_change(self) except -1:
-        """Whether other code than ONNX Runtime's own kernels may write to recorded memory.
-
-        Such blocks are compared and exchanged before anybody runs the session.
-        """
-        return bool(self.options._custom_ops) or any(name != CPU for name, _ in self.providers)
-
     cdef object _identifying(self):
-        """Return a function that identifies the entries; it does not hold the session's model."""
+        """Return a function that does what nobody waits for; it does not hold the session's model.
+        """
         from ortmmap.cache.draft import identify
+        from ortmmap.session.learning import learn
 
         store, key = self.store, self.key
-        return lambda filing: identify(store, key, filing.check)
+        learner = RecordedCreation(
+            self.model.of_files(), self.skeleton, self.options.copy(), self.config,
+            self.providers, store, key,
+        )
+
+        def finish(filing):
+            learn(learner, filing)
+            identify(store, key, filing.check)
+
+        return finish
 
     def _let(self):
         """Give back the blocks that were kept for writing."""
@@ -426,29 +286,6 @@ cdef class PrepackedCreation(Creation):
         self.use_entry(entry)
         (<Recording>self.recording).share(pages)
         return True
-
-
-cdef Attempt allocating(Attempt attempt):
-    """Return an attempt whose session uses the allocator that records."""
-    config = {ENVIRONMENT_ALLOCATORS: "1", **attempt.config}
-    return Attempt(attempt.options, config, attempt.data, attempt.file, attempt.weights)
-
-
-cpdef bint is_prepacked(object options) except -1:
-    """Whether a session with these options shares prepacked weights."""
-    return options.enable_cpu_mem_arena and options._config.get(NO_PREPACKING) != "1"
-
-
-cdef Pages open_pages(object entry):
-    from ortmmap.cache.pages import read_ahead, read_table
-
-    fd = entry.open(PAGES_FILE)
-    try:
-        read_ahead(fd)   # the disk works while ONNX Runtime prepacks
-        return Pages(fd, read_table(fd, entry.key), os.fstat(fd).st_size, entry)
-    except BaseException:
-        os.close(fd)
-        raise
 
 
 cdef Pages open_begun(object store, object key):

@@ -27,6 +27,7 @@ OPEN = """
 import json, os, sys, time, warnings
 import numpy as np
 import ortmmap
+from ortmmap.session.filing import wait_for_all
 warnings.simplefilter("error")
 options = ortmmap.SessionOptions()
 options.intra_op_num_threads = 1
@@ -38,6 +39,7 @@ output = session.run(None, feed)[0].tobytes().hex()
 assert session.cached.wait(60)
 assert session.run(None, feed)[0].tobytes().hex() == output
 memory = session.memory()
+assert wait_for_all(60)  # later sessions recognize their blocks
 print(json.dumps([output, memory.shared_blocks, memory.private_blocks]))
 """
 # Kills the process just before its n-th access to the cache's folder.

@@ -15,6 +15,7 @@ from support import assert_same, configured, onnxruntime_session
 import ortmmap
 import ortmmap.session.optimizing
 from ortmmap.cache.store import Store
+from ortmmap.session.filing import wait_for_all
 
 CATALOGUE = models.catalogue()
 REFUSED = ("duplicate_of_small_constant", "duplicate_in_branch")  # ONNX Runtime refuses them too
@@ -55,6 +56,7 @@ def check(path: Path, feeds: dict[str, np.ndarray], folder: Path) -> list[str]:
         assert_same(session.run(None, feeds), expected)
         assert session.cached.wait(60)
         assert_same(session.run(None, feeds), expected)
+        assert wait_for_all(60)  # the second session recognizes its blocks
     return model_files(folder)
 
 
@@ -101,6 +103,7 @@ def test_kernels_share_the_weights_that_they_keep_in_a_form_of_their_own(name, t
             assert large_models.may_be_read_in_place(name)
             continue
         assert memory.shared >= 1 << 17
+        assert wait_for_all(60)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -17,6 +17,7 @@ from support import NOBODY, ask_python, configured, run_python
 
 import ortmmap
 from ortmmap.cache.folder import SYSTEM_TAG, SYSTEM_VARIABLE
+from ortmmap.cache.recognition import is_proven
 from ortmmap.cache.store import Store
 from ortmmap.cli.cache import cache_group
 from ortmmap.session.lookup import look_up
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.usefixtures("clean"), needs_root]
 
 LAYERS, WIDTH = 6, 1024  # 24 MiB of weights, each of them prepacked
 MODEL_BYTES = LAYERS * WIDTH * WIDTH * 4
+RECOGNIZED = LAYERS if is_proven(ortmmap.get_version_string()) else 0
 
 # Opens a session as the user with the number given, and prints its state and what it has read.
 OPEN = """
@@ -54,6 +56,7 @@ x = np.linspace(-1, 1, 1024, dtype="f4").reshape(1, 1024)
 found["output"] = session.run(None, {"h0": x})[0].tobytes().hex()
 found["finally"], found["reason"] = session.cached.state, session.cached.reason
 found["shared"] = session.memory().shared_blocks
+found["recognized"] = session.memory().recognized_blocks
 found["read finally"] = read() - before
 print(json.dumps(found))
 """
@@ -103,6 +106,7 @@ def test_what_root_has_baked_is_used_by_another_user_without_a_home(model, folde
     before = sorted((path, path.lstat().st_mtime_ns) for path in folder.rglob("*"))
     found = opened(model, user=NOBODY, **{SYSTEM_VARIABLE: folder})
     assert (found["state"], found["folder"], found["shared"]) == ("shared", str(folder), LAYERS)
+    assert found["recognized"] == RECOGNIZED
     assert found["output"] == expected_of(model)
     assert sorted((path, path.lstat().st_mtime_ns) for path in folder.rglob("*")) == before
 
@@ -216,6 +220,7 @@ def test_a_corrupted_entry_never_changes_an_output(model, folder, where):
     os.utime(pages, ns=(times.st_atime_ns, times.st_mtime_ns))
     found = opened(model, user=NOBODY, WARNINGS="ignore", **{SYSTEM_VARIABLE: folder})
     assert found["output"] == expected_of(model)
+    assert found["recognized"] == 0
     result = call("--dir", folder, "verify")
     assert result.exit_code == 1
     assert "damaged pages-" in result.output
@@ -312,6 +317,7 @@ def test_no_container_of_a_pulled_image_reads_the_model_again(
             found = opened(place / "model.onnx", user=NOBODY, **{variable: folder})
             assert (found["state"], found["folder"]) == ("shared", str(folder))
             assert found["shared"] == LAYERS
+            assert found["recognized"] == (RECOGNIZED if kind == "system" else 0)
             assert found["output"] == expected_of(plain)
             assert found["read"] - usual["read"] < MODEL_BYTES / 50
             assert found["read finally"] - usual["read finally"] < MODEL_BYTES / 50

@@ -18,6 +18,7 @@ OPEN = """
 import json, os, sys
 import numpy as np
 import ortmmap
+from ortmmap.session.filing import wait_for_all
 from support import configured
 
 def threads():
@@ -39,6 +40,7 @@ for thread in threads() - before if session.cached.state != "filing" else ():
 feed = {"h0": np.linspace(-1, 1, 1024, dtype="f4").reshape(1, 1024)}
 result = session.run(None, feed)[0].tobytes().hex()
 assert session.cached.wait(60)
+assert wait_for_all(60)  # later sessions recognize their blocks
 print(json.dumps([time, result, session.memory().shared_blocks]))
 """
 

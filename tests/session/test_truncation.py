@@ -177,12 +177,13 @@ def test_a_truncated_entry_of_the_cache_raises(tmp_path):
     path.write_bytes(models.weights(4, 512))
     code = """
 from pathlib import Path
+from ortmmap.session.filing import wait_for_all
 options = ortmmap.SessionOptions()
 options.intra_op_num_threads = 1
 cache = path + ".cache"
 first = ortmmap.Session(path, options, cache=cache)
 expected = first.run(None, feed)
-assert first.cached.wait(60)
+assert wait_for_all(60)   # the next session recognizes its blocks
 session = ortmmap.Session(path, options, cache=cache)
 assert session.memory().shared_blocks
 assert_same(session.run(None, feed), expected)

@@ -1,0 +1,23 @@
+/* Stand-ins: pages of a small pattern in the place of mapped weights, while a session is created.
+ *
+ * A kernel packs whatever it is given, in a time that depends on where the bytes lie. A block that
+ * was packed from a pattern is recognized by its fingerprint, and replaced by the stored block. So
+ * neither the weights nor the stored blocks are read. Linux only. */
+#ifndef ORTMMAP_STAND_INS_H
+#define ORTMMAP_STAND_INS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Make the file of the pattern, whose bytes are always the same; return a descriptor, or -1. */
+int ortmmap_pattern_make(void);
+
+/* Map the pattern over whole pages of a private mapping of a file. Each number shows another part
+ * of it. False if a part could not be mapped; ortmmap_stand_in_remove() is due in any case. */
+bool ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number);
+
+/* Map the file again, for reading. False if that is impossible. */
+bool ortmmap_stand_in_remove(int file, uint64_t offset, unsigned char *address, size_t size);
+
+#endif /* ORTMMAP_STAND_INS_H */

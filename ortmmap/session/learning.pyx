@@ -1,0 +1,116 @@
+"""Learning: which stored blocks kernels pack from stand-ins of a graph's weights.
+
+A session of the cache's graph is created twice, by one thread, so that kernels allocate the same
+blocks in the same order: of the weights themselves, which shows the stored block of each, and of
+stand-ins, which shows its fingerprint. Neither session is ever run.
+"""
+
+cimport ortmmap.abi.ort as ort
+from ortmmap.cache.prepack cimport Recording, StandIns
+from ortmmap.model.weights cimport Weight
+from ortmmap.process.guard cimport ortmmap_count_add
+from ortmmap.session.creation cimport Attempt
+from ortmmap.session.recorded_creation cimport RecordedCreation, recorded_attempts
+
+from ortmmap.errors import OrtError
+from ortmmap.runtime.library import get_version_string
+
+LOG_ERRORS = 3
+AFFINITIES = "session.intra_op_thread_affinities"   # one for each thread
+
+
+def learn(RecordedCreation creation not None, filing) -> None:
+    """Write how the blocks of a model's entry are recognized, if they can be.
+
+    Parameters
+    ----------
+    creation : RecordedCreation
+        Of the model's files. It is used for this only.
+    filing : Filing
+        What its `check` raises ends the work.
+    """
+    from ortmmap.cache.draft import add_file
+    from ortmmap.cache.recognition import RECOGNITION_FILE, Recognition, is_proven, pack
+
+    cdef list weights
+    if not (creation.prepacked and is_proven(get_version_string())):
+        return
+    creation.options, creation.threads = quiet(creation.options, filing), 1
+    if creation._may_blocks_change() or not creation._find() or not creation.graph:
+        return
+    entry = creation.pages.entry
+    if entry.system or creation.pages.stand_ins is not None:
+        return
+    weights = packed(creation)
+    if not weights:
+        return
+    ortmmap_count_add(&creation.model.guard.users, 1)
+    try:
+        compared = blocks_of(creation, None)
+        filing.check()
+        fingerprints = match(creation, compared, blocks_of(creation, StandIns(weights)))
+    except OrtError:
+        fingerprints = None   # a cancelled creation fails too
+    finally:
+        ortmmap_count_add(&creation.model.guard.users, -1)
+    filing.check()
+    if fingerprints is not None:
+        names = [weight.name for weight in weights]
+        raw = pack(Recognition(fingerprints, names), entry.key)
+        add_file(creation.store, entry, RECOGNITION_FILE, raw)
+
+
+cdef list packed(RecordedCreation creation):
+    """Return the weights of the graph that can have stand-ins."""
+    from ortmmap.cache.recognition import LEAST_BYTES
+    from ortmmap.model.packed_weights import packed_weights
+
+    cdef Attempt graph = creation.graph[0]
+    cdef Weight weight
+    names = set(packed_weights(graph.data))
+    return [
+        weight
+        for weight in graph.weights or []
+        if weight.name in names and weight.nbytes >= LEAST_BYTES
+    ]
+
+
+cdef object quiet(object options, object filing):
+    """Copy options for a session that is never run, and created by one thread."""
+    copy = options.copy()
+    filing.on_cancel(lambda: copy.set_load_cancellation_flag(True))
+    copy.enable_profiling = False
+    copy.log_severity_level = LOG_ERRORS
+    if not copy._config.get(AFFINITIES):
+        copy.intra_op_num_threads = copy.inter_op_num_threads = 1
+    return copy
+
+
+cdef list blocks_of(RecordedCreation creation, StandIns stand_ins):
+    """Create a session, and return what was learned of its blocks; [] without stand-ins."""
+    cdef ort.OrtSession *session
+    session = creation.record(recorded_attempts(creation.graph), stand_ins, True)
+    if session == NULL:
+        return []
+    learned = (<Recording>creation.recording).learned()
+    creation.release(session)
+    return learned
+
+
+cdef object match(RecordedCreation creation, list compared, list stood_in):
+    """Return the fingerprint of each stored block; None if one cannot be told from another."""
+    cdef dict found = {}
+    cdef dict owners = {}
+    if len(compared) != len(stood_in):
+        return None
+    for (size, stored, real), (other_size, _, fingerprint) in zip(compared, stood_in, strict=True):
+        if size != other_size or stored is None:
+            return None
+        if fingerprint == real:
+            continue   # it was packed from other weights, and is compared
+        if found.setdefault(stored, fingerprint) != fingerprint:
+            return None
+        owner = owners.setdefault(fingerprint, stored)
+        if not creation.pages.is_equal(owner, stored):
+            return None
+    return [found.get(index, (0, 0)) for index in range(creation.pages.store.count)]

@@ -1,0 +1,279 @@
+"""Recorded creations: sessions of the cache's graph, whose prepacked weights are its pages.
+
+What kernels allocate is recorded while a session is created. A block that the cache's file of pages
+has is replaced by these pages. It is compared, unless it was packed from stand-ins (`StandIns`) and
+is recognized by its fingerprint: then neither weights nor pages are read. If a block is not
+recognized then, the session is created again, and all blocks are compared.
+"""
+
+cimport ortmmap.abi.ort as ort
+from ortmmap.cache.prepack cimport (
+    Pages,
+    Recording,
+    StandIns,
+    address_space_limit,
+    creating,
+    start,
+    why_not_started,
+)
+from ortmmap.model.source cimport ModelSource
+from ortmmap.model.weights cimport Weight
+from ortmmap.session.creation cimport Attempt, Creation
+from ortmmap.session.native_options cimport NativeOptions
+from ortmmap.runtime.library cimport api, enter_runtime, leave_runtime
+
+import os
+
+from ortmmap.errors import OrtError
+from ortmmap.runtime.library import get_version_string
+from ortmmap.runtime.providers import CPU
+from ortmmap.session.optimizing import attempts_of
+
+# Keys of onnxruntime_session_options_config_keys.h.
+NO_PREPACKING = "session.disable_prepacking"
+ENVIRONMENT_ALLOCATORS = "session.use_env_allocators"
+
+PAGES_FILE = "pages"
+
+
+cdef class RecordedCreation(Creation):
+    """A `Creation` whose kernels' memory is recorded, and shared with the cache's pages if equal.
+
+    Parameters
+    ----------
+    model, skeleton, options, config, providers
+        As for `Creation`.
+    store : Store
+    key : Key
+    """
+
+    def __init__(self, model, skeleton, options, config, providers, store, key):
+        self.store, self.key = store, key
+        self.prepacked = is_prepacked(options)
+
+    cdef int _prepare(self, NativeOptions native) except -1:
+        """Let threads that prepack in parallel record too."""
+        if self.recording is None or not native.prepacks_in_parallel:
+            return 0
+        return (<Recording>self.recording).set_threads(native.options)
+
+    cdef int _check_sharing(self) except -1:
+        """Find out whether prepacked weights can be shared in this process."""
+        from ortmmap.cache.folder import warn
+
+        if not self.prepacked or start():
+            return 0
+        self.prepacked = False
+        self.unshared = why_not_started()
+        if address_space_limit() is not None:
+            warn("address space", f"prepacked weights are not shared: {self.unshared}")
+        return 0
+
+    # Reading the cache
+
+    cdef bint _find(self) except -1:
+        """Look for the entries, and return whether none is missing."""
+        self._find_graph()
+        if self._lacks_pages():
+            entry = self.store.find(self.key, "pages", thorough=False)
+            self.pages = None if entry is None else self._open(entry)
+            self._note_folder(entry)
+        return not (self._lacks_graph() or self._lacks_pages())
+
+    cdef int _find_graph(self) except -1:
+        if self._lacks_graph():
+            entry = self.store.find(self.key, "model", thorough=False)
+            self.graph = None if entry is None else attempts_of(self, entry)
+            self._note_folder(entry)
+        return 0
+
+    cdef int _note_folder(self, object entry) except -1:
+        if entry is not None:
+            self.folder = entry.cache
+        return 0
+
+    cdef bint _lacks_graph(self) noexcept:
+        return self.skeleton is not None and self.graph is None
+
+    cdef bint _lacks_pages(self) noexcept:
+        return self.prepacked and self.pages is None
+
+    cdef Pages _open(self, object entry):
+        """Open an entry's blocks; if they are damaged or gone, drop it and return None."""
+        from ortmmap.cache.pages import BadPages
+
+        try:
+            return open_pages(entry)
+        except (BadPages, OSError) as error:
+            self.store.drop(entry, error)
+            return None
+
+    # Creating the session
+
+    cdef ort.OrtSession *_create_recorded(self, list attempts) except NULL:
+        """Create a session of stand-ins if possible, else of the weights themselves.
+
+        Nothing is recorded if another allocator has replaced ours meanwhile.
+        """
+        cdef ort.OrtSession *session
+        attempts = (self.graph or []) + attempts
+        if not self.prepacked:
+            return self.try_each(attempts)
+        recorded = recorded_attempts(attempts)
+        with creating.here():
+            if not start():
+                return self.try_each(attempts)
+            if self.pages is not None:
+                self._use_pages()
+            session = self._create_of_stand_ins(recorded[:1])
+            if session == NULL:
+                session = self.record(recorded, None, False)
+            self._drop_weights()
+            return session
+
+    cdef ort.OrtSession *_create_of_stand_ins(self, list attempts) except? NULL:
+        """Create a session whose blocks are recognized; return NULL if that is impossible."""
+        cdef ort.OrtSession *session
+        weights = self.stood_for(self.pages.stand_ins) if self._may_stand_in() else []
+        if not weights:
+            return NULL
+        try:
+            session = self.record(attempts, StandIns(weights), False)
+        except OrtError:
+            return NULL   # it fails in the same way, or is created, without them
+        if session != NULL and self.recording.private_blocks()[0]:
+            self.release(session)   # a block has not been recognized, so it holds the pattern
+            session = NULL
+        return session
+
+    cdef bint _may_stand_in(self) except -1:
+        """Whether nobody else reads the mappings of the weights, and all else is as it must be."""
+        from ortmmap.cache.recognition import is_proven
+
+        cdef ModelSource model = self.model
+        return (
+            self.pages is not None
+            and self.pages.stand_ins is not None
+            and bool(self.graph)
+            and not (model.is_shared or model.prefault or model.lock)
+            and not self._may_blocks_change()
+            and is_proven(get_version_string())
+        )
+
+    cdef bint _may_blocks_change(self) except -1:
+        """Whether other code than ONNX Runtime's own kernels may write to recorded memory.
+
+        Such blocks are compared and exchanged before anybody runs the session.
+        """
+        return bool(self.options._custom_ops) or any(name != CPU for name, _ in self.providers)
+
+    cdef list stood_for(self, list names):
+        """Return the graph's weights of these names, in this order; empty if one is missing."""
+        cdef Weight weight
+        cdef Attempt graph = self.graph[0]
+        found = {weight.name: weight for weight in graph.weights or []}
+        if not all([name in found for name in names]):
+            return []
+        return [found[name] for name in names]
+
+    cdef ort.OrtSession *record(
+        self, list attempts, StandIns stand_ins, bint learning
+    ) except? NULL:
+        """Create a session, recorded; return NULL if the stand-ins could not be put in place."""
+        cdef Recording recording = Recording()
+        cdef bint is_recorded = False
+        self.recording = recording
+        if self.pages is not None:
+            self.pages.recognize(stand_ins is not None and not learning)
+        try:
+            if stand_ins is not None and not stand_ins.put():
+                return NULL
+            recording.begin(self.pages, learning)
+            is_recorded = True
+            return self.try_each(attempts)
+        finally:
+            if is_recorded:
+                with nogil:
+                    recording.end()
+            if stand_ins is not None:
+                stand_ins.remove()
+
+    cdef int release(self, ort.OrtSession *session) except -1:
+        """Release a session that is not handed out."""
+        with nogil:
+            enter_runtime()
+            api.ReleaseSession(session)
+            leave_runtime()
+        self.recording = None
+        return 0
+
+    cdef int _use_pages(self) except -1:
+        """Hold the entry of the pages while the session is open, and guard its file."""
+        entry = self.pages.entry
+        if self.pages.is_growing():
+            self.entries.append(entry)
+            return self.model.guard_files(entry.paths(PAGES_FILE))
+        return self.use_entry(entry)
+
+    cdef int _drop_weights(self) except -1:
+        """Drop the original weights from this process if their prepacked copies are shared.
+
+        The parts that are still used lie scattered, so a touch shall not bring back 2 MiB.
+        """
+        cdef ModelSource model = self.model
+        mappings = model.mappings()
+        shared_blocks, shared_bytes = self.recording.shared_blocks()
+        if model.prefault or model.lock or not shared_blocks:
+            return 0
+        for mapping in mappings:
+            mapping.advise("dontneed")
+        if 2 * shared_bytes > sum([mapping.nbytes for mapping in mappings]):
+            try:
+                for mapping in mappings:
+                    mapping.advise("nohugepage")
+            except OSError:
+                return 0   # a kernel without huge pages, or another system
+        return 0
+
+
+cdef list recorded_attempts(list attempts):
+    """Return attempts whose sessions use the allocator that records."""
+    return [allocating(attempt) for attempt in attempts]
+
+
+cdef Attempt allocating(Attempt attempt):
+    config = {ENVIRONMENT_ALLOCATORS: "1", **attempt.config}
+    return Attempt(attempt.options, config, attempt.data, attempt.file, attempt.weights)
+
+
+cpdef bint is_prepacked(object options) except -1:
+    """Whether a session with these options shares prepacked weights."""
+    return options.enable_cpu_mem_arena and options._config.get(NO_PREPACKING) != "1"
+
+
+cdef Pages open_pages(object entry):
+    from ortmmap.cache.pages import read_ahead, read_table
+
+    fd = entry.open(PAGES_FILE)
+    try:
+        read_ahead(fd)   # the disk works while ONNX Runtime prepacks
+        table = read_table(fd, entry.key)
+        return Pages(
+            fd, table, os.fstat(fd).st_size, entry, None, read_recognition(entry, len(table))
+        )
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+cpdef object read_recognition(object entry, int blocks):
+    """Read an entry's `Recognition`; return None if it has none that is valid."""
+    from ortmmap.cache.recognition import MOST_BYTES, RECOGNITION_FILE, parse
+
+    if not any([file.name == RECOGNITION_FILE for file in entry.files]):
+        return None
+    fd = entry.open(RECOGNITION_FILE)
+    try:
+        return parse(os.read(fd, MOST_BYTES), entry.key, blocks)
+    finally:
+        os.close(fd)

@@ -1,0 +1,277 @@
+/* test_stand_ins FOLDER: a pattern takes the place of a file's pages, and blocks that were packed
+ * from it are recognized. Linux only. FOLDER is empty and may be written. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* MAP_ANONYMOUS */
+#endif
+
+#include "check.h"
+
+#include "cache/shared_pages.h"
+#include "cache/stand_ins.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PAGE = 4096, PAGES = 700, BLOCKS = 3, ALIGNMENT = 64 << 10 };
+
+static const char *folder;
+static OrtAllocator *allocator;
+
+/* The second and the third are alike. */
+static const size_t sizes[BLOCKS] = {300001, 3 << 20, 3 << 20};
+
+static void *arena_alloc(OrtAllocator *self, size_t size) {
+  (void)self;
+  return malloc(size);
+}
+
+static void arena_free(OrtAllocator *self, void *block) {
+  (void)self;
+  free(block);
+}
+
+static OrtAllocator arena = {.version = 18, .Alloc = arena_alloc, .Free = arena_free};
+
+static int make_file(const char *name) {
+  char path[4096];
+  int fd;
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  CHECK(fd >= 0);
+  return fd;
+}
+
+static void fill(unsigned char *bytes, size_t size, unsigned seed) {
+  size_t index;
+  for (index = 0; index < size; index++)
+    bytes[index] = (unsigned char)((index * 31 + index / 4096) * (seed + 7) + seed);
+}
+
+static int is_filled(const unsigned char *bytes, size_t size, unsigned seed) {
+  unsigned char *expected = malloc(size);
+  int equal;
+  fill(expected, size, seed);
+  equal = memcmp(bytes, expected, size) == 0;
+  free(expected);
+  return equal;
+}
+
+static bool is_same(ortmmap_fingerprint one, ortmmap_fingerprint other) {
+  return one.low == other.low && one.high == other.high;
+}
+
+/* --- fingerprints --- */
+
+static void equal_blocks_have_one_fingerprint(void) {
+  size_t size = sizes[0], index;
+  unsigned char *bytes = malloc(size), *others = malloc(size);
+  ortmmap_fingerprint found;
+  fill(bytes, size, 1);
+  fill(others, size, 1);
+  found = ortmmap_fingerprint_of(bytes, size);
+  CHECK(is_same(found, ortmmap_fingerprint_of(others, size)));
+  CHECK(!is_same(found, ortmmap_fingerprint_of(bytes, size - 1)));
+  for (index = 0; index < size; index += PAGE) { /* a sample begins each page */
+    others[index] ^= 1;
+    CHECK(!is_same(found, ortmmap_fingerprint_of(others, size)));
+    others[index] ^= 1;
+  }
+  others[size - 1] ^= 1;
+  CHECK(!is_same(found, ortmmap_fingerprint_of(others, size)));
+  memset(others, 0, size);
+  found = ortmmap_fingerprint_of(others, size);
+  CHECK(is_same(found, ortmmap_fingerprint_of(NULL, size)));
+  CHECK(found.high != 0);
+  free(bytes);
+  free(others);
+}
+
+/* --- patterns --- */
+
+static unsigned char *map(int fd) {
+  unsigned char *mapped = mmap(NULL, PAGES * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+  CHECK(mapped != MAP_FAILED);
+  return mapped;
+}
+
+static void the_pattern_takes_the_place_of_pages_and_gives_it_back(void) {
+  size_t size = PAGES * PAGE;
+  unsigned char *content = malloc(size), *mapped, *seen = malloc(size);
+  int fd = make_file("weights"), pattern = ortmmap_pattern_make(), again = ortmmap_pattern_make();
+  fill(content, size, 3);
+  CHECK(write(fd, content, size) == (ssize_t)size);
+  mapped = map(fd);
+  CHECK(pattern >= 0 && again >= 0);
+  CHECK(ortmmap_stand_in_put(pattern, mapped + PAGE, size - 2 * PAGE, 5));
+  CHECK(memcmp(mapped, content, PAGE) == 0);
+  CHECK(memcmp(mapped + size - PAGE, content + size - PAGE, PAGE) == 0);
+  memcpy(seen, mapped, size);
+  CHECK(memcmp(seen + PAGE, content + PAGE, PAGE) != 0);
+  CHECK(ortmmap_stand_in_remove(fd, PAGE, mapped + PAGE, size - 2 * PAGE));
+  CHECK(memcmp(mapped, content, size) == 0);
+  CHECK(ortmmap_stand_in_put(again, mapped + PAGE, size - 2 * PAGE, 5)); /* always the same */
+  CHECK(memcmp(mapped, seen, size) == 0);
+  CHECK(ortmmap_stand_in_put(again, mapped + PAGE, size - 2 * PAGE, 6)); /* another weight's */
+  CHECK(memcmp(mapped + PAGE, seen + PAGE, size - 2 * PAGE) != 0);
+  CHECK(lseek(pattern, 0, SEEK_END) == lseek(again, 0, SEEK_END));
+  munmap(mapped, size);
+  close(fd);
+  close(pattern);
+  close(again);
+  free(content);
+  free(seen);
+}
+
+static void each_number_has_a_pattern_of_its_own(void) {
+  enum { NUMBERS = 3000, SHOWN = 128 };
+  static ortmmap_fingerprint found[NUMBERS];
+  int fd = make_file("numbers"), pattern = ortmmap_pattern_make();
+  size_t number, other, size = SHOWN * PAGE, same = 0;
+  unsigned char *mapped;
+  CHECK(ftruncate(fd, PAGES * PAGE) == 0);
+  mapped = map(fd);
+  for (number = 0; number < NUMBERS; number++) {
+    CHECK(ortmmap_stand_in_put(pattern, mapped, size, number));
+    found[number] = ortmmap_fingerprint_of(mapped, size);
+    for (other = 0; other < number; other++)
+      same += is_same(found[other], found[number]);
+  }
+  CHECK(same == 0);
+  munmap(mapped, PAGES * PAGE);
+  close(fd);
+  close(pattern);
+}
+
+/* --- recognizing --- */
+
+static ortmmap_stored_block stored[BLOCKS];
+
+/* A store of blocks that are filled with the seeds 0, 1 and 2. */
+static ortmmap_store make_store(void) {
+  ortmmap_store store = {.blocks = stored, .count = BLOCKS};
+  size_t index, offset = 0;
+  store.fd = make_file("store");
+  for (index = 0; index < BLOCKS; index++) {
+    unsigned char *bytes = malloc(sizes[index]);
+    fill(bytes, sizes[index], (unsigned)index);
+    stored[index] = (ortmmap_stored_block){offset, sizes[index]};
+    CHECK(pwrite(store.fd, bytes, sizes[index], (off_t)offset) == (ssize_t)sizes[index]);
+    offset = (offset + sizes[index] + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    free(bytes);
+  }
+  CHECK(ftruncate(store.fd, (off_t)offset) == 0);
+  store.data = mmap(NULL, offset, PROT_READ, MAP_SHARED, store.fd, 0);
+  CHECK(store.data != MAP_FAILED);
+  return store;
+}
+
+static void create(ortmmap_recorder *recorder, const ortmmap_store *store,
+                   unsigned char *blocks[BLOCKS], const unsigned seeds[BLOCKS]) {
+  int which;
+  CHECK(ortmmap_recorder_begin(recorder, store));
+  for (which = 0; which < BLOCKS; which++) {
+    blocks[which] = allocator->Alloc(allocator, sizes[which]);
+    fill(blocks[which], sizes[which], seeds[which]);
+  }
+  ortmmap_recorder_end(recorder);
+}
+
+static void release(ortmmap_recorder *recorder, unsigned char *blocks[BLOCKS]) {
+  int which;
+  for (which = 0; which < BLOCKS; which++)
+    allocator->Free(allocator, blocks[which]);
+  ortmmap_recorder_release(recorder);
+}
+
+static const unsigned as_stored[BLOCKS] = {0, 1, 2}, as_patterns[BLOCKS] = {10, 11, 12};
+
+/* What a learning recorder notes of blocks that are packed from patterns. */
+static void learn(const ortmmap_store *store, ortmmap_fingerprint fingerprints[BLOCKS]) {
+  ortmmap_recorder recorder = {.learning = true};
+  ortmmap_block found[BLOCKS];
+  unsigned char *blocks[BLOCKS];
+  int which;
+  create(&recorder, store, blocks, as_patterns);
+  CHECK(ortmmap_recorder_blocks(&recorder, found, BLOCKS) == BLOCKS);
+  for (which = 0; which < BLOCKS; which++) {
+    CHECK(found[which].state == ORTMMAP_BLOCK_PRIVATE && !found[which].recognized);
+    fingerprints[found[which].ordinal - found[0].ordinal] = found[which].fingerprint;
+  }
+  release(&recorder, blocks);
+}
+
+static void a_learning_recorder_notes_fingerprints(const ortmmap_store *store) {
+  ortmmap_fingerprint fingerprints[BLOCKS];
+  int which;
+  learn(store, fingerprints);
+  for (which = 0; which < BLOCKS; which++) {
+    unsigned char *bytes = malloc(sizes[which]);
+    fill(bytes, sizes[which], as_patterns[which]);
+    CHECK(is_same(fingerprints[which], ortmmap_fingerprint_of(bytes, sizes[which])));
+    free(bytes);
+  }
+}
+
+static void blocks_of_patterns_become_the_stored_ones(ortmmap_store *store) {
+  ortmmap_fingerprint fingerprints[BLOCKS];
+  ortmmap_recorder recorder = {0};
+  ortmmap_block found[BLOCKS];
+  unsigned char *blocks[BLOCKS];
+  int which;
+  learn(store, fingerprints);
+  store->fingerprints = fingerprints;
+  create(&recorder, store, blocks, as_patterns);
+  CHECK(ortmmap_recorder_blocks(&recorder, found, BLOCKS) == BLOCKS);
+  for (which = 0; which < BLOCKS; which++) {
+    CHECK(found[which].state == ORTMMAP_BLOCK_SHARED && found[which].recognized);
+    CHECK(is_filled(blocks[which], sizes[which], as_stored[which]));
+  }
+  release(&recorder, blocks);
+  store->fingerprints = NULL;
+}
+
+static void other_blocks_are_compared(ortmmap_store *store) {
+  static const unsigned mixed[BLOCKS] = {0, 11, 99}; /* equal, a pattern's, unknown */
+  ortmmap_fingerprint fingerprints[BLOCKS];
+  ortmmap_recorder recorder = {0};
+  ortmmap_block found[BLOCKS];
+  unsigned char *blocks[BLOCKS];
+  int which;
+  learn(store, fingerprints);
+  fingerprints[0] = (ortmmap_fingerprint){0, 0}; /* it does not depend on patterns */
+  store->fingerprints = fingerprints;
+  create(&recorder, store, blocks, mixed);
+  CHECK(ortmmap_recorder_blocks(&recorder, found, BLOCKS) == BLOCKS);
+  for (which = 0; which < BLOCKS; which++) {
+    CHECK((found[which].state == ORTMMAP_BLOCK_SHARED) == (found[which].address != blocks[2]));
+    CHECK(found[which].recognized == (found[which].address == blocks[1]));
+  }
+  CHECK(is_filled(blocks[0], sizes[0], 0));
+  CHECK(is_filled(blocks[1], sizes[1], 1));
+  CHECK(is_filled(blocks[2], sizes[2], 99));
+  release(&recorder, blocks);
+  store->fingerprints = NULL;
+}
+
+int main(int argc, char **argv) {
+  ortmmap_store store;
+  if (argc != 2) {
+    fprintf(stderr, "usage: test_stand_ins FOLDER\n");
+    return 2;
+  }
+  folder = argv[1];
+  allocator = ortmmap_allocator_start(&arena, NULL);
+  if (!CHECK(allocator != NULL))
+    return 1;
+  equal_blocks_have_one_fingerprint();
+  the_pattern_takes_the_place_of_pages_and_gives_it_back();
+  each_number_has_a_pattern_of_its_own();
+  store = make_store();
+  a_learning_recorder_notes_fingerprints(&store);
+  blocks_of_patterns_become_the_stored_ones(&store);
+  other_blocks_are_compared(&store);
+  return checks_report("test_stand_ins");
+}

@@ -1,0 +1,487 @@
+"""Stand-ins: warm sessions whose blocks are recognized, without reading weights or pages."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import large_models
+import models
+import numpy as np
+import pytest
+from large_models import random
+from models import build, constant, node, tensor
+from support import assert_same, configured, onnxruntime_session, run_python
+
+import ortmmap
+from ortmmap.cache import folder as cache_folder
+from ortmmap.cache import recognition
+from ortmmap.cache.draft import add_file
+from ortmmap.cache.entry import Entry
+from ortmmap.cache.folder import CacheWarning, write_file
+from ortmmap.cache.recognition import RECOGNITION_FILE, Recognition, is_proven, pack, parse
+from ortmmap.cache.store import Store
+from ortmmap.session.filing import wait_for_all
+
+pytestmark = pytest.mark.skipif(
+    not is_proven(ortmmap.get_version_string()), reason="blocks are always compared here"
+)
+
+LAYERS, WIDTH = 4, 512
+FEED = {"h0": np.linspace(-1, 1, WIDTH, dtype="f4").reshape(1, WIDTH)}
+COMPARED = {"int8 by QDQ"}  # the cases of large_models whose kernel is not in the list
+
+ALL_RECOGNIZED = (LAYERS, LAYERS, 0)
+ALL_COMPARED = (0, LAYERS, 0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return made(tmp_path / "model.onnx")
+
+
+@pytest.fixture
+def expected(model: Path) -> bytes:
+    return onnxruntime_session(model).run(None, FEED)[0].tobytes()
+
+
+@pytest.fixture
+def filled(model: Path, folder: Path) -> Path:
+    """The folder of a cache that has learned to recognize the model's blocks."""
+    fill(model, folder)
+    return folder
+
+
+def made(path: Path, layers: int = LAYERS) -> Path:
+    path.write_bytes(models.weights(layers, WIDTH))
+    return path
+
+
+def opened(path: Path, folder: Path, **settings: object) -> ortmmap.Session:
+    options = configured(ortmmap.SessionOptions(), config=settings.pop("config", {}))
+    for name, value in settings.items():
+        setattr(options, name, value)
+    return ortmmap.Session(path, options, cache=folder)
+
+
+def fill(path: Path, folder: Path, **settings: object) -> None:
+    opened(path, folder, **settings).close()
+    assert wait_for_all(120)
+
+
+def blocks(session: ortmmap.Session) -> tuple[int, int, int]:
+    memory = session.memory()
+    return memory.recognized_blocks, memory.shared_blocks, memory.private_blocks
+
+
+def output(session: ortmmap.Session) -> bytes:
+    return session.run(None, FEED)[0].tobytes()
+
+
+def entry_of(folder: Path) -> Entry:
+    [name] = [path.name for path in folder.glob("pages-*")]
+    return Entry(str(folder), name, holding=False)
+
+
+def recognition_of(folder: Path) -> Recognition:
+    entry = entry_of(folder)
+    raw = Path(entry.path(RECOGNITION_FILE)).read_bytes()
+    found = parse(raw, entry.key, int.from_bytes(raw[12:16], "little"))
+    assert found is not None
+    return found
+
+
+def put(folder: Path, raw: bytes) -> None:
+    """Replace an entry's recognition; its header describes the new file."""
+    entry = entry_of(folder)
+    entry.files = tuple(file for file in entry.files if file.name != RECOGNITION_FILE)
+    entry.replace_header(entry.header._replace(files=entry.files))
+    add_file(Store(str(folder)), entry, RECOGNITION_FILE, raw)
+
+
+def keeping_times(path: Path, change: Callable[[], object]) -> None:
+    times = path.stat()
+    change()
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def removed() -> pytest.WarningsRecorder:
+    cache_folder._warned.clear()
+    return pytest.warns(CacheWarning, match="is not what was written")
+
+
+def flip(path: Path, offset: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)
+        file.seek(offset)
+        file.write(bytes([byte[0] ^ 0x40]))
+
+
+def test_all_blocks_are_recognized(model, filled, expected):
+    with opened(model, filled) as session:
+        assert blocks(session) == ALL_RECOGNIZED
+        assert output(session) == output(session) == expected
+
+
+@pytest.mark.parametrize("name", large_models.CASES)
+def test_each_kernel_computes_the_same(name, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(recognition, "LEAST_BYTES", 1 << 16)
+    content, feeds = large_models.CASES[name]()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    fill(path, folder)
+    with opened(path, folder) as session:
+        assert_same(session.run(None, feeds), onnxruntime_session(path).run(None, feeds))
+        recognized, shared, private = blocks(session)
+        assert (recognized > 0) == (name not in COMPARED), (recognized, shared)
+        assert private == 0
+
+
+def test_weights_that_are_read_in_another_way_too_are_compared(folder, tmp_path):
+    """An embedding whose weights are the last layer's too; another layer's weights stand in."""
+    nodes = [node("Gather", "w i", "g"), node("MatMul", "g v", "h"), node("MatMul", "h w", "y")]
+    constants = [constant("w", random(1024, WIDTH)), constant("v", random(WIDTH, 1024))]
+    path = tmp_path / "model.onnx"
+    path.write_bytes(build(nodes, [tensor("i", "int64", ["n"])], [tensor("y")], constants))
+    feeds = {"i": np.arange(3)}
+    fill(path, folder)
+    assert len(recognition_of(folder).weights) == 1
+    with opened(path, folder) as session:
+        assert_same(session.run(None, feeds), onnxruntime_session(path).run(None, feeds))
+        assert session.memory().recognized_blocks == 1
+
+
+def test_the_weights_are_not_read(tmp_path, folder):
+    """A process maps the model's pages when it reads them; pages of the cache, when it runs."""
+    path = made(tmp_path / "model.onnx", 16)
+    fill(path, folder)
+    code = """
+import sys
+import numpy as np
+import ortmmap
+from support import configured
+
+def resident(path):
+    size = 0
+    for part in open("/proc/self/smaps").read().split("VmFlags"):
+        if path in part:
+            size += int(part.partition("Rss:")[2].split()[0]) << 10
+    return size
+
+path, folder = sys.argv[1:]
+session = ortmmap.Session(path, configured(ortmmap.SessionOptions()), cache=folder)
+assert session.memory().recognized_blocks == 16
+assert resident("model.onnx") <= 3 << 20, resident("model.onnx")
+assert resident("/pages") <= 1 << 20, resident("/pages")
+session.run(None, {"h0": np.zeros((1, 512), "f4")})
+assert resident("/pages") >= 15 << 20
+assert resident("model.onnx") <= 3 << 20
+"""
+    run_python(code, path, folder)
+
+
+def test_they_can_be_turned_off(model, filled, expected, monkeypatch):
+    monkeypatch.setenv(recognition.VARIABLE, "0")
+    with opened(model, filled) as session:
+        assert blocks(session) == ALL_COMPARED
+        assert output(session) == expected
+
+
+def test_a_cache_that_was_filled_without_them_compares(model, folder, expected, monkeypatch):
+    monkeypatch.setenv(recognition.VARIABLE, "0")
+    fill(model, folder)
+    monkeypatch.delenv(recognition.VARIABLE)
+    with opened(model, folder) as session:
+        assert blocks(session) == ALL_COMPARED
+        assert output(session) == expected
+
+
+@pytest.mark.parametrize("version", ["1.99.0", ""])
+def test_another_version_compares(model, filled, expected, monkeypatch, version):
+    monkeypatch.setattr(recognition, "PROVEN_VERSIONS", (version,))
+    with opened(model, filled) as session:
+        assert blocks(session) == ALL_COMPARED
+        assert output(session) == expected
+
+
+def test_several_threads_prepack_at_once(model, filled):
+    expected = onnxruntime_session(model, intra_op_num_threads=2).run(None, FEED)[0].tobytes()
+    with opened(model, filled, intra_op_num_threads=2) as session:
+        assert blocks(session) == ALL_RECOGNIZED
+        assert output(session) == expected
+
+
+@pytest.mark.parametrize("option", ["prefault", "lock"])
+def test_weights_that_are_to_stay_in_memory_are_compared(model, filled, expected, option):
+    options = configured(ortmmap.SessionOptions())
+    with ortmmap.Session(model, options, cache=filled, **{option: True}) as session:
+        assert blocks(session) == ALL_COMPARED
+        assert output(session) == expected
+
+
+def test_sessions_of_many_threads_at_once(model, filled, expected):
+    def work(_: int) -> None:
+        with opened(model, filled) as session:
+            assert blocks(session) == ALL_RECOGNIZED
+            assert output(session) == expected
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(32)))
+
+
+def test_sessions_run_while_others_are_created(model, filled, expected):
+    with opened(model, filled) as first, ThreadPoolExecutor(4) as pool:
+        runs = [pool.submit(output, first) for _ in range(200)]
+        for _ in range(10):
+            opened(model, filled).close()
+        assert {run.result() for run in runs} == {expected}
+
+
+# Faults
+
+
+def change_each(found: Recognition) -> Recognition:
+    return found._replace(fingerprints=[(low ^ 1, high) for low, high in found.fingerprints])
+
+
+def change_one(found: Recognition) -> Recognition:
+    (low, high), *others = found.fingerprints
+    return found._replace(fingerprints=[(low, high ^ 2), *others])
+
+
+def forget_one(found: Recognition) -> Recognition:
+    return found._replace(fingerprints=[(0, 0), *found.fingerprints[1:]])
+
+
+def leave_out_a_weight(found: Recognition) -> Recognition:
+    return found._replace(weights=found.weights[1:])
+
+
+def turn_around(found: Recognition) -> Recognition:
+    return found._replace(weights=found.weights[::-1])
+
+
+def name_another(found: Recognition) -> Recognition:
+    return found._replace(weights=[b"nobody", *found.weights[1:]])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [change_each, change_one, forget_one, leave_out_a_weight, turn_around, name_another],
+)
+def test_a_wrong_recognition_leads_to_comparing(model, filled, expected, change):
+    put(filled, pack(change(recognition_of(filled)), entry_of(filled).key))
+    with opened(model, filled) as session:
+        recognized, shared, private = blocks(session)
+        assert (shared, private) == (LAYERS, 0)
+        assert recognized == 0
+        assert output(session) == expected
+
+
+@pytest.mark.parametrize("size", [0, 10, 100, -1])
+def test_a_recognition_that_is_cut_off_leads_to_comparing(model, filled, expected, size):
+    raw = Path(entry_of(filled).path(RECOGNITION_FILE)).read_bytes()
+    put(filled, raw[:size])
+    with opened(model, filled) as session:
+        assert blocks(session) == ALL_COMPARED
+        assert output(session) == expected
+
+
+def test_the_recognition_of_another_model_leads_to_comparing(model, filled, expected, tmp_path):
+    other = made(tmp_path / "other.onnx", LAYERS + 1)
+    fill(other, tmp_path / "others")
+    put(filled, Path(entry_of(tmp_path / "others").path(RECOGNITION_FILE)).read_bytes())
+    with opened(model, filled) as session:
+        assert blocks(session) == ALL_COMPARED
+        assert output(session) == expected
+
+
+@pytest.mark.parametrize("offset", range(1 << 18, 1 << 22, 1 << 19))
+def test_pages_that_were_changed_and_dated_back_are_compared(model, filled, expected, offset):
+    """Whether its samples show it or not."""
+    path = Path(entry_of(filled).path("pages"))
+    keeping_times(path, lambda: flip(path, offset + 3))
+    for _ in range(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CacheWarning)
+            session = opened(model, filled)
+        assert output(session) == expected
+        assert session.memory().recognized_blocks == 0
+        session.close()
+
+
+def test_a_recognition_that_was_changed_and_dated_back_is_not_used(model, filled, expected):
+    path = Path(entry_of(filled).path(RECOGNITION_FILE))
+    keeping_times(path, lambda: flip(path, 70))
+    with removed(), opened(model, filled) as session:
+        assert output(session) == expected
+        assert session.memory().recognized_blocks == 0
+
+
+def test_a_copy_of_the_cache_is_compared(model, filled, expected):
+    """Only samples of its files have been."""
+    copy = filled.with_name("copy")
+    shutil.copytree(filled, copy)
+    for _ in range(2):
+        with opened(model, copy) as session:
+            assert blocks(session) == ALL_COMPARED
+            assert output(session) == expected
+
+
+@pytest.mark.parametrize("name", ["pages", RECOGNITION_FILE])
+def test_a_file_of_another_model_is_not_used(model, filled, expected, tmp_path, name):
+    """It has the same size, and gets the same times."""
+    other = tmp_path / "other.onnx"
+    other.write_bytes(model.read_bytes().replace(b"\x3d", b"\x3c"))
+    fill(other, tmp_path / "others")
+    path = Path(entry_of(filled).path(name))
+    raw = Path(entry_of(tmp_path / "others").path(name)).read_bytes()
+    assert len(raw) == path.stat().st_size
+    keeping_times(path, lambda: path.write_bytes(raw))
+    with removed(), opened(model, filled) as session:
+        assert output(session) == expected
+        assert session.memory().recognized_blocks == 0
+
+
+def test_verify_reads_what_recognition_needs(filled):
+    entry = entry_of(filled)
+    path = Path(entry.path(RECOGNITION_FILE))
+    keeping_times(path, lambda: flip(path, 60))
+    assert RECOGNITION_FILE in (Store(str(filled)).verify(entry.name) or "")
+
+
+def test_a_model_that_is_replaced_before_its_pages_are_changes_nothing(model, filled, expected):
+    """The file of the mapping has gone then, so its pages could not be mapped again."""
+    code = """
+import os, sys
+import numpy as np
+import ortmmap
+from support import configured
+path, folder, expected = sys.argv[1:]
+seen = 0
+def replace(event, arguments):
+    global seen
+    if event == "open" and arguments[0] == path and arguments[2] & os.O_NONBLOCK:
+        seen += 1
+        os.replace(path + ".other", path)
+open(path + ".other", "wb").write(open(path, "rb").read())
+options = configured(ortmmap.SessionOptions())
+sys.addaudithook(replace)
+session = ortmmap.Session(path, options, cache=folder)
+assert seen == 1, seen
+memory = session.memory()
+assert (memory.recognized_blocks, memory.private_blocks) == (0, 0), memory
+feed = {"h0": np.linspace(-1, 1, 512, dtype="f4").reshape(1, 512)}
+assert session.run(None, feed)[0].tobytes().hex() == expected
+"""
+    run_python(code, model, filled, expected.hex())
+
+
+def test_a_fork_while_sessions_are_created(model, filled, expected):
+    code = """
+import os, sys, threading
+import numpy as np
+import ortmmap
+from support import configured
+path, folder, expected = sys.argv[1:]
+feed = {"h0": np.linspace(-1, 1, 512, dtype="f4").reshape(1, 512)}
+def opened():
+    session = ortmmap.Session(path, configured(ortmmap.SessionOptions()), cache=folder)
+    assert session.memory().recognized_blocks == 4
+    assert session.run(None, feed)[0].tobytes().hex() == expected
+    return session
+def work():
+    for _ in range(20):
+        opened().close()
+first = opened()
+threads = [threading.Thread(target=work) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        opened()
+        assert first.run(None, feed)[0].tobytes().hex() == expected
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+for thread in threads:
+    thread.join()
+"""
+    run_python(code, model, filled, expected.hex())
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_while_it_learns_leaves_a_whole_entry(model, folder, expected):
+    """Its n-th access to the cache's folder is its last, beginning with the work after filing."""
+    code = """
+import os, sys
+import ortmmap
+from ortmmap.session import learning
+from ortmmap.session.filing import wait_for_all
+from support import configured
+seen, last = None, int(sys.argv[3])
+def die(event, arguments):
+    global seen
+    if event == "import" and arguments[0] == "ortmmap.model.packed_weights":
+        seen = 0
+    texts = [one for one in arguments if isinstance(one, (str, bytes))]
+    if seen is not None and any(sys.argv[2] in os.fsdecode(one) for one in texts):
+        seen += 1
+        if seen == last:
+            os.kill(os.getpid(), 9)
+sys.addaudithook(die)
+session = ortmmap.Session(sys.argv[1], configured(ortmmap.SessionOptions()), cache=sys.argv[2])
+assert wait_for_all(60)
+"""
+    found = set()
+    for last in range(1, 60):
+        done = run_python(code, model, folder, last, check=False)
+        assert done.returncode in (0, -9), done.stderr
+        with opened(model, folder) as session:
+            assert output(session) == expected
+            found.add(blocks(session))
+        shutil.rmtree(folder)
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0
+    assert found == {ALL_COMPARED, ALL_RECOGNIZED}
+
+
+def test_no_room_for_the_recognition_leaves_the_entry_as_it_is(
+    model, folder, expected, monkeypatch
+):
+    def write(path: str, raw: bytes) -> None:
+        if raw.startswith(recognition.MAGIC):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_file(path, raw)
+
+    monkeypatch.setattr("ortmmap.cache.draft.write_file", write)
+    fill(model, folder)
+    monkeypatch.undo()
+    names = {path.name for path in folder.glob("pages-*/*")}
+    assert names == {"header", "pages"}
+    with opened(model, folder) as session:
+        assert blocks(session) == ALL_COMPARED
+        assert output(session) == expected
+
+
+def test_the_file_has_the_format_that_its_module_describes(filled):
+    entry = entry_of(filled)
+    raw = Path(entry.path(RECOGNITION_FILE)).read_bytes()
+    assert raw[:12] == b"ORTMSTND\x01\0\0\0"
+    assert raw[24:56] == entry.key
+    found = recognition_of(filled)
+    assert len(found.fingerprints) == len(set(found.fingerprints)) == LAYERS
+    assert all(re.fullmatch(rb"w\d", name) for name in found.weights)
