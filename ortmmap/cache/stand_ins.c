@@ -16,6 +16,7 @@
 enum {
   PATTERN_PAGES = 512,
   WINDOW_PAGES = 128,
+  PAGES_AT_ONCE = 16, /* on the stack */
   STARTS = PATTERN_PAGES - WINDOW_PAGES,
   LENGTHS = 32
 };
@@ -32,12 +33,13 @@ static uint64_t next_word(uint64_t *state) {
 }
 
 static bool write_pattern(int fd) {
-  uint64_t page[ORTMMAP_PAGE / sizeof(uint64_t)], state = UINT64_C(0x9E3779B97F4A7C15);
+  uint64_t pages[PAGES_AT_ONCE * ORTMMAP_PAGE / sizeof(uint64_t)];
+  uint64_t state = UINT64_C(0x9E3779B97F4A7C15);
   size_t index, word;
-  for (index = 0; index < PATTERN_PAGES; index++) {
-    for (word = 0; word < sizeof page / sizeof page[0]; word++)
-      page[word] = next_word(&state);
-    if (write(fd, page, sizeof page) != (ssize_t)sizeof page)
+  for (index = 0; index < PATTERN_PAGES; index += PAGES_AT_ONCE) {
+    for (word = 0; word < sizeof pages / sizeof pages[0]; word++)
+      pages[word] = next_word(&state);
+    if (write(fd, pages, sizeof pages) != (ssize_t)sizeof pages)
       return false;
   }
   return true;
