@@ -20,6 +20,7 @@ __all__ = ["RECOGNITION_FILE", "VARIABLE", "Recognition", "is_proven", "pack", "
 RECOGNITION_FILE = "recognition"
 VARIABLE = "ORTMMAP_STANDINS"
 LEAST_BYTES = 1 << 18  # of a weight: kernels make no blocks of it that are too small to be recorded
+LEAST_TOTAL = 32 << 20  # of all these weights: the pattern takes as long as comparing 16 MiB
 MOST_BYTES = 1 << 26  # of the file
 
 # ONNX Runtime's versions and processors that tests/session/test_stand_in_proof.py has passed with.

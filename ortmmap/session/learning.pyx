@@ -61,18 +61,19 @@ def learn(RecordedCreation creation not None, filing) -> None:
 
 
 cdef list packed(RecordedCreation creation):
-    """Return the weights of the graph that can have stand-ins."""
-    from ortmmap.cache.recognition import LEAST_BYTES
+    """Return the weights of the graph that can have stand-ins; none if they are too few."""
+    from ortmmap.cache.recognition import LEAST_BYTES, LEAST_TOTAL
     from ortmmap.model.packed_weights import packed_weights
 
     cdef Attempt graph = creation.graph[0]
     cdef Weight weight
     names = set(packed_weights(graph.data))
-    return [
+    found = [
         weight
         for weight in graph.weights or []
         if weight.name in names and weight.nbytes >= LEAST_BYTES
     ]
+    return found if sum([weight.nbytes for weight in found]) >= LEAST_TOTAL else []
 
 
 cdef object quiet(object options, object filing):

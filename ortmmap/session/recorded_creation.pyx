@@ -27,11 +27,16 @@ import os
 from ortmmap.errors import OrtError
 from ortmmap.runtime.library import get_version_string
 from ortmmap.runtime.providers import CPU
+from ortmmap.session.native_options import PARALLEL_PREPACKING
 from ortmmap.session.optimizing import attempts_of
 
 # Keys of onnxruntime_session_options_config_keys.h.
 NO_PREPACKING = "session.disable_prepacking"
 ENVIRONMENT_ALLOCATORS = "session.use_env_allocators"
+
+# Threads that prepack at once leave all packed buffers to one thread, which digests them: it would
+# read the stored pages. Unless the user wants it, stand-ins are packed in turn.
+IN_TURN = {PARALLEL_PREPACKING: "0"}
 
 PAGES_FILE = "pages"
 
@@ -125,7 +130,7 @@ cdef class RecordedCreation(Creation):
                 return self.try_each(attempts)
             if self.pages is not None:
                 self._use_pages()
-            session = self._create_of_stand_ins(recorded[:1])
+            session = self._create_of_stand_ins(attempts[:1])
             if session == NULL:
                 session = self.record(recorded, None, False)
             self._drop_weights()
@@ -137,8 +142,9 @@ cdef class RecordedCreation(Creation):
         weights = self.stood_for(self.pages.stand_ins) if self._may_stand_in() else []
         if not weights:
             return NULL
+        in_turn = [allocating(attempt, IN_TURN) for attempt in attempts]
         try:
-            session = self.record(attempts, StandIns(weights), False)
+            session = self.record(in_turn, StandIns(weights), False)
         except OrtError:
             return NULL   # it fails in the same way, or is created, without them
         if session != NULL and self.recording.private_blocks()[0]:
@@ -238,11 +244,11 @@ cdef class RecordedCreation(Creation):
 
 cdef list recorded_attempts(list attempts):
     """Return attempts whose sessions use the allocator that records."""
-    return [allocating(attempt) for attempt in attempts]
+    return [allocating(attempt, {}) for attempt in attempts]
 
 
-cdef Attempt allocating(Attempt attempt):
-    config = {ENVIRONMENT_ALLOCATORS: "1", **attempt.config}
+cdef Attempt allocating(Attempt attempt, dict config):
+    config = {ENVIRONMENT_ALLOCATORS: "1", **config, **attempt.config}
     return Attempt(attempt.options, config, attempt.data, attempt.file, attempt.weights)
 
 

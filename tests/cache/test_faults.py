@@ -27,7 +27,9 @@ OPEN = """
 import json, os, sys, time, warnings
 import numpy as np
 import ortmmap
+from ortmmap.cache import recognition
 from ortmmap.session.filing import wait_for_all
+recognition.LEAST_TOTAL = 0
 warnings.simplefilter("error")
 options = ortmmap.SessionOptions()
 options.intra_op_num_threads = 1

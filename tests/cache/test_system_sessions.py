@@ -24,7 +24,7 @@ from ortmmap.session.lookup import look_up
 
 pytestmark = [pytest.mark.usefixtures("clean"), needs_root]
 
-LAYERS, WIDTH = 6, 1024  # 24 MiB of weights, each of them prepacked
+LAYERS, WIDTH = 8, 1024  # 32 MiB of weights, each of them prepacked
 MODEL_BYTES = LAYERS * WIDTH * WIDTH * 4
 RECOGNIZED = LAYERS if is_proven(ortmmap.get_version_string()) else 0
 
@@ -144,7 +144,7 @@ def test_bake_says_what_it_has_made_and_how_it_is_found(model, folder):
     lines = output.splitlines()
     assert lines[0].startswith(f"{model}: ")
     assert "model " in lines[0]
-    assert "pages 24.1 MiB" in lines[0]
+    assert "pages 32.1 MiB" in lines[0]
     assert "sessions use it by default" in lines[0]
     for text in (f"{SYSTEM_VARIABLE}={folder}", "CPU class: ", "every user", "level all"):
         assert text in output

@@ -10,6 +10,8 @@ import pytest
 from cache_entries import linux
 from support import ask_python, onnxruntime_session
 
+from ortmmap.cache.recognition import VARIABLE, is_proven
+
 LAYERS, WIDTH = 16, 1024  # 64 MiB of weights, each of them prepacked
 IS_KNOWN = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 31)
 SLOW = 2_000_000  # nanoseconds; a thread that prepacks nothing takes a tenth of a millisecond
@@ -76,13 +78,26 @@ def test_threads_prepack_unless_the_user_says_no(model, expected, entry):
 
 @linux
 @pytest.mark.parametrize("entry", [None, "0"])
-def test_sessions_with_and_without_it_share_all_blocks(model, expected, tmp_path, entry):
+def test_sessions_with_and_without_it_share_all_blocks(
+    model, expected, tmp_path, entry, monkeypatch
+):
     """Whichever of them has filled the cache."""
+    monkeypatch.setenv(VARIABLE, "0")
     assert opened(model, tmp_path / "cache", entry)[1:] == [expected, LAYERS]
     for other in (None, "0", "1"):
         time, *found = opened(model, tmp_path / "cache", other)
         assert found == [expected, LAYERS]
         assert (time > SLOW) == (IS_KNOWN and other != "0")
+
+
+@linux
+@pytest.mark.skipif(not is_proven(onnxruntime.__version__), reason="no stand-ins")
+def test_stand_ins_are_packed_in_turn_unless_the_user_says_no(model, expected, tmp_path):
+    opened(model, tmp_path)
+    for entry in (None, "0", "1"):
+        time, *found = opened(model, tmp_path, entry)
+        assert found == [expected, LAYERS]
+        assert (time > SLOW) == (IS_KNOWN and entry == "1")
 
 
 @linux

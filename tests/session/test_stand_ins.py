@@ -41,6 +41,11 @@ ALL_RECOGNIZED = (LAYERS, LAYERS, 0)
 ALL_COMPARED = (0, LAYERS, 0)
 
 
+@pytest.fixture(autouse=True)
+def small_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recognition, "LEAST_TOTAL", 0)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "cache"
@@ -192,6 +197,14 @@ assert resident("model.onnx") <= 3 << 20
     run_python(code, path, folder)
 
 
+def test_a_model_whose_weights_are_small_in_all_is_compared(model, folder, expected, monkeypatch):
+    monkeypatch.setattr(recognition, "LEAST_TOTAL", (LAYERS << 20) + 1)
+    fill(model, folder)
+    with opened(model, folder) as session:
+        assert blocks(session) == ALL_COMPARED
+        assert output(session) == expected
+
+
 def test_they_can_be_turned_off(model, filled, expected, monkeypatch):
     monkeypatch.setenv(recognition.VARIABLE, "0")
     with opened(model, filled) as session:
@@ -216,9 +229,10 @@ def test_another_version_compares(model, filled, expected, monkeypatch, version)
         assert output(session) == expected
 
 
-def test_several_threads_prepack_at_once(model, filled):
+@pytest.mark.parametrize("config", [{}, {"session.prepack.enable_parallel": "1"}])
+def test_a_session_of_several_threads_recognizes_blocks_too(model, filled, config):
     expected = onnxruntime_session(model, intra_op_num_threads=2).run(None, FEED)[0].tobytes()
-    with opened(model, filled, intra_op_num_threads=2) as session:
+    with opened(model, filled, intra_op_num_threads=2, config=config) as session:
         assert blocks(session) == ALL_RECOGNIZED
         assert output(session) == expected
 
@@ -428,7 +442,8 @@ def test_a_process_that_is_killed_while_it_learns_leaves_a_whole_entry(model, fo
     code = """
 import os, sys
 import ortmmap
-from ortmmap.session import learning
+from ortmmap.cache import recognition
+recognition.LEAST_TOTAL = 0
 from ortmmap.session.filing import wait_for_all
 from support import configured
 seen, last = None, int(sys.argv[3])
