@@ -22,10 +22,11 @@ from ortmmap.cache.folder import (
     sync_folder,
     temporary_name,
 )
+from ortmmap.engines.pinned import beside
 from ortmmap.engines.record import PATH_RECORD, Record, discard, hashed, read_record, write_record
 from ortmmap.engines.source import Source
 
-__all__ = ["MODEL_FILE", "Fetched"]
+__all__ = ["MODEL_FILE", "Fetched", "fetched_digest"]
 
 MODEL_FILE = "model.onnx"  # also of a model in ORT format, which is recognized by its bytes
 PIECE_BYTES = 1 << 22
@@ -42,20 +43,21 @@ class Fetched:
     folder : str
         The folder of fetched models.
     source : Source
-    external_files, digest : callable
-        Functions that return the names of a model file's external data, and the digest of all.
+    files, digest : callable
+        Functions of a model file's path: the names of all its files, the model file's own first,
+        and the digest of these, which takes the names too.
     """
 
     def __init__(
         self,
         folder: str,
         source: Source,
-        external_files: Callable[[str], list[str]],
-        digest: Callable[[str], str],
+        files: Callable[[str], list[str]],
+        digest: Callable[[str, list[str]], str],
     ) -> None:
         self.folder = folder
         self._source = source
-        self._external_files = external_files
+        self._files = files
         self._digest = digest
         self._prefix = os.path.join(folder, hashed(source.url))
         self._record = f"{self._prefix}.json"
@@ -97,11 +99,12 @@ class Fetched:
         os.mkdir(self._unfinished, 0o700)
         model = os.path.join(self._unfinished, MODEL_FILE)
         self._copy("", model)
-        for name in self._external_files(model):
-            self._copy(name, os.path.join(self._unfinished, name))
+        names = self._files(model)
+        for name in names[1:]:
+            self._copy(name, beside(model, name))
         if self._source.version() != version:
             raise OSError(errno.EAGAIN, "the model was replaced while it was fetched")
-        return version, self._digest(model)
+        return version, self._digest(model, names)
 
     def _copy(self, name: str, target: str) -> None:
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
@@ -158,8 +161,16 @@ class Fetched:
                 continue
             if os.path.isabs(record.url) and not os.path.exists(record.url):
                 discard(path)
+                discard(path.removesuffix(".json") + ".lock")
             elif not name.startswith(PATH_RECORD):
                 yield record
+
+
+def fetched_digest(folder: str, path: str) -> str | None:
+    """Return the digest of a fetched version by its path; None if the path is of another file."""
+    parent, name = os.path.split(os.path.dirname(path))
+    is_fetched = os.path.basename(path) == MODEL_FILE and len(name) == DIGEST_CHARACTERS
+    return name if is_fetched and parent == folder else None
 
 
 def _remove_unless_held(path: str) -> None:

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from ortmmap.cache.folder import FOLDER_VARIABLE, default_folder, make_folder, refusal
-from ortmmap.engines.fetched import Fetched
-from ortmmap.engines.pinned import Pinned, stamps
+from ortmmap.engines.fetched import Fetched, fetched_digest
+from ortmmap.engines.pinned import Pinned, beside, stamps
 from ortmmap.engines.record import PATH_RECORD, Record, hashed, read_record, write_record
 from ortmmap.engines.source import Remote, Source, failing_as, is_url
 from ortmmap.errors import MappingError, ModelChangedError, OrtError, file_error
 
-__all__ = ["ModelPath", "digest", "external_files", "fetch", "local_model", "pinned"]
+__all__ = ["ModelPath", "digest", "fetch", "local_model", "model_files", "pinned", "pinned_if_read"]
 
 FOLDER = "models"  # within the cache's folder
 PIECE_BYTES = 1 << 22
@@ -63,7 +63,7 @@ def local_model(
         return fetch(Remote(text), cache=cache, digest=digest)
     path = os.path.abspath(text)
     if digest is not None:
-        _check_digest(path, _digest_once(path, cache), digest)
+        _check_digest(path, _digest_once(path, _readable_files(path), cache), digest)
     return path
 
 
@@ -83,9 +83,20 @@ def pinned(model: ModelPath, *, cache: bool | ModelPath | None = None) -> Pinned
     if is_url(text):
         return Pinned(text, digest(text, cache=cache), ())
     path = os.path.abspath(text)
+    names = _readable_files(path)
     with failing_as(path, "cannot be read"):
-        seen = stamps(path, ["", *external_files(path)])  # before the bytes are read
-    return Pinned(text, _digest_once(path, cache), seen)
+        seen = stamps(path, names)  # before the bytes are read
+    return Pinned(text, _digest_once(path, names, cache), seen)
+
+
+def pinned_if_read(model: ModelPath, *, cache: bool | ModelPath | None = None) -> ModelPath:
+    """Return a model that is `pinned`, or as it is: a URL, or one that this process cannot read."""
+    if isinstance(model, Pinned) or is_url(os.fspath(model).removeprefix(LOCAL)):
+        return model
+    try:
+        return pinned(model, cache=cache)
+    except (OrtError, OSError):
+        return model
 
 
 def digest(model: ModelPath, *, cache: bool | ModelPath | None = None) -> str:
@@ -100,7 +111,7 @@ def digest(model: ModelPath, *, cache: bool | ModelPath | None = None) -> str:
         As for `local_model`, whose errors it raises.
     """
     path = local_model(model, cache=cache)
-    return _digest_once(path, cache)
+    return _digest_once(path, _readable_files(path), cache)
 
 
 def fetch(
@@ -109,7 +120,7 @@ def fetch(
     """Return the path of the node's copy of a model, made if need be; see `local_model`."""
     folder = _folder(cache)
     with failing_as(source.url, f"cannot be fetched to {folder}"):
-        path, found = Fetched(folder, source, external_files, _digest_of).model()
+        path, found = Fetched(folder, source, model_files, _digest_of).model()
     if digest is not None:
         _check_digest(source.url, found, digest)
     return path
@@ -121,47 +132,78 @@ def _check_digest(model: str, found: str, wanted: str) -> None:
         raise file_error(ModelChangedError, reason, model)
 
 
-def external_files(path: str) -> list[str]:
-    """Return the names of a model's files of external data, relative to its folder."""
+def model_files(path: str) -> list[str]:
+    """Return the names of a model's files, relative to its folder.
+
+    The first is the model file's, which is empty; those of external data follow in order.
+    """
     from ortmmap.model.inspect import inspect
 
-    return sorted(inspect(path, largest=0).external_files)  # it refuses those outside the folder
+    # It refuses external data outside the folder.
+    return ["", *sorted(inspect(path, largest=0).external_files)]
 
 
-def _digest_once(path: str, cache: bool | ModelPath | None) -> str:
+def _readable_files(path: str) -> list[str]:
+    """As `model_files`, but an error of the file system is one that names the model."""
+    with failing_as(path, "cannot be read"):
+        return model_files(path)
+
+
+def _digest_once(path: str, names: list[str], cache: bool | ModelPath | None) -> str:
     """Return the digest of a model's files, which are read once a node as long as they stay.
 
     With `cache` False, and for files that were written a moment ago, they are read each time.
     """
-    with failing_as(path, "cannot be read"):
-        files = [path, *(os.path.join(os.path.dirname(path), x) for x in external_files(path))]
-        found = [os.stat(file) for file in files]
-    age = time.time_ns() - max(file.st_ctime_ns for file in found)
-    if cache is False or age < SETTLED_NS:
-        return _digest_of(path)
+    if cache is False:
+        return _digest_of(path, names)
     try:
         folder = _folder(cache)
     except OrtError:  # no folder that can be used
-        return _digest_of(path)
-    version = repr([(x.st_ino, x.st_size, x.st_mtime_ns, x.st_ctime_ns) for x in found])
-    name = os.path.join(folder, f"{PATH_RECORD}{hashed(path)}.json")
-    record = read_record(name)
-    if record is not None and (record.url, record.version) == (path, version):
-        return record.digest
-    made = Record(path, version, _digest_of(path))
-    with suppress(OSError):  # a full disk
-        write_record(name, made)
-    return made.digest
+        return _digest_of(path, names)
+    if (found := fetched_digest(folder, path)) is not None:
+        return found
+    with failing_as(path, "cannot be read"):
+        stats = [os.stat(beside(path, name)) for name in names]
+    if time.time_ns() - max(file.st_ctime_ns for file in stats) < SETTLED_NS:
+        return _digest_of(path, names)
+    version = repr([(x.st_ino, x.st_size, x.st_mtime_ns, x.st_ctime_ns) for x in stats])
+    return _recorded_digest(os.path.join(folder, PATH_RECORD + hashed(path)), path, version, names)
 
 
-def _digest_of(path: str) -> str:
-    """Return the digest of a model file and its external data: their names, sizes and bytes."""
+def _recorded_digest(prefix: str, path: str, version: str, names: list[str]) -> str:
+    """Return the digest in the record of a version; one process of the node makes the record."""
+    from filelock import FileLock
+
+    def recorded() -> str | None:
+        record = read_record(f"{prefix}.json")
+        known = record is not None and (record.url, record.version) == (path, version)
+        return record.digest if known else None
+
+    found = recorded()
+    if found is not None:
+        return found
+    lock = FileLock(f"{prefix}.lock", mode=0o600)
+    with suppress(OSError, NotImplementedError):  # a full disk, a file system without locks
+        lock.acquire()
+    try:
+        found = recorded()
+        if found is None:
+            found = _digest_of(path, names)
+            with suppress(OSError):
+                write_record(f"{prefix}.json", Record(path, version, found))
+        return found
+    finally:
+        lock.release()
+
+
+def _digest_of(path: str, names: list[str]) -> str:
+    """Return the digest of a model's files: their names, sizes and bytes."""
     from xxhash import xxh3_128
 
     total = xxh3_128()
     with failing_as(path, "cannot be read"):
-        for name in ("", *external_files(path)):
-            whole = os.path.join(os.path.dirname(path), name) if name else path
+        for name in names:
+            whole = beside(path, name)
             total.update(f"{name}\0{os.stat(whole).st_size}\0".encode())
             for piece in _pieces(whole):
                 total.update(piece)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-__all__ = ["Pinned", "Stamps", "stamps"]
+__all__ = ["Pinned", "Stamps", "beside", "stamps"]
 
 Stamps = tuple[tuple[str, int, int], ...]
 
@@ -45,6 +45,10 @@ class Pinned(os.PathLike[str]):
 
 def stamps(path: str, names: list[str]) -> Stamps:
     """Return name, size and time of modification of a model's files."""
-    folder = os.path.dirname(path)
-    found = [(name, os.stat(os.path.join(folder, name) if name else path)) for name in names]
+    found = [(name, os.stat(beside(path, name))) for name in names]
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in found)
+
+
+def beside(path: str, name: str) -> str:
+    """Return the path of one of a model's files; the model file's own name is empty."""
+    return os.path.join(os.path.dirname(path), name) if name else path

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
+from ortmmap.engines.pinned import beside
 from ortmmap.errors import BY_ERRNO, MappingError, OrtError, file_error
 
 __all__ = ["Copied", "Remote", "Source", "failing_as", "is_url", "mapping_failure"]
@@ -105,13 +106,10 @@ class Copied(Source):
         return repr((found.st_ino, found.st_size, found.st_mtime_ns))
 
     def size(self, name: str) -> int:  # noqa: D102
-        return os.stat(self._beside(name)).st_size
+        return os.stat(beside(self.url, name)).st_size
 
     def open(self, name: str) -> BinaryIO:  # noqa: D102
-        return open(self._beside(name), "rb")
-
-    def _beside(self, name: str) -> str:
-        return os.path.join(os.path.dirname(self.url), name) if name else self.url
+        return open(beside(self.url, name), "rb")
 
 
 def is_url(model: str) -> bool:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ortmmap.engines.columns import Batch, Names
-from ortmmap.engines.models import LOCAL, ModelPath, pinned
+from ortmmap.engines.models import ModelPath, pinned_if_read
 from ortmmap.engines.predictor import Predictor
-from ortmmap.engines.source import is_url
-from ortmmap.errors import OrtError
 from ortmmap.spark.added_file import AddedFile
 
 if TYPE_CHECKING:
@@ -92,7 +89,7 @@ def predict_batch_udf(
         if isinstance(model, AddedFile):
             digest = model.driver_digest()
         else:
-            model = _pinned_if_read(model)
+            model = pinned_if_read(model)
     settings = {
         "inputs": inputs,
         "outputs": outputs,
@@ -112,16 +109,6 @@ def predict_batch_udf(
         batch_size=batch_size,
         input_tensor_shapes=input_tensor_shapes,
     )
-
-
-def _pinned_if_read(model: ModelPath) -> ModelPath:
-    """Return a model that is pinned, unless it is a URL or cannot be read by the driver."""
-    if is_url(os.fspath(model).removeprefix(LOCAL)):
-        return model
-    try:
-        return pinned(model)
-    except (OrtError, OSError):
-        return model
 
 
 def _predict_function(

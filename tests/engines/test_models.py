@@ -194,7 +194,7 @@ def test_a_killed_fetch_leaves_nothing_that_is_taken_for_the_model(tmp_path, cac
     code = """
 import os, signal, sys
 from ortmmap.engines import fetched, models, source
-def die(path):
+def die(path, names):
     os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[3] == "die":
     models._digest_of = die

@@ -2,17 +2,20 @@
 
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import models
 import pytest
+from support import run_python
 
 from ortmmap.engines import Predictor, digest, local_model, pinned
+from ortmmap.engines.models import model_files
 from ortmmap.errors import InvalidProtobuf, ModelChangedError, NoSuchFile
 
 
 def test_the_same_file_is_not_read_again(onnx_file, monkeypatch):
     seen = pickle.loads(pickle.dumps(pinned(f"file://{onnx_file}")))
-    monkeypatch.setattr("ortmmap.engines.models._digest_of", lambda _: pytest.fail("read"))
+    monkeypatch.setattr("ortmmap.engines.models._digest_of", lambda *_: pytest.fail("read"))
     assert seen.expected() is None
     assert local_model(seen) == os.fspath(seen) == str(onnx_file)
 
@@ -74,10 +77,55 @@ def test_a_model_that_stays_is_read_once_a_node(onnx_file, tmp_path, monkeypatch
     monkeypatch.setattr("ortmmap.engines.models.SETTLED_NS", 0)
     wanted = digest(onnx_file, cache=tmp_path / "cache")
     with monkeypatch.context() as context:
-        context.setattr("ortmmap.engines.models._digest_of", lambda _: pytest.fail("read"))
+        context.setattr("ortmmap.engines.models._digest_of", lambda *_: pytest.fail("read"))
         assert local_model(onnx_file, cache=tmp_path / "cache", digest=wanted) == str(onnx_file)
     times = onnx_file.stat()
     onnx_file.write_bytes(models.affine(1))  # of the same size
     os.utime(onnx_file, ns=(times.st_atime_ns, times.st_mtime_ns))
     with pytest.raises(ModelChangedError):
         local_model(onnx_file, cache=tmp_path / "cache", digest=wanted)
+
+
+def test_a_model_that_was_fetched_is_not_read_for_its_digest(tmp_path, monkeypatch):
+    fsspec = pytest.importorskip("fsspec", reason="fsspec is not installed")
+    fsspec.filesystem("memory").pipe("/bucket/fetched.onnx", models.affine())
+    path = local_model("memory://bucket/fetched.onnx", cache=tmp_path)
+    wanted = digest(path, cache=False)
+    monkeypatch.setattr("ortmmap.engines.models._digest_of", lambda *_: pytest.fail("read"))
+    assert pinned("memory://bucket/fetched.onnx", cache=tmp_path).digest == wanted
+    assert digest(path, cache=tmp_path) == wanted
+
+
+def test_the_files_of_a_model_are_listed_once(tmp_path, monkeypatch):
+    model, _ = models.external(tmp_path)
+    listed = []
+    monkeypatch.setattr("ortmmap.engines.models.SETTLED_NS", 0)
+    monkeypatch.setattr(
+        "ortmmap.engines.models.model_files",
+        lambda path, original=model_files: listed.append(path) or original(path),
+    )
+    for cache in (False, tmp_path / "cache"):
+        listed.clear()
+        pinned(model, cache=cache)
+        assert listed == [str(model)]
+
+
+def test_processes_that_pin_a_model_at_once_read_it_once(tmp_path, onnx_file):
+    """The digest takes half a second here, in which all of them look for it."""
+    code = """
+import sys, time
+from ortmmap.engines import models, pinned
+models.SETTLED_NS = 0
+original = models._digest_of
+def slow(path, names):
+    print("read", flush=True)
+    time.sleep(0.5)
+    return original(path, names)
+models._digest_of = slow
+print(pinned(sys.argv[1], cache=sys.argv[2]).digest)
+"""
+    with ThreadPoolExecutor(4) as pool:
+        ended = [pool.submit(run_python, code, onnx_file, tmp_path / "cache") for _ in range(4)]
+    lines = [line for one in ended for line in one.result().stdout.split()]
+    assert lines.count("read") == 1
+    assert lines.count(digest(onnx_file)) == 4
