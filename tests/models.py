@@ -134,9 +134,9 @@ def affine(seed: int = 0) -> bytes:
     )
 
 
-def weights(layers: int, width: int) -> bytes:
+def weights(layers: int, width: int, seed: int = 0) -> bytes:
     """Build a chain of `layers` matrix products, 4 * layers * width**2 bytes of weights."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     nodes = [node("MatMul", f"h{index} w{index}", f"h{index + 1}") for index in range(layers)]
     return build(
         nodes,

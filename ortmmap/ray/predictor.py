@@ -1,11 +1,15 @@
-"""Predictor for Ray: threads as the actor has CPUs."""
+"""Predictor for Ray: threads as the actor has CPUs, and one version of the model in a job."""
 
 from __future__ import annotations
 
+import os
+import uuid
 from typing import Any
 
-from ortmmap.engines.models import ModelPath
+from ortmmap.engines.models import LOCAL, ModelPath
+from ortmmap.engines.pinned import Pinned
 from ortmmap.engines.predictor import Predictor as AnyPredictor
+from ortmmap.engines.source import is_url
 
 __all__ = ["Predictor"]
 
@@ -16,8 +20,28 @@ class Predictor(AnyPredictor):  # noqa: D101 - the docstring is that class's
         "By default the CPUs of the actor (`num_cpus`).",
     )
 
+    _job: str | None = None  # in a subclass that Ray Data has made: the job's name
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        """Name the job if the driver plans one.
+
+        Ray Data makes a subclass for each execution of a dataset, and sends it with its attributes
+        to the actors.
+        """
+        super().__init_subclass__(**settings)
+        if cls.__module__.startswith("ray.data."):
+            cls._job = uuid.uuid4().hex
+
     def __init__(self, model: ModelPath, *, threads: int | None = None, **settings: Any) -> None:
+        if self._job is not None and settings.get("digest") is None and _is_plain_path(model):
+            from ortmmap.ray.job_version import job_version
+
+            model = job_version(model, self._job, cache=settings.get("cache"))
         super().__init__(model, threads=threads or actor_threads(), **settings)
+
+
+def _is_plain_path(model: ModelPath) -> bool:
+    return not isinstance(model, Pinned) and not is_url(os.fspath(model).removeprefix(LOCAL))
 
 
 def actor_threads() -> int | None:

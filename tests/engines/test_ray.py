@@ -12,7 +12,7 @@ import models
 import numpy as np
 import pytest
 from engine_faults import Killed, Replaced, with_place
-from support import smaps_rollup
+from support import onnxruntime_session, smaps_rollup
 
 from ortmmap.errors import NoSuchFile, OrtError
 from ortmmap.ray import Predictor, digest, pinned, resources, warm
@@ -176,7 +176,7 @@ def test_a_model_that_is_replaced_during_a_job_changes_no_result(
     np.testing.assert_allclose(made["y"], answers, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("by", ["digest", "pinned"])
+@pytest.mark.parametrize("by", ["digest", "pinned", "path"])
 def test_an_actor_that_restarts_with_another_model_is_an_error(model_file, rows, tmp_path, by):
     model, other = tmp_path / "model.onnx", tmp_path / "other.onnx"
     shutil.copy(model_file, model)
@@ -188,6 +188,15 @@ def test_an_actor_that_restarts_with_another_model_is_an_error(model_file, rows,
     said = failure(scored, rows, given, 1, preprocess=replaced, **more)
     assert f"{model}: its digest is {digest(model)}" in said
     assert f"the job was started with {wanted}" in said
+
+
+def test_a_job_that_starts_after_the_model_was_replaced_computes_with_the_new_one(rows, tmp_path):
+    model = tmp_path / "model.onnx"
+    for seed in (1, 2):
+        model.write_bytes(models.weights(8, 512, seed=seed))
+        expected = onnxruntime_session(model).run(None, {"h0": rows[:12]})[0]
+        made = scored(rows[:12], model, 1)
+        np.testing.assert_allclose(made["y"], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_column_of_a_wrong_type_is_an_error_that_names_it(model_file):
