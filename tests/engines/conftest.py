@@ -8,7 +8,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import models
 import numpy as np
@@ -18,6 +18,7 @@ from support import onnxruntime_session
 import ortmmap
 
 WIDTH = 512  # 8 layers are 8 MiB
+STORE_BYTES = 80 << 20  # of a node of Ray, about the least that it takes
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +49,54 @@ def engine_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
         "ORTMMAP_CACHE": "1",
         "ORTMMAP_CACHE_DIR": str(tmp_path_factory.mktemp("node") / "cache"),
         "ORT_DISABLE_TELEMETRY": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
     }
+
+
+class Raylets:
+    """A Ray cluster of two nodes, each with a cache of its own."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        from ray.cluster_utils import Cluster
+
+        self.folder = folder
+        self._environment = environment
+        self._cluster = Cluster()
+        for name in ("first", "second"):
+            self.add(name)
+        self.address = self._cluster.address
+
+    def cache(self, name: str) -> Path:
+        return self.folder / name / "cache"
+
+    def add(self, name: str, cache: Path | None = None) -> Any:
+        """Add a node of two CPUs, and of a resource that is called as the node is."""
+        variables = {"NODE": name, "ORTMMAP_CACHE_DIR": str(cache or self.cache(name))}
+        return self._cluster.add_node(
+            num_cpus=2,
+            object_store_memory=STORE_BYTES,
+            resources={name: 100},
+            include_dashboard=False,
+            include_log_monitor=False,
+            no_monitor=True,  # it would add nodes
+            env_vars={**self._environment, **variables},
+        )
+
+    def remove(self, node: Any) -> None:
+        self._cluster.remove_node(node)
+
+    def shutdown(self) -> None:
+        self._cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory, engine_environment) -> Iterator[Raylets]:
+    """A cluster for all tests with Ray, whose drivers are this process and programs of tests."""
+    pytest.importorskip("ray.data", reason="ray's data is not installed")
+    patient = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}  # of a busy machine
+    made = Raylets(tmp_path_factory.mktemp("nodes"), {**engine_environment, **patient})
+    yield made
+    made.shutdown()
 
 
 class Server(NamedTuple):

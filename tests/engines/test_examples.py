@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Timer
 
@@ -50,22 +49,11 @@ def expected(folder) -> np.ndarray:
     return onnxruntime_session(folder / "model.onnx").run(None, {"input": rows})[0]
 
 
-@pytest.fixture(scope="module")
-def ray_environment(engine_environment) -> Iterator[dict[str, str]]:
-    pytest.importorskip("ray.data", reason="ray is not installed")
-    from ray.cluster_utils import Cluster
-
-    patient = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}  # of a busy machine
-    node = {"num_cpus": 4, "object_store_memory": 80 << 20, "include_dashboard": False}
-    cluster = Cluster(
-        initialize_head=True, head_node_args={**node, "env_vars": {**engine_environment, **patient}}
-    )
-    yield {
-        **engine_environment,
-        "RAY_ADDRESS": cluster.address,
-        "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    }
-    cluster.shutdown()
+@pytest.fixture
+def ray_environment(ray_cluster, engine_environment) -> dict[str, str]:
+    """Variables with which a program uses the cluster."""
+    more = {"RAY_ADDRESS": ray_cluster.address, "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
+    return {**engine_environment, **more}
 
 
 def run(script: Path, folder: Path, environment: dict[str, str], name: str) -> np.ndarray:

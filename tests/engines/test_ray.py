@@ -20,56 +20,26 @@ from ortmmap.ray import Predictor, digest, pinned, resources, warm
 ray = pytest.importorskip("ray", reason="ray is not installed")
 pytest.importorskip("ray.data", reason="ray's data is not installed")
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # Ray's own warnings
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # Ray's own warnings
+    pytest.mark.usefixtures("raylets"),
+]
 
-STORE_BYTES = 80 << 20  # about the least that Ray takes
 
-
-class Raylets:
-    """A cluster of two nodes, each with a cache of its own."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        from ray.cluster_utils import Cluster
-
-        self.folder = folder
-        self._environment = environment
-        self._cluster = Cluster()
-        for name in ("first", "second"):
-            self.add(name)
-        ray.init(address=self._cluster.address, log_to_driver=False, logging_level="ERROR")
+@pytest.fixture(scope="module")
+def raylets(ray_cluster) -> Iterator[Any]:
+    """The cluster, whose driver this process is."""
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("RAY_USAGE_STATS_ENABLED", "0")  # or the driver starts another actor
+        ray.init(address=ray_cluster.address, log_to_driver=False, logging_level="ERROR")
         ray.data.DataContext.get_current().enable_progress_bars = False
-
-    def cache(self, name: str) -> Path:
-        return self.folder / name / "cache"
-
-    def add(self, name: str, cache: Path | None = None) -> Any:
-        """Add a node of two CPUs, and of a resource that is called as the node is."""
-        variables = {"NODE": name, "ORTMMAP_CACHE_DIR": str(cache or self.cache(name))}
-        return self._cluster.add_node(
-            num_cpus=2,
-            object_store_memory=STORE_BYTES,
-            resources={name: 100},
-            include_dashboard=False,
-            env_vars={**self._environment, **variables},
-        )
-
-    def remove(self, node: Any) -> None:
-        self._cluster.remove_node(node)
-
-    def shutdown(self) -> None:
+        yield ray_cluster
         ray.shutdown()
-        self._cluster.shutdown()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def raylets(tmp_path_factory, engine_environment) -> Iterator[Raylets]:
-    made = Raylets(tmp_path_factory.mktemp("nodes"), engine_environment)
-    yield made
-    made.shutdown()
 
 
 @contextmanager
-def added(raylets: Raylets, name: str, cache: Path | None = None) -> Iterator[None]:
+def added(raylets: Any, name: str, cache: Path | None = None) -> Iterator[None]:
     node = raylets.add(name, cache)
     try:
         yield
@@ -77,12 +47,17 @@ def added(raylets: Raylets, name: str, cache: Path | None = None) -> Iterator[No
         raylets.remove(node)
 
 
+_datasets: dict[int, Any] = {}  # by number of rows, since Ray starts processes to make one
+
+
 def dataset(rows: np.ndarray) -> Any:
-    """Return a dataset of 12 blocks with the columns ``id`` and ``v``."""
+    """Return the first of all rows as 12 blocks with the columns ``id`` and ``v``."""
     ids = np.arange(len(rows))
-    return ray.data.from_arrow(
-        [pa.table({"id": ids[block], "v": list(rows[block])}) for block in np.array_split(ids, 12)]
-    )
+    if len(rows) not in _datasets:
+        _datasets[len(rows)] = ray.data.from_arrow(
+            [pa.table({"id": ids[one], "v": list(rows[one])}) for one in np.array_split(ids, 12)]
+        )
+    return _datasets[len(rows)]
 
 
 def scored(
@@ -156,8 +131,8 @@ def test_a_node_that_is_added_during_a_job_computes(raylets, served, rows, answe
     with ThreadPoolExecutor(1) as pool:
         job = pool.submit(scored, rows[:20], served.url, 1, actor, postprocess=with_place)
         sleep(2)
-        raylets.add("late")
-        made = job.result(120)
+        with added(raylets, "late"):
+            made = job.result(120)
     np.testing.assert_allclose(made["y"], answers[:20], rtol=1e-5, atol=1e-6)
     assert set(made["node"]) == {"late"}
     assert list((raylets.cache("late") / "models").glob("*/model.onnx"))
