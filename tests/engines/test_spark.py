@@ -100,11 +100,11 @@ def scored(frame: Any, model: object, **settings: Any) -> tuple[np.ndarray, np.n
 
 
 def failure(frame: Any, *args: object, **settings: Any) -> str:
-    """Run a job that fails, and return the error's text."""
+    """Run a job of one partition that fails, at its second attempt, and return the error's text."""
     from pyspark.errors import PySparkException
 
     with pytest.raises(PySparkException) as caught:
-        scored(frame, *args, **settings)
+        scored(frame.coalesce(1), *args, **settings)
     return str(caught.value)
 
 
@@ -199,7 +199,7 @@ def test_a_column_of_a_wrong_type_is_an_error_that_names_it(spark, model_file):
     from pyspark.errors import PySparkException
 
     with pytest.raises(PySparkException, match="column 'v', input 'h0'"):
-        frame.select(score("v")).collect()
+        frame.coalesce(1).select(score("v")).collect()
 
 
 @reused
