@@ -176,8 +176,9 @@ def _recorded_digest(prefix: str, path: str, version: str, names: list[str]) -> 
 
     def recorded() -> str | None:
         record = read_record(f"{prefix}.json")
-        known = record is not None and (record.url, record.version) == (path, version)
-        return record.digest if known else None
+        if record is None or (record.url, record.version) != (path, version):
+            return None
+        return record.digest
 
     found = recorded()
     if found is not None:
