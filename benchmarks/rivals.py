@@ -4,6 +4,7 @@ import importlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
@@ -91,17 +92,9 @@ class OpenVinoRival(Rival):
         return SimpleNamespace(run=run, get_outputs=lambda: names)
 
 
-def _ort(name: str, title: str, **more: Any) -> Rival:
-    return Rival(name, title, "onnxruntime", **more)
-
-
-def _ours(name: str, title: str, **more: Any) -> Rival:
-    return Rival(name, title, "ortmmap", **more)
-
-
-def _openvino(name: str, title: str, **more: Any) -> Rival:
-    return OpenVinoRival(name, title, "openvino", form="onnx", **more)
-
+_ort = partial(Rival, module="onnxruntime")
+_ours = partial(Rival, module="ortmmap")
+_openvino = partial(OpenVinoRival, module="openvino", form="onnx")
 
 # Older versions ignore the first entry. https://github.com/microsoft/onnxruntime/pull/28164
 _COPIED = {"session.use_memory_mapped_ort_model": "1"}
