@@ -207,9 +207,10 @@ _COPIES += [_number("--rows", default=32, help="For each copy.")]
 def engines(engine: str, count: Sequence[int], rows: int) -> Survey:
     """Measure a batch engine over Parquet: so many actors of Ray Data or Python workers of Spark.
 
-    Memory is that of these copies; ortmmap's is a Predictor.
+    Memory is that of these copies. Ours are called as ortmmap.ray and ortmmap.spark do it, others
+    by a class for map_batches or by the predict_batch_udf of pyspark.
     """
-    from benchmarks.engines.jobs import Jobs
+    from benchmarks.engines.job import Jobs
 
     shown = (c.ROWS, c.FIRST_BATCH, c.FIRST_OVER_BARE, c.TOTAL_PSS, c.OVER_BARE)
     return Survey(shown, Jobs(engine, rows).measure, sorted(set(count)), bare=True)

@@ -1,4 +1,4 @@
-"""Scorer: the callable that each copy of a job has. A module that the copies can import."""
+"""What each copy of a job computes: a module that the copies can import."""
 
 import os
 import time
@@ -14,59 +14,37 @@ _READY_SECONDS = 600
 _WAIT_SECONDS = 0.01
 
 Batch = dict[str, Any]
+Shapes = dict[str, tuple[int, ...]]  # of one row, by input
 
 
-class Scorer:
-    """A model that computes batches of columns, and says when."""
+class Marks:
+    """Makes the feeds of a batch, and says for each row which process has computed it and when."""
 
-    def __init__(self, task: Task, shapes: dict[str, tuple[int, ...]]) -> None:
+    def __init__(self, task: Task, shapes: Shapes) -> None:
         self._task, self._shapes = task, shapes
-        self._rival = task.chosen()
-        self._rival.load()
-        self._rival.open_library()
-        self._session = self._open() if self._rival.opens else None
+        self._rows: list[int] = []  # of the present batch
         self._waits = True
 
-    def _open(self) -> Any:
-        if self._rival.module != "ortmmap":
-            return self._task.open()
-        from ortmmap import SessionOptions
-        from ortmmap.engines import Predictor  # whose conversions are measured too
+    def feeds(self, batch: Batch) -> Batch:
+        """Return the model's inputs; columns of engines have lists of numbers."""
+        self._rows = list(batch["row"])
+        return {x: np.stack(list(batch[x])).reshape(-1, *y) for x, y in self._shapes.items()}
 
-        options = SessionOptions()
-        for key, value in self._rival.entries.items():
-            options.add_session_config_entry(key, value)
-        more = {"options": options, "threads": self._task.threads, **self._rival.arguments}
-        return Predictor(self._task.model, keep=False, **more)
-
-    def __call__(self, batch: Batch) -> Batch:
-        """Compute a batch, and return the process and the time when it was done, for each row.
+    def done(self, outputs: Batch) -> Batch:
+        """Return the columns of a batch that is computed; save the outputs of the first row.
 
         The first call returns once all copies have computed and their memory was sampled, so that
         each has a part of the rows.
         """
-        made = self._outputs(batch)
-        rows, at = batch["row"], {"copy": os.getpid(), "done": time.monotonic()}
-        if 0 in rows:
-            first = rows.tolist().index(0)
-            found = {name: value[first : first + 1] for name, value in made.items()}
+        at = {"copy": os.getpid(), "done": time.monotonic()}
+        if 0 in self._rows:
+            first = self._rows.index(0)
+            found = {name: value[first : first + 1] for name, value in outputs.items()}
             arrays.save(Path(self._task.outputs), found)
         if self._waits:
             self._waits = False
             self._wait_for_all()
-        return {name: np.full(len(rows), value) for name, value in at.items()}
-
-    def _outputs(self, batch: Batch) -> Batch:
-        feeds = {
-            name: np.stack(list(batch[name])).reshape(-1, *shape)
-            for name, shape in self._shapes.items()
-        }
-        if self._session is None:
-            return {}
-        if self._rival.module == "ortmmap":
-            return self._session(feeds)
-        names = [output.name for output in self._session.get_outputs()]
-        return dict(zip(names, self._session.run(None, feeds), strict=True))
+        return {name: np.full(len(self._rows), value) for name, value in at.items()}
 
     def _wait_for_all(self) -> None:
         Path(self._task.outputs).with_name(f"{os.getpid()}.computed").touch()
@@ -75,6 +53,36 @@ class Scorer:
             if time.monotonic() > deadline:
                 raise TimeoutError("a copy has no rows, or hangs")
             time.sleep(_WAIT_SECONDS)
+
+
+class Scorer:
+    """A session of another rival than ortmmap, or none, as a callable class of an engine."""
+
+    def __init__(self, task: Task, shapes: Shapes) -> None:
+        self._marks = Marks(task, shapes)
+        rival = task.chosen()
+        rival.load()
+        rival.open_library()
+        self._session = task.open() if rival.opens else None
+
+    def __call__(self, batch: Batch) -> Batch:
+        """Compute a batch of columns."""
+        feeds = self._marks.feeds(batch)
+        if self._session is None:
+            return self._marks.done({})
+        names = [output.name for output in self._session.get_outputs()]
+        return self._marks.done(dict(zip(names, self._session.run(None, feeds), strict=True)))
+
+
+def our_settings(task: Task, shapes: Shapes) -> dict[str, Any]:
+    """Return the arguments of ortmmap's functions for engines, beside the model."""
+    from ortmmap import SessionOptions
+
+    marks, options = Marks(task, shapes), SessionOptions()
+    for key, value in task.chosen().entries.items():
+        options.add_session_config_entry(key, value)
+    hooks = {"inputs": list(shapes), "preprocess": marks.feeds, "postprocess": marks.done}
+    return hooks | {"options": options, "threads": task.threads} | task.chosen().arguments
 
 
 def computed(task: Task) -> list[int]:
