@@ -27,11 +27,11 @@ class Input:
 
     @classmethod
     def of(cls, arg: Any) -> Self:
-        """Return the declaration of an ``onnxruntime.NodeArg``; raise ValueError if no tensor."""
+        """Return the declaration of an input of a model; raise ValueError if it is no tensor."""
         element = arg.type.removeprefix("tensor(").removesuffix(")")
         if element not in _DTYPES:
             raise ValueError(f"no values can be made up for input {arg.name!r} of type {arg.type}")
-        return cls(arg.name, _DTYPES[element], tuple(arg.shape))
+        return cls(arg.name, _DTYPES[element], tuple(arg.shape or ()))
 
     def values(self, sizes: Mapping[str, int], rng: np.random.Generator) -> np.ndarray:
         """Return random values: normal floats, integers or their digits, masks of ones."""
