@@ -49,7 +49,9 @@ def engine_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
         "ORTMMAP_CACHE": "1",
         "ORTMMAP_CACHE_DIR": str(tmp_path_factory.mktemp("node") / "cache"),
         "ORT_DISABLE_TELEMETRY": "1",
+        # Fewer processes of Ray: no statistics, and no workers before there is work.
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_prestart_worker_first_driver": "0",
     }
 
 
