@@ -26,7 +26,7 @@ class Marks:
         self._waits = True
 
     def feeds(self, batch: Batch) -> Batch:
-        """Return the model's inputs; columns of engines have lists of numbers."""
+        """Return the model's inputs; columns of engines have an array for each row."""
         self._rows = list(batch["row"])
         return {x: np.stack(list(batch[x])).reshape(-1, *y) for x, y in self._shapes.items()}
 
