@@ -3,6 +3,7 @@
 A `Reopenable` opens the model, and a `Call`, an `IOBinding` or an `AsyncRun` runs it.
 """
 
+cimport cython
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint64_t
 
@@ -12,7 +13,7 @@ from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.native_options cimport RunOptions, value_of
 from ortmmap.session.open_session cimport USABLE, Binding
 from ortmmap.session.reopenable cimport Reopenable
-from ortmmap.runtime.library cimport api, check, load
+from ortmmap.runtime.library cimport api, load
 
 from ortmmap.runtime.providers import CPU
 
@@ -98,7 +99,7 @@ cdef class Session:
         **kwargs,
     ):
         cdef Reopenable state = self._state
-        if state.open.session != NULL:
+        if not state.current().is_closed():
             raise RuntimeError("this session is open already")
         load()
         options = configured_by_model(options_of(sess_options), path_or_bytes)
@@ -120,7 +121,7 @@ cdef class Session:
 
     def _settings(self):
         """Return the settings that `_restore` opens a session like this one with."""
-        self._state.open.check_not_closed()
+        self._state.current().check_not_closed()
         return self._state.settings()
 
     def _arguments(self):
@@ -129,9 +130,10 @@ cdef class Session:
 
     def __copy__(self):
         """Open another session over the same mapping."""
-        self._state.open.check_not_closed()
+        cdef OpenSession open_ = self._state.current()
+        open_.check_not_closed()
         made = type(self).__new__(type(self))
-        made._restore(self._state.open, {**self._settings(), "sources": []})
+        made._restore(open_, {**self._settings(), "sources": []})
         vars(made).update(vars(self))
         return made
 
@@ -141,8 +143,7 @@ cdef class Session:
     def __reduce_ex__(self, protocol):
         from ortmmap.session.pickling import reduce_session
 
-        self._state.open.check_not_closed()
-        return reduce_session(self, self._state.source, self._settings(), protocol)
+        return reduce_session(self, self._state.current_source(), self._settings(), protocol)
 
     def __enter__(self):
         return self
@@ -151,13 +152,16 @@ cdef class Session:
         self.close()
 
     def __repr__(self):
-        state = "closed" if self._state.open.session == NULL else "open"
-        return f"<ortmmap.Session of {self._state.open.model!r}, {state}>"
+        cdef OpenSession open_ = self._state.current()
+        if open_.is_closed():
+            return "<ortmmap.Session of None, closed>"
+        return f"<ortmmap.Session of {open_.held_model()!r}, open>"
 
     @property
     def mapping(self):
         """The mapped file, a `Mapping`; None if no file is mapped."""
-        return None if self._state.open.model is None else self._state.open.model.mapping
+        cdef OpenSession open_ = self._state.current()
+        return None if open_.is_closed() else open_.held_model().mapping
 
     def changed(self) -> bool:
         """Return whether the model file, or a file of its external data, has changed.
@@ -165,18 +169,16 @@ cdef class Session:
         True if it was written to, truncated, removed or replaced since it was opened: a session
         that is opened now would have another model. It costs one stat(2) for each file.
         """
-        self._state.open.check_not_closed()
-        return self._state.open.model.changed()
+        return self._state.current().held_model().changed()
 
     def memory(self):
         """Return the `Memory` of the weights: bytes mapped, resident, shared and private."""
-        self._state.open.check_not_closed()
-        return self._state.open.memory()
+        return self._state.current().memory()
 
     @property
     def cached(self):
         """The session's state in the cache, a `Cached`; its `wait` waits until it is written."""
-        return self._state.open.cached_state()
+        return self._state.current().cached_state()
 
     def close(self) -> None:
         """Release ONNX Runtime's session, then the model's bytes. Closing twice is no error.
@@ -380,15 +382,15 @@ cdef class Session:
 
     def get_inputs(self) -> list:
         """Return the model's inputs, a list of `NodeArg`."""
-        return list(self._state.open.inputs)
+        return list(self._state.current().inputs)
 
     def get_outputs(self) -> list:
         """Return the model's outputs, a list of `NodeArg`."""
-        return list(self._state.open.outputs)
+        return list(self._state.current().outputs)
 
     def get_overridable_initializers(self) -> list:
         """Return the initializers that a run may replace, a list of `NodeArg`."""
-        return list(self._state.open.overridable)
+        return list(self._state.current().overridable)
 
     def get_modelmeta(self):
         """Return the model's `ModelMetadata`."""
@@ -400,12 +402,12 @@ cdef class Session:
 
     def get_providers(self) -> list:
         """Return the names of the execution providers in use, first choice first."""
-        names = [name for name, _ in self._state.providers]
+        names = [name for name, _ in self._state.current_providers()]
         return names if CPU in names else [*names, CPU]
 
     def get_provider_options(self) -> dict:
         """Return the options of the execution providers in use, a dict for each name."""
-        options = dict(self._state.providers)
+        options = dict(self._state.current_providers())
         return {name: options.get(name, {}) for name in self.get_providers()}
 
     def set_providers(self, providers=None, provider_options=None) -> None:
@@ -425,7 +427,7 @@ cdef class Session:
         NotImplementedError
             If the session was made from a buffer in ONNX format, which it does not keep.
         """
-        self._state.open.check_idle("set the providers of")
+        self._state.current().check_idle("set the providers of")
         self._here()
         wanted = providers_of(self._state.options, providers, provider_options)
         check_known(self._state.options, providers)
@@ -449,8 +451,13 @@ cdef class Session:
         """
         from ortmmap.runtime.provider_append import set_dynamic_options
 
-        session = PyCapsule_New(self._here().session, "OrtSession", NULL)
-        set_dynamic_options(session, texts_of(options))
+        cdef OpenSession open_ = self._here()
+        settings = texts_of(options)
+        open_.begin()
+        try:
+            set_dynamic_options(PyCapsule_New(open_.session, "OrtSession", NULL), settings)
+        finally:
+            open_.leave()
 
     def release_captured_graph(self, graph_annotation_id=0) -> None:
         """Do nothing: the CPU's provider captures no graphs."""
@@ -462,8 +469,10 @@ cdef class Session:
 
     def get_profiling_start_time_ns(self) -> int:
         """Return the start of profiling, in ns on the clock of ``time.monotonic_ns()``."""
+        cdef OpenSession open_ = self._here()
         cdef uint64_t start = 0
-        check(api.SessionGetProfilingStartTimeNs(self._here().session, &start))
+        open_.begin()
+        open_.end(api.SessionGetProfilingStartTimeNs(open_.session, &start))
         return start
 
     def _opened(self):
@@ -472,7 +481,9 @@ cdef class Session:
 
     cdef OpenSession _here(self):
         """Return the `OpenSession`, which may be used; after a fork, one of this process."""
-        cdef OpenSession open_ = self._state.open
+        cdef OpenSession open_
+        with cython.critical_section(self._state):
+            open_ = self._state.open
         return open_ if open_.use() == USABLE else self._state.here()
 
     cdef Call _call(self, object output_names, object input_feed):

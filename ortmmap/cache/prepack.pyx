@@ -52,13 +52,14 @@ cdef bint start() except -1:
         elif _started and _forks < intact_since:
             _forks = forks
             csp.ortmmap_allocator_set_arena(make_arena())   # the parent's may stay locked
-    return _started
+        return _started
 
 
 cdef object why_not_started():
     """Return why start() has returned False."""
-    if _allocator != NULL:
-        return "another allocator is registered for the CPU"
+    with _starting.here():
+        if _allocator != NULL:
+            return "another allocator is registered for the CPU"
     limit = address_space_limit()
     if limit is None:
         return "this system cannot exchange pages"

@@ -23,6 +23,7 @@ from ortmmap.abi.mapping cimport (
 )
 from ortmmap.embed.errors cimport fail, fail_file, succeed
 from ortmmap.model.source cimport ModelSource
+from ortmmap.process.guard cimport ortmmap_count_add
 from ortmmap.runtime.library cimport api, native_path
 from ortmmap.session.metadata cimport NodeArg
 from ortmmap.session.open_session cimport CHANGED, FORKED
@@ -101,6 +102,14 @@ cdef class Description:
 cdef ortmmap_session *new_handle(Session session) except NULL:
     """Make a handle, which the caller releases."""
     cdef OpenSession open_ = session._here()
+    open_.begin()   # close() refuses from here on, and later because of the handle
+    try:
+        return handle_of(session, open_)
+    finally:
+        open_.leave()
+
+
+cdef ortmmap_session *handle_of(Session session, OpenSession open_) except NULL:
     cdef Description description
     cdef Handle *handle
     description = Description(open_.inputs + open_.outputs + open_.overridable, open_.model)
@@ -125,7 +134,7 @@ cdef ortmmap_session *new_handle(Session session) except NULL:
     Py_INCREF(open_)
     Py_INCREF(session)
     Py_INCREF(description)
-    open_.handles += 1
+    ortmmap_count_add(&open_.handles, 1)
     return <ortmmap_session *>handle
 
 

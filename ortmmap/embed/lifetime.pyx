@@ -175,7 +175,7 @@ cdef class LentMemory:
 
 cdef int drop(Handle *handle) except -1:
     """Free a handle, and drop its references."""
-    (<OpenSession>handle.open).handles -= 1
+    ortmmap_count_add(&(<OpenSession>handle.open).handles, -1)
     Py_DECREF(<object>handle.python)
     Py_DECREF(<object>handle.open)
     Py_DECREF(<object>handle.description)

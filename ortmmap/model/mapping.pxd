@@ -7,16 +7,19 @@ cdef class Mapping:
     cdef object __weakref__
     cdef readonly str path
     cdef dict _settings           # the arguments of the constructor, without the path
-    # Changed by opening and closing only; constant while `_exports` is not 0.
+    # Guarded by the object's critical section. `_mapping` is changed by opening and closing only,
+    # and constant while `_exports` is not 0.
     cdef ortmmap_mapping _mapping
-    # Buffers exported and not yet released. Guarded by the interpreter lock.
-    cdef Py_ssize_t _exports
+    cdef Py_ssize_t _exports      # buffers exported and not yet released, and calls under way
 
     cdef int _check_open(self) except -1
+    cdef int _begin(self) except -1
+    cdef int _end(self) except -1
 
 cdef tuple identity_of(str path)
 cdef tuple stamp(str path, tuple identity)
 cdef ortmmap_guard *take_guard() except NULL
 cdef int give_guard(ortmmap_guard *guard) noexcept
+cdef ortmmap_guard *share_guard(ortmmap_guard *guard) noexcept
 cdef bint guards_have_users() noexcept nogil
 cdef void abandon_guards() noexcept nogil

@@ -3,6 +3,7 @@
 import errno
 import os
 
+cimport cython
 from cpython.buffer cimport PyBuffer_FillInfo
 
 cimport ortmmap.abi.mapping as cm
@@ -12,6 +13,7 @@ from ortmmap import errors
 
 cdef extern from "process/sigbus.h":
     ortmmap_guard *ortmmap_guard_take()
+    void ortmmap_guard_share(ortmmap_guard *guard)
     void ortmmap_guard_give(ortmmap_guard *guard)
     bint ortmmap_guards_have_users() nogil
     void ortmmap_guards_abandon() nogil
@@ -85,12 +87,15 @@ cdef class Mapping:
             cm.ortmmap_mapping_close(&self._mapping)
 
     def __getbuffer__(self, Py_buffer *view, int flags):
-        self._check_open()
-        PyBuffer_FillInfo(view, self, <void *>self._mapping.data, self.nbytes, 1, flags)
-        self._exports += 1
+        self._begin()
+        try:
+            PyBuffer_FillInfo(view, self, <void *>self._mapping.data, self._mapping.size, 1, flags)
+        except BaseException:
+            self._end()
+            raise
 
     def __releasebuffer__(self, Py_buffer *view):
-        self._exports -= 1
+        self._end()
 
     def __len__(self):
         return self.nbytes
@@ -113,12 +118,14 @@ cdef class Mapping:
     @property
     def nbytes(self) -> int:
         """Size of the file in bytes; 0 once closed."""
-        return self._mapping.size
+        with cython.critical_section(self):
+            return self._mapping.size
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._mapping.data == NULL
+        with cython.critical_section(self):
+            return self._mapping.data == NULL
 
     @property
     def identity(self) -> tuple:
@@ -152,11 +159,10 @@ cdef class Mapping:
             If the system does not report residence.
         """
         cdef long long count
-        self._check_open()
-        self._exports += 1
+        self._begin()
         with nogil:
             count = cm.ortmmap_mapping_resident(&self._mapping)
-        self._exports -= 1
+        self._end()
         if count < 0:
             raise OSError(errno.ENOSYS, "no system call reports resident pages", self.path)
         return count
@@ -194,10 +200,10 @@ cdef class Mapping:
                 f"which has {self.nbytes}"
             )
         kind, first, size = ADVICE[advice], offset, length
-        self._exports += 1
+        self._begin()
         with nogil:
             cm.ortmmap_mapping_advise(&self._mapping, kind, first, size, &error)
-        self._exports -= 1
+        self._end()
         if error.status != cm.ORTMMAP_MAPPING_OK:
             raise_error(&error, self.path)
 
@@ -210,19 +216,35 @@ cdef class Mapping:
             If a session, a memoryview or an array still uses it.
         """
         cdef ortmmap_mapping mapping
-        if self._exports:
+        cdef Py_ssize_t exports
+        with cython.critical_section(self):
+            exports, mapping = self._exports, self._mapping
+            if exports == 0:
+                self._mapping.data, self._mapping.size = NULL, 0   # no other thread unmaps it
+        if exports:
             raise BufferError(
-                f"cannot close the mapping of {self.path}: {self._exports} in use "
+                f"cannot close the mapping of {self.path}: {exports} in use "
                 "(sessions, memoryviews or arrays over it)"
             )
-        mapping = self._mapping
-        self._mapping.data, self._mapping.size = NULL, 0   # so that no other thread unmaps it
         with nogil:
             cm.ortmmap_mapping_close(&mapping)
 
     cdef int _check_open(self) except -1:
-        if self._mapping.data == NULL:
+        if self.closed:
             raise ValueError(f"the mapping of {self.path} is closed")
+        return 0
+
+    cdef int _begin(self) except -1:
+        """Keep the file mapped until _end(); raise ValueError if it is closed."""
+        cdef bint is_open
+        with cython.critical_section(self):
+            is_open = self._mapping.data != NULL
+            self._exports += is_open
+        return 0 if is_open else self._check_open()
+
+    cdef int _end(self) except -1:
+        with cython.critical_section(self):
+            self._exports -= 1
         return 0
 
 
@@ -319,6 +341,12 @@ cdef ortmmap_guard *take_guard() except NULL:
 cdef int give_guard(ortmmap_guard *guard) noexcept:
     ortmmap_guard_give(guard)
     return 0
+
+
+cdef ortmmap_guard *share_guard(ortmmap_guard *guard) noexcept:
+    """Return a guard for a further owner, which gives it back too."""
+    ortmmap_guard_share(guard)
+    return guard
 
 
 cdef bint guards_have_users() noexcept nogil:

@@ -4,6 +4,8 @@ from ortmmap.model.mapping cimport Mapping
 from ortmmap.process.guard cimport ortmmap_guard
 
 cdef class ModelSource:
+    # All but `guard` is written by the thread that opens the session, before any other has the
+    # object; afterwards by the thread that files it alone, by guard_files().
     cdef readonly str path           # None for a buffer
     cdef readonly str real_path      # the path without links, when the file was opened
     cdef readonly Mapping mapping    # None unless a file is mapped
@@ -17,7 +19,8 @@ cdef class ModelSource:
     cdef dict external
     cdef dict _identities            # of the other files by path, when they were noted
     cdef list weights                # of Weight, which the session points to, or None
-    # Counts the users of the bytes, and says whether a file was found truncated. Never NULL.
+    # Counts the users of the bytes, and says whether a file was found truncated. Never NULL. An
+    # OpenSession is another owner of it.
     cdef ortmmap_guard *guard
     cdef list _guarded               # texts that `guard.files` points to or has pointed to
     cdef bint is_shared              # whether a session that is open already uses the mapping

@@ -8,7 +8,11 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcmp, strlen
 
 from ortmmap.model.mapping cimport give_guard, identity_of, stamp, take_guard
-from ortmmap.process.guard cimport ortmmap_count_get
+from ortmmap.process.guard cimport (
+    ortmmap_count_get,
+    ortmmap_guard_set_data,
+    ortmmap_guard_set_files,
+)
 
 import os
 
@@ -84,6 +88,7 @@ cdef class ModelSource:
     def __dealloc__(self):
         self.release()
         if self.guard != NULL:
+            ortmmap_guard_set_files(self.guard, NULL)
             give_guard(self.guard)
 
     def __repr__(self):
@@ -188,13 +193,15 @@ cdef class ModelSource:
     cdef int hold(self, object exporter) except -1:
         """Hold an object's bytes, and guard them."""
         PyObject_GetBuffer(exporter, &self.bytes, PyBUF_SIMPLE)
-        self.guard.data, self.guard.size = <const unsigned char *>self.bytes.buf, self.bytes.len
+        ortmmap_guard_set_data(
+            self.guard, <const unsigned char *>self.bytes.buf, self.bytes.len
+        )
         return 0
 
     cdef int release(self) except -1:
         """Release the bytes; ONNX Runtime must not point into them."""
         if self.guard != NULL:
-            self.guard.data, self.guard.size = NULL, 0
+            ortmmap_guard_set_data(self.guard, NULL, 0)
         self.mapping = None
         PyBuffer_Release(&self.bytes)
         self.bytes.buf = NULL
@@ -225,7 +232,7 @@ cdef class ModelSource:
         if self.guard.files != NULL:
             names = <bytes>self._guarded[len(self._guarded) - 1] + names
         self._guarded.append(names)   # a bytes object ends with one more NUL
-        self.guard.files = names
+        ortmmap_guard_set_files(self.guard, names)
         return 0
 
     cdef bint is_replaced(self) except -1:

@@ -48,8 +48,8 @@ static inline void ortmmap_fork_leave(void) {}
 
 enum { ORTMMAP_FORK_LONGEST_WAIT = 30 }; /* seconds; then the fork proceeds regardless */
 
-/* `mutex` guards `holders`. The counts of forks are written in a child, which has a single thread
- * then. */
+/* `mutex` guards `holders` and the functions. The counts of forks are written in a child, which has
+ * a single thread then. */
 static struct {
   pthread_mutex_t mutex;
   pthread_cond_t no_holders;
@@ -83,15 +83,19 @@ static inline void ortmmap_fork_leave(void) { ortmmap_count_add(&ortmmap_forking
 
 /* Sets a lock that forks acquire too, after the last holder has left: holders may need it. */
 static inline void ortmmap_fork_lock(void (*lock)(void), void (*unlock)(void)) {
+  pthread_mutex_lock(&ortmmap_forking.mutex);
   ortmmap_forking.unlock = unlock;
   ortmmap_forking.lock = lock;
+  pthread_mutex_unlock(&ortmmap_forking.mutex);
 }
 
 /* Sets two functions that run in the child of a fork: `is_clean` returns whether no thread of the
  * parent was inside ONNX Runtime, holders and callers aside; `abandon` runs if one was. */
 static inline void ortmmap_fork_examine(int (*is_clean)(void), void (*abandon)(void)) {
+  pthread_mutex_lock(&ortmmap_forking.mutex);
   ortmmap_forking.abandon = abandon;
   ortmmap_forking.is_clean = is_clean;
+  pthread_mutex_unlock(&ortmmap_forking.mutex);
 }
 
 /* Runs before a fork. The locks stay held until after it, so that no thread becomes a holder. */

@@ -10,8 +10,11 @@
 
 #include <stddef.h>
 
-/* The members after the counts are written under the interpreter lock: `data` and `size` while no
- * other thread is a user, `files` at any time, since the texts of before stay valid. */
+/* A guard has one owner or more, of which the first alone writes `data`, `size` and `files`. The
+ * signal handler may read them on any thread meanwhile. Texts that `files` has pointed to stay
+ * valid for as long as that owner has the guard. */
+enum { ORTMMAP_GUARD_FREE = -1 };
+
 typedef struct ortmmap_guard {
   ortmmap_count users;       /* runs and creations in progress */
   ortmmap_count changed;     /* the mark: 1 once a file was found truncated */
@@ -19,9 +22,21 @@ typedef struct ortmmap_guard {
   size_t size;
   const char
       *files; /* paths of privately mapped files: a NUL after each, a second NUL at the end */
-  int taken;
-  int abandoned;              /* its users are threads of a parent process */
+  ortmmap_count owners;       /* or ORTMMAP_GUARD_FREE */
+  int abandoned;              /* its users are threads of a parent process; set in a child */
   struct ortmmap_guard *next; /* written once: guards are reused and never freed */
 } ortmmap_guard;
+
+/* Sets the mapped model; NULL and 0 after it was unmapped. */
+static inline void ortmmap_guard_set_data(ortmmap_guard *guard, const unsigned char *data,
+                                          size_t size) {
+  ORTMMAP_STORE(&guard->size, 0);
+  ORTMMAP_STORE(&guard->data, data);
+  ORTMMAP_STORE(&guard->size, size);
+}
+
+static inline void ortmmap_guard_set_files(ortmmap_guard *guard, const char *files) {
+  ORTMMAP_STORE(&guard->files, files);
+}
 
 #endif /* ORTMMAP_GUARD_H */

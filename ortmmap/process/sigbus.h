@@ -9,41 +9,47 @@
 
 #include <stdlib.h>
 
-/* Guards are added, taken and given back under the interpreter lock; the handler only reads. */
+/* Guards are added in front, and never removed. A guard is taken by its count of owners. */
 static ortmmap_guard *ortmmap_guards;
 
 /* Returns an unused guard, a new one if there is none; NULL if memory is exhausted. */
 static inline ortmmap_guard *ortmmap_guard_take(void) {
   ortmmap_guard *guard;
-  for (guard = ortmmap_guards; guard != NULL; guard = guard->next)
-    if (!guard->taken)
-      break;
-  if (guard == NULL) {
-    guard = (ortmmap_guard *)calloc(1, sizeof *guard);
-    if (guard == NULL)
-      return NULL;
-    guard->next = ortmmap_guards;
-    ortmmap_guards = guard;
+  for (guard = ORTMMAP_LOAD(&ortmmap_guards); guard != NULL; guard = guard->next)
+    if (ortmmap_count_replace(&guard->owners, ORTMMAP_GUARD_FREE, 1))
+      return guard;
+  guard = (ortmmap_guard *)calloc(1, sizeof *guard);
+  if (guard != NULL) {
+    guard->owners = 1;
+    do
+      guard->next = ORTMMAP_LOAD(&ortmmap_guards);
+    while (!ORTMMAP_REPLACE(&ortmmap_guards, guard->next, guard));
   }
-  guard->taken = 1;
   return guard;
 }
 
-/* Gives back a guard. Its users are zero, or threads of a parent process. */
+/* Makes a further owner of a guard that has one. */
+static inline void ortmmap_guard_share(ortmmap_guard *guard) {
+  ortmmap_count_add(&guard->owners, 1);
+}
+
+/* Gives back a guard, which the last owner leaves empty. Its users are zero then, or threads of a
+ * parent process. */
 static inline void ortmmap_guard_give(ortmmap_guard *guard) {
+  if (ortmmap_count_add(&guard->owners, -1) > 0)
+    return;
   ortmmap_count_set(&guard->users, 0);
   ortmmap_count_set(&guard->changed, 0);
-  guard->files = NULL;
-  guard->data = NULL;
-  guard->size = 0;
+  ortmmap_guard_set_files(guard, NULL);
+  ortmmap_guard_set_data(guard, NULL, 0);
   guard->abandoned = 0;
-  guard->taken = 0;
+  ortmmap_count_set(&guard->owners, ORTMMAP_GUARD_FREE); /* from here on it is taken again */
 }
 
 /* Returns whether a thread of this process is a user of any guard. */
 static inline int ortmmap_guards_have_users(void) {
   const ortmmap_guard *guard;
-  for (guard = ortmmap_guards; guard != NULL; guard = guard->next)
+  for (guard = ORTMMAP_LOAD(&ortmmap_guards); guard != NULL; guard = guard->next)
     if (!guard->abandoned && ortmmap_count_get(&guard->users) != 0)
       return 1;
   return 0;
@@ -52,7 +58,7 @@ static inline int ortmmap_guards_have_users(void) {
 /* Runs in the child of a fork, where the users of guards do not exist. */
 static inline void ortmmap_guards_abandon(void) {
   ortmmap_guard *guard;
-  for (guard = ortmmap_guards; guard != NULL; guard = guard->next)
+  for (guard = ORTMMAP_LOAD(&ortmmap_guards); guard != NULL; guard = guard->next)
     if (ortmmap_count_get(&guard->users) != 0)
       guard->abandoned = 1;
 }
@@ -65,6 +71,7 @@ static inline int ortmmap_sigbus_install(void) { return 0; }
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -72,7 +79,8 @@ static inline int ortmmap_sigbus_install(void) { return 0; }
 #include <sys/mman.h>
 #include <unistd.h>
 
-static struct sigaction ortmmap_sigbus_previous;
+static pthread_mutex_t ortmmap_sigbus_installing = PTHREAD_MUTEX_INITIALIZER;
+static struct sigaction ortmmap_sigbus_previous; /* written before the handler is installed */
 static atomic_flag ortmmap_sigbus_passing = ATOMIC_FLAG_INIT; /* the previous handler is running */
 static size_t ortmmap_sigbus_page;
 
@@ -190,7 +198,7 @@ static inline uint64_t ortmmap_hash_of_deleted(uint64_t path) {
 }
 
 static inline int ortmmap_guards_file(const ortmmap_guard *guard, uint64_t path) {
-  const char *name = guard->files;
+  const char *name = ORTMMAP_LOAD(&guard->files);
   uint64_t guarded;
   if (name == NULL)
     return 0;
@@ -212,8 +220,14 @@ static inline int ortmmap_put_zeros(uintptr_t address, uintptr_t end) {
 /* Returns the end of the guarded mapping that contains `address`; 0 if the guard has none. */
 static inline uintptr_t ortmmap_guarded_end(const ortmmap_guard *guard, uintptr_t address,
                                             const ortmmap_maps_line *mapping) {
-  if (address - (uintptr_t)guard->data < guard->size)
-    return (uintptr_t)guard->data + guard->size;
+  size_t size;
+  uintptr_t data;
+  do { /* until both are of the same mapping; see ortmmap_guard_set_data() */
+    size = ORTMMAP_LOAD(&guard->size);
+    data = (uintptr_t)ORTMMAP_LOAD(&guard->data);
+  } while (size != ORTMMAP_LOAD(&guard->size));
+  if (address - data < size)
+    return data + size;
   return mapping->is_private && ortmmap_guards_file(guard, mapping->path) ? mapping->end : 0;
 }
 
@@ -225,7 +239,7 @@ static inline int ortmmap_answer_fault(uintptr_t address) {
   int any_marked = 0;
   if (!ortmmap_find_mapping(address, &mapping))
     mapping.is_private = 0;
-  for (guard = ortmmap_guards; guard != NULL; guard = guard->next) {
+  for (guard = ORTMMAP_LOAD(&ortmmap_guards); guard != NULL; guard = guard->next) {
     if (ortmmap_count_get(&guard->users) <= 0)
       continue;
     any_marked |= ortmmap_count_get(&guard->changed) != 0;
@@ -276,12 +290,16 @@ static inline void ortmmap_on_sigbus(int signal_number, siginfo_t *info, void *c
   errno = error;
 }
 
-/* Installs the handler in front of the current one, unless it is current. Returns 0 or an errno. */
-static inline int ortmmap_sigbus_install(void) {
+static inline int ortmmap_sigbus_is_ours(const struct sigaction *action) {
+  return (action->sa_flags & SA_SIGINFO) && action->sa_sigaction == ortmmap_on_sigbus;
+}
+
+/* Installs the handler in front of the current one, unless it is current; the lock is held. */
+static inline int ortmmap_sigbus_put_first(void) {
   struct sigaction current, ours;
   if (sigaction(SIGBUS, NULL, &current) != 0)
     return errno;
-  if ((current.sa_flags & SA_SIGINFO) && current.sa_sigaction == ortmmap_on_sigbus)
+  if (ortmmap_sigbus_is_ours(&current))
     return 0;
   ortmmap_sigbus_page = (size_t)sysconf(_SC_PAGESIZE);
   ortmmap_sigbus_previous = current;
@@ -289,6 +307,20 @@ static inline int ortmmap_sigbus_install(void) {
   ours.sa_sigaction = ortmmap_on_sigbus;
   ours.sa_flags = SA_SIGINFO | SA_ONSTACK;
   return sigaction(SIGBUS, &ours, NULL) == 0 ? 0 : errno;
+}
+
+/* Installs the handler in front of the current one, unless it is current. Returns 0 or an errno. */
+static inline int ortmmap_sigbus_install(void) {
+  struct sigaction current;
+  int error;
+  if (sigaction(SIGBUS, NULL, &current) != 0)
+    return errno;
+  if (ortmmap_sigbus_is_ours(&current))
+    return 0;
+  pthread_mutex_lock(&ortmmap_sigbus_installing);
+  error = ortmmap_sigbus_put_first();
+  pthread_mutex_unlock(&ortmmap_sigbus_installing);
+  return error;
 }
 
 #endif

@@ -14,10 +14,9 @@ _waiting: list[Callable[[], object]] = []
 
 def call_when_open(call: Callable[[], object]) -> None:
     """Make a call at once if the library is open, else when it has been opened."""
-    if _is_open:
-        call()
-    else:
-        _waiting.append(call)
+    _waiting.append(call)
+    if _is_open:  # also if another thread has opened it just now
+        opened()
 
 
 def opened() -> None:
@@ -25,4 +24,8 @@ def opened() -> None:
     global _is_open
     _is_open = True
     while _waiting:
-        _waiting.pop(0)()
+        try:
+            call = _waiting.pop(0)
+        except IndexError:  # another thread has made the last one
+            return
+        call()

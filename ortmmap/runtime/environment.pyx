@@ -3,6 +3,7 @@
 A process has one environment. Each of these functions opens the library if no session has done so.
 """
 
+from ortmmap.process.guard cimport ortmmap_count_set
 from ortmmap.runtime.library cimport (
     api,
     check,
@@ -41,7 +42,7 @@ def set_default_logger_severity(int severity) -> None:
 def enable_telemetry_events() -> None:
     """Let ONNX Runtime collect telemetry, on platforms and in builds that have it."""
     load()
-    library.telemetry_is_off = False
+    ortmmap_count_set(&library.telemetry_is_off, 0)
     check(api.EnableTelemetryEvents(env))
 
 

@@ -1,9 +1,10 @@
 """ONNX Runtime's shared library: its function table and the environment of the process."""
 
 cimport ortmmap.abi.ort as ort
+from ortmmap.process.guard cimport ortmmap_count
 
-# Set once by load(), under its lock, and constant afterwards: whoever has called load() reads them
-# without a lock, and without the interpreter lock.
+# Set once by load(), under its lock, and constant afterwards. A thread that has called load(), or
+# has an object that was made after a call, reads them without a lock.
 cdef const ort.OrtApi *api
 cdef ort.ortmmap_newer_api newer_api     # a function is NULL if the library lacks it
 cdef int library_minor                   # N of ONNX Runtime 1.N
@@ -19,9 +20,10 @@ cdef int env_forks
 # Objects of ONNX Runtime made at a lower count of forks may have locks that are held for ever: they
 # must be neither used nor released. See process/fork.h.
 cdef int intact_since
-cdef bint telemetry_is_off   # ONNX Runtime was started without, and nobody has enabled it
+cdef ortmmap_count telemetry_is_off   # 1: started without, and nobody has enabled it
 
 cdef class ProcessLock:
+    # Guarded by the object's critical section.
     cdef object _lock
     cdef int _forks
 

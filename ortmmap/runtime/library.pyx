@@ -8,6 +8,8 @@ import os
 import sys
 from _thread import allocate_lock
 
+cimport cython
+
 from ortmmap.abi.library cimport ortmmap_library_open, ortmmap_library_symbol
 from ortmmap.abi.mapping cimport ortmmap_path_char
 from ortmmap.process.cpu_features cimport ORTMMAP_CPU_FEATURES_SIZE, ortmmap_cpu_features
@@ -20,6 +22,7 @@ from ortmmap.process.fork cimport (
     ortmmap_fork_lock,
     ortmmap_fork_watch,
 )
+from ortmmap.process.guard cimport ortmmap_count_get, ortmmap_count_set
 
 from ortmmap.errors import LibraryError, from_status
 from ortmmap.runtime import opened
@@ -52,8 +55,9 @@ elif sys.platform == "darwin":
 else:
     LIBRARY_PATTERN = "libonnxruntime.so*"
 
-cdef ProcessLock _loading = ProcessLock()   # held while the library is opened
-cdef bint _watching = False                 # forks are counted
+cdef ortmmap_count _loaded                  # 1: all that load() sets is set
+cdef ortmmap_count _watching                # 1: forks are counted
+cdef ProcessLock _loading = ProcessLock()   # guards what follows
 cdef const ort.OrtApiBase *_base = NULL
 cdef str _library_path = None
 cdef tuple _global_threads = None           # (intra-op, inter-op), for the environment to come
@@ -67,9 +71,10 @@ cdef class ProcessLock:
 
     cdef object here(self):
         """Return the lock of the current process, for ``with``."""
-        if self._forks != forks:
-            self._lock, self._forks = allocate_lock(), forks
-        return self._lock
+        with cython.critical_section(self):
+            if self._forks != forks:
+                self._lock, self._forks = allocate_lock(), forks
+            return self._lock
 
 
 # fork.h and log_line.h keep their state in the module that includes them: others call these.
@@ -108,21 +113,20 @@ cdef void let_forks() noexcept nogil:
 
 cdef int load() except -1:
     """Open the library unless it is open."""
-    if api != NULL:
+    if ortmmap_count_get(&_loaded):
         return 0
     _watch_forks()
     with _loading.here():
         if api == NULL:
             _open(find_library())
+        ortmmap_count_set(&_loaded, 1)
     opened()
     return 0
 
 
 cdef int _watch_forks() except -1:
-    global _watching
-    if _watching:
+    if ortmmap_count_set(&_watching, 1):
         return 0
-    _watching = True
     error = ortmmap_fork_watch(&forks, &intact_since)
     if error:
         raise LibraryError(f"forks cannot be watched: {os.strerror(error)}")
@@ -245,8 +249,7 @@ cdef int _initialize(str path) except -1:
 
 cdef ort.OrtStatus *_create_quiet_env(const ort.OrtApi *table) except? NULL:
     """Create the environment, without telemetry unless its environment variable is set."""
-    global telemetry_is_off
-    telemetry_is_off = os.environ.get(TELEMETRY_VARIABLE, "1") == "1"
+    ortmmap_count_set(&telemetry_is_off, os.environ.get(TELEMETRY_VARIABLE, "1") == "1")
     if TELEMETRY_VARIABLE in os.environ:
         return _create_env(table)
     os.environ[TELEMETRY_VARIABLE] = "1"

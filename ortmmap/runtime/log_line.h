@@ -11,15 +11,15 @@
 #include <time.h>
 
 #include "ortmmap/ort_types.h"
+#include "process/atomic_count.h"
 
 /* Returns 0 if it declines the message. Called on any thread. */
 typedef int (*ortmmap_log_sink)(OrtLoggingLevel severity, const char *category, const char *log_id,
                                 const char *code_location, const char *message);
 
-/* Set and read under the interpreter lock or, for a message, by one load of a pointer. */
-static ortmmap_log_sink volatile ortmmap_log_to;
+static ortmmap_log_sink volatile ortmmap_log_to; /* by ORTMMAP_LOAD and ORTMMAP_STORE */
 
-static void ortmmap_log_set_sink(ortmmap_log_sink sink) { ortmmap_log_to = sink; }
+static void ortmmap_log_set_sink(ortmmap_log_sink sink) { ORTMMAP_STORE(&ortmmap_log_to, sink); }
 
 static void ortmmap_log_write(OrtLoggingLevel severity, const char *category, const char *log_id,
                               const char *code_location, const char *message) {
@@ -45,7 +45,7 @@ static void ortmmap_log_write(OrtLoggingLevel severity, const char *category, co
 static void ORT_API_CALL ortmmap_log(void *param, OrtLoggingLevel severity, const char *category,
                                      const char *log_id, const char *code_location,
                                      const char *message) {
-  const ortmmap_log_sink sink = ortmmap_log_to;
+  const ortmmap_log_sink sink = ORTMMAP_LOAD(&ortmmap_log_to);
   (void)param;
   if (sink == NULL || !sink(severity, category, log_id, code_location, message))
     ortmmap_log_write(severity, category, log_id, code_location, message);

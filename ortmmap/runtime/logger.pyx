@@ -5,6 +5,7 @@ function only when an environment is created. Without a callback that function w
 that ONNX Runtime's own sink would write.
 """
 
+cimport cython
 from cpython.exc cimport PyErr_Fetch, PyErr_Restore
 from cpython.ref cimport PyObject
 
@@ -28,9 +29,9 @@ from types import SimpleNamespace
 cdef extern from "Python.h" nogil:
     void *PyGILState_GetThisThreadState()
 
-# Guarded by the interpreter lock.
-cdef object _callback = None
 cdef set _inside = set()   # threads that are in the callback
+# Guarded by the critical section of `_inside`.
+cdef object _callback = None
 cdef bint _at_exit = False
 
 # Python ends a thread that waits for the interpreter lock while it finalizes, and no thread may end
@@ -64,7 +65,6 @@ def set_default_logger_callback(callback, severity=2) -> None:
     TypeError
         If `severity` is no integer.
     """
-    global _callback, _at_exit
     level = index(severity)
     if not 0 <= level <= 4:
         raise RuntimeError(
@@ -72,19 +72,33 @@ def set_default_logger_callback(callback, severity=2) -> None:
         )
     if callback is None:
         log_to(NULL)
-        _callback = None
+        _set_callback(None)
         return
     if not callable(callback):
         raise RuntimeError(f"callback must be a callable, not {type(callback).__name__}")
     load()
     check(api.UpdateEnvWithCustomLogLevel(env, <ort.OrtLoggingLevel><int>level))
-    if not _at_exit:
+    _set_callback(callback)
+    log_to(&_sink)
+
+
+cdef int _set_callback(object callback) except -1:
+    global _callback, _at_exit
+    cdef bint is_first
+    with cython.critical_section(_inside):
+        is_first = callback is not None and not _at_exit
+        _at_exit |= is_first
+        callback, _callback = _callback, callback   # the old one is dropped outside
+    if is_first:
         atexit.register(_end)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_forget_users)
-        _at_exit = True
-    _callback = callback
-    log_to(&_sink)
+    return 0
+
+
+cdef object _get_callback():
+    with cython.critical_section(_inside):
+        return _callback
 
 
 cdef bint _sink(
@@ -146,7 +160,7 @@ cdef bint _pass(
 
 
 cdef bint _call(int severity, str category, str log_id, str code_location, str message) except *:
-    callback, thread = _callback, get_ident()
+    callback, thread = _get_callback(), get_ident()
     if callback is None or thread in _inside:
         return False
     _inside.add(thread)

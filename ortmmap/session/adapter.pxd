@@ -11,6 +11,8 @@ cdef class Parameters:
 
 cdef class LoraAdapter:
     cdef object __weakref__
-    # None until something is loaded. Replaced by Load(); guarded by the interpreter lock.
+    # None until something is loaded. Replaced by Load(); guarded by the object's critical section.
     cdef Parameters parameters
-    cdef readonly object _path   # the file of the parameters, for onnxruntime's class
+    cdef object _loaded_path     # the file of the parameters
+
+    cdef Parameters loaded(self)

@@ -1,5 +1,7 @@
 """LoraAdapter: the parameters of a fine-tuned model, which runs feed to it."""
 
+cimport cython
+
 from ortmmap.runtime.library cimport api, check, forks, intact_since, load, native_path
 
 
@@ -63,8 +65,21 @@ cdef class LoraAdapter:
         OrtError
             If the file cannot be read, or is not an adapter.
         """
-        self.parameters = parameters_of(adapter_path)
-        self._path = adapter_path
+        parameters = parameters_of(adapter_path)
+        with cython.critical_section(self):   # what they were is dropped outside
+            self.parameters, parameters = parameters, self.parameters
+            self._loaded_path, adapter_path = adapter_path, self._loaded_path
+
+    @property
+    def _path(self):
+        """The file of the parameters, for onnxruntime's class; None if none is loaded."""
+        with cython.critical_section(self):
+            return self._loaded_path
+
+    cdef Parameters loaded(self):
+        """Return the parameters; None if none are loaded."""
+        with cython.critical_section(self):
+            return self.parameters
 
     def _load_new(self, adapter_path):
         """Map an adapter's file, and return the adapter; the arguments are those of `_load`."""

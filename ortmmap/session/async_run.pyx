@@ -2,27 +2,23 @@
 
 ONNX Runtime runs the model on a thread of the session's pool, and calls back on that thread. That
 thread must never release the session, since the release waits for the pool's threads to end: if
-the run holds the last reference to the session, another thread drops it.
+it drops the last reference to the session, another thread releases it.
 """
 
 cimport cython
-from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 
+from ortmmap.process.guard cimport ortmmap_count, ortmmap_count_set
 from ortmmap.runtime.library cimport api, forks
-from ortmmap.session.open_session cimport OpenSession
+from ortmmap.session.open_session cimport OpenSession, leave_pool_thread
 
 import atexit
 import time
-from _thread import start_new_thread
 
-cdef extern from "Python.h":
-    Py_ssize_t Py_REFCNT(PyObject *)
-
-# Runs that ONNX Runtime has not called back for yet. Guarded by the interpreter lock.
+# Runs that ONNX Runtime has not called back for yet; a set has a lock of its own.
 cdef set _under_way = set()
 
-cdef bint _waits_at_exit = False
+cdef ortmmap_count _waits_at_exit   # 1: end_runs() is registered
 
 
 cdef class AsyncRun:
@@ -95,6 +91,7 @@ cdef void called_back(
     """Finish a run, whose Call has the outputs."""
     with gil:
         finish_and_drop(data, status)
+    leave_pool_thread()
 
 
 cdef int finish_and_drop(void *data, ort.OrtStatus *status) except -1:
@@ -106,15 +103,8 @@ cdef int finish_and_drop(void *data, ort.OrtStatus *status) except -1:
         run.finish(status)
     finally:
         _under_way.discard(run)
-        run = None
         open_.end_callback()
-        if Py_REFCNT(<PyObject *>open_) == 1:
-            start_new_thread(drop, (open_,))
     return 0
-
-
-def drop(open_):
-    """Drop a reference, on a thread that the release of the session does not wait for."""
 
 
 cdef str message_of(object error):
@@ -123,9 +113,7 @@ cdef str message_of(object error):
 
 cdef int wait_at_exit() except -1:
     """Make the process wait for runs before the interpreter ends, which they call back to."""
-    global _waits_at_exit
-    if not _waits_at_exit:
-        _waits_at_exit = True
+    if not ortmmap_count_set(&_waits_at_exit, 1):
         atexit.register(end_runs)
     return 0
 

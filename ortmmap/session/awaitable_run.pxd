@@ -6,7 +6,8 @@ from ortmmap.session.native_options cimport RunOptions
 from ortmmap.session.run_threads cimport Finished, Job
 
 cdef class AwaitableRun:
-    # Set once, before the run starts.
+    # Set once, before the run starts. `call` is dropped by resolve(), within the object's critical
+    # section.
     cdef Job job
     cdef Call call
     cdef RunOptions options      # of this run alone: cancelling sets its terminate flag

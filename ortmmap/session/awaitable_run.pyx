@@ -52,15 +52,16 @@ cdef class AwaitableRun:
     cdef int start(self) except -1:
         cdef Call call = self.call
         cdef Job *job = &self.job
-        self.model, self.forks = call.open.model, forks
+        self.forks = forks
         self.future = self.loop.create_future()
         job.run = <void *>self
         job.finished = finished_of(self.loop)
-        job.session, job.guard = call.open.session, call.open.guard
         job.options = self.options.options
         job.names, job.values = call.names, call.values
         job.feeds, job.fetches = call.feeds, call.fetches
         call.open.begin()   # the conversion of an input may have closed it
+        job.session, job.guard = call.open.session, call.open.guard
+        self.model = call.open.model
         Py_INCREF(self)
         try:
             submit(job, hand_over)
@@ -72,8 +73,9 @@ cdef class AwaitableRun:
 
     cdef int cancel(self) except -1:
         """Make sure that the run does not start, or that it ends after the current node."""
-        if self.call is None:
-            return 0   # resolved
+        with cython.critical_section(self):   # the collector cancels on any thread
+            if self.call is None:
+                return 0   # resolved
         if withdraw(&self.job):
             Py_DECREF(self)
         else:
@@ -89,7 +91,8 @@ cdef class AwaitableRun:
                 self.future.set_exception(error)
             else:
                 self.future.set_result(results)
-        self.call = None
+        with cython.critical_section(self):
+            _dropped, self.call = self.call, None
         return 0
 
     cdef list results(self):

@@ -55,7 +55,8 @@ cdef class IOBinding(Binding):
             raise TypeError(f"session should be a Session, not {type(session).__name__}")
         self.open = session._opened()
         self._bound_inputs, self._bound_outputs, self._cpu_inputs = {}, {}, {}
-        check(api.CreateIoBinding(self.open.session, &self.binding))
+        self.open.begin()
+        self.open.end(api.CreateIoBinding(self.open.session, &self.binding))
 
     def __dealloc__(self):
         if self.binding != NULL and self.open.forks >= intact_since:
@@ -71,7 +72,8 @@ cdef class IOBinding(Binding):
     @property
     def _numpy_obj_references(self):
         """The values that inputs were bound to by `bind_cpu_input`, by name."""
-        return self._cpu_inputs
+        with cython.critical_section(self):
+            return self._cpu_inputs
 
     def bind_cpu_input(self, str name, arr_on_cpu) -> None:
         """Bind a value to an input.
@@ -96,7 +98,8 @@ cdef class IOBinding(Binding):
         arg = find(self.open.feeds, name, "input")
         value = from_python(arr_on_cpu, arg.type, name)
         self._bind_input(name, value, value.value)
-        self._cpu_inputs[name] = arr_on_cpu
+        with cython.critical_section(self):
+            self._cpu_inputs[name] = arr_on_cpu
 
     def bind_input(
         self, str name, device_type, device_id, element_type, shape, buffer_ptr
@@ -168,9 +171,12 @@ cdef class IOBinding(Binding):
             return
         self._check_idle()
         encoded = (<NodeArg>find(self.open.fetches, name, "output")).encoded_name
-        check(api.BindOutputToDevice(self.binding, encoded, cpu_memory))
-        self._bound_outputs[name] = None
-        self._memory = None
+        with cython.critical_section(self):
+            self._check_mine()
+            self.open.begin()
+            self.open.end(api.BindOutputToDevice(self.binding, encoded, cpu_memory))
+            self._memory = None
+            self._bound_outputs[name] = None
 
     def bind_ortvalue_output(self, str name, ortvalue) -> None:
         """Bind an output to the memory of an `OrtValue`, ours or onnxruntime's."""
@@ -194,39 +200,60 @@ cdef class IOBinding(Binding):
 
     def clear_binding_inputs(self) -> None:
         """Unbind all inputs."""
-        self._check_idle()
-        api.ClearBoundInputs(self.binding)
-        self._bound_inputs, self._cpu_inputs, self._memory = {}, {}, None
+        with cython.critical_section(self):
+            self._check_mine()
+            self.open.begin()
+            api.ClearBoundInputs(self.binding)
+            self.open.end(NULL)
+            self._bound_inputs, self._cpu_inputs, self._memory = {}, {}, None
 
     def clear_binding_outputs(self) -> None:
         """Unbind all outputs."""
-        self._check_idle()
-        api.ClearBoundOutputs(self.binding)
-        self._bound_outputs, self._memory = {}, None
+        with cython.critical_section(self):
+            self._check_mine()
+            self.open.begin()
+            api.ClearBoundOutputs(self.binding)
+            self.open.end(NULL)
+            self._bound_outputs, self._memory = {}, None
 
     def synchronize_inputs(self) -> None:
         """Wait until inputs are copied to their device; on the CPU this returns at once."""
-        self._check_idle()
+        cdef ort.OrtStatus *status
+        self._begin()
         with nogil:
-            check(api.SynchronizeBoundInputs(self.binding))
+            status = api.SynchronizeBoundInputs(self.binding)
+        self._end(status)
 
     def synchronize_outputs(self) -> None:
         """Wait until outputs are copied from their device; on the CPU this returns at once."""
-        self._check_idle()
+        cdef ort.OrtStatus *status
+        self._begin()
         with nogil:
-            check(api.SynchronizeBoundOutputs(self.binding))
+            status = api.SynchronizeBoundOutputs(self.binding)
+        self._end(status)
 
     cdef int run(self, const ort.OrtRunOptions *options) except -1:
         """Run the session that the binding was made for."""
         cdef ort.OrtStatus *status
         cdef OpenSession open_ = self.open
-        self._check_mine()
-        open_.begin()
-        self.running += 1
+        self._begin()
         with nogil:
             status = api.RunWithBinding(open_.session, options, self.binding)
-        self.running -= 1
-        return open_.end(status)
+        return self._end(status)
+
+    cdef int _begin(self) except -1:
+        """Begin a use of the binding and of its session, or raise an exception."""
+        with cython.critical_section(self):
+            self._check_mine()
+            self.open.begin()
+            self.running += 1
+        return 0
+
+    cdef int _end(self, ort.OrtStatus *status) except -1:
+        """End a use that _begin() began; raise if `status` is an error."""
+        with cython.critical_section(self):
+            self.running -= 1
+        return self.open.end(status)
 
     cdef int _check_idle(self) except -1:
         self._check_mine()
@@ -244,18 +271,24 @@ cdef class IOBinding(Binding):
         self._check_idle()
         encoded = (<NodeArg>find(self.open.feeds, name, "input")).encoded_name
         check_holds(owner, name)
-        check(api.BindInput(self.binding, <bytes>encoded, value))
-        self._bound_inputs[name] = owner
-        self._memory = None
+        with cython.critical_section(self):
+            self._check_mine()
+            self.open.begin()
+            self.open.end(api.BindInput(self.binding, <bytes>encoded, value))
+            self._memory = None
+            self._bound_inputs[name] = owner
         return 0
 
     cdef int _bind_output(self, str name, Value owner, ort.OrtValue *value) except -1:
         self._check_idle()
         encoded = (<NodeArg>find(self.open.fetches, name, "output")).encoded_name
         check_holds(owner, name)
-        check(api.BindOutput(self.binding, <bytes>encoded, value))
-        self._bound_outputs[name] = owner
-        self._memory = None
+        with cython.critical_section(self):
+            self._check_mine()
+            self.open.begin()
+            self.open.end(api.BindOutput(self.binding, <bytes>encoded, value))
+            self._memory = None
+            self._bound_outputs[name] = owner
         return 0
 
     cdef list _values(self):
@@ -263,14 +296,18 @@ cdef class IOBinding(Binding):
         cdef ort.OrtValue **values = NULL
         cdef size_t count = 0
         cdef size_t index
-        self._check_idle()
-        if self._memory is None:
-            self._memory = (*self._bound_inputs.values(), *self._bound_outputs.values())
-        check(api.GetBoundOutputValues(self.binding, allocator, &values, &count))
+        cdef tuple memory
+        with cython.critical_section(self):
+            self._check_mine()
+            self.open.begin()
+            if self._memory is None:
+                self._memory = (*self._bound_inputs.values(), *self._bound_outputs.values())
+            memory = self._memory
+            self.open.end(api.GetBoundOutputValues(self.binding, allocator, &values, &count))
         if values == NULL:
             return []
         try:
-            return [own_as(OrtValue, values[index], self._memory) for index in range(count)]
+            return [own_as(OrtValue, values[index], memory) for index in range(count)]
         finally:
             check(api.AllocatorFree(allocator, values))
 

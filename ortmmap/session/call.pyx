@@ -11,6 +11,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdlib cimport calloc, free
 
 from ortmmap.values.native_tensor cimport Layout, lies_in
+from ortmmap.process.guard cimport ortmmap_count_get
 from ortmmap.runtime.library cimport api, default_run_options, intact_since
 from ortmmap.values.strings cimport StringTensor, new_string_tensor
 from ortmmap.values.tensors cimport (
@@ -25,9 +26,6 @@ from ortmmap.values.value cimport check_holds, check_made, has_value, own, own_a
 from ortmmap.errors import InvalidArgument
 
 cnp.import_array()
-
-cdef extern from "Python.h":
-    Py_ssize_t Py_REFCNT(PyObject *)
 
 cdef enum:
     KEPT_BYTES = 32 << 20    # limit of the memory that an input keeps
@@ -45,14 +43,19 @@ cdef class Call:
     """The arguments and results of one run, which are released with the object."""
 
     def __dealloc__(self):
+        cdef PyObject *owner
         cdef size_t index
         if self.open is not None and self.open.forks < intact_since:
             return   # perhaps a run of the parent's, which goes on there
         for index in range(self.feeds):
-            if self.values[index] != NULL and cnp.PyArray_Check(<object>self.owners[index]):
+            owner = self.owners[index]
+            if owner == NULL:
+                continue
+            if not cnp.PyArray_Check(<object>owner):
+                give_back(<object>owner)
+            elif self.values[index] != NULL:
                 api.ReleaseValue(self.values[index])
-            if self.owners[index] != NULL:
-                Py_DECREF(<object>self.owners[index])
+            Py_DECREF(<object>owner)
         for index in range(self.feeds, self.feeds + self.fetches):
             if self.values[index] != NULL:
                 api.ReleaseValue(self.values[index])
@@ -146,7 +149,7 @@ cdef class Call:
         cdef RunOptions lent
         if options is None:
             return self.run(default_run_options)
-        if not options.shrinks or self.open.recording is None:
+        if not ortmmap_count_get(&options.shrinks) or self.open.held_recording() is None:
             return self.run(options.options)
         lent = options.lend_without_shrinkage()
         try:
@@ -207,7 +210,10 @@ cdef class Call:
         return result
 
     cdef Value take_value(self, size_t index, object cls):
-        """Return the fetch at `index` as a `cls`, a class of values that keep the feeds."""
+        """Return the fetch at `index` as a `cls`, a class of values that keep the feeds.
+
+        These are values all: the memory of an input's own StringTensor is written to again.
+        """
         cdef ort.OrtValue *value = self.values[self.feeds + index]
         cdef size_t feed
         self.values[self.feeds + index] = NULL
@@ -319,14 +325,29 @@ cdef int separate(list results, list args) except -1:
 # for the next run.
 
 cdef StringTensor string_feed(NodeArg arg, cnp.ndarray array):
-    """Return a tensor with the texts of `array`, to which the caller has the only reference."""
-    cdef StringTensor tensor = arg.strings
-    # Two references, `arg`'s and ours: neither a run nor a value shares its memory.
-    if tensor is None or Py_REFCNT(<PyObject *>tensor) != 2 or not has_shape(tensor, array):
+    """Return a tensor with the texts of `array`, which give_back() returns to the input."""
+    cdef StringTensor tensor = None
+    with cython.critical_section(arg):
+        tensor, arg.strings = arg.strings, None
+    if tensor is None or not has_shape(tensor, array):
         tensor = new_string_tensor(array)
     tensor.fill(array)
-    arg.strings = tensor if is_small(tensor, cnp.PyArray_SIZE(array)) else None
+    if is_small(tensor, cnp.PyArray_SIZE(array)):
+        tensor.home = <PyObject *>arg
     return tensor
+
+
+cdef int give_back(object owner) noexcept:
+    """Return a feed's tensor to the input that it came from, which the Call still keeps."""
+    cdef StringTensor tensor
+    cdef NodeArg arg
+    if not isinstance(owner, StringTensor) or (<StringTensor>owner).home == NULL:
+        return 0
+    tensor = <StringTensor>owner
+    arg, tensor.home = <NodeArg>tensor.home, NULL
+    with cython.critical_section(arg):   # the tensor of another run is dropped outside
+        arg.strings, tensor = tensor, arg.strings
+    return 0
 
 
 cdef bint has_shape(StringTensor tensor, cnp.ndarray array) except -1:

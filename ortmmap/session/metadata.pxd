@@ -6,7 +6,7 @@ cimport ortmmap.abi.ort as ort
 from ortmmap.values.strings cimport StringTensor
 
 cdef class NodeArg:
-    # All but `strings` are set once, before the first run.
+    # All but `strings` are set once, before other threads have the object.
     cdef readonly str name
     cdef readonly str type
     cdef list _shape
@@ -14,7 +14,9 @@ cdef class NodeArg:
     cdef int kind                 # ONNXType
     cdef int element_type         # of a tensor; else UNDEFINED
     cdef bint required            # an input that every run must be fed
-    cdef StringTensor strings     # of the last run, kept for the next one; or None
+    # Of the last run, kept for the next one, which takes it; or None. Guarded by the object's
+    # critical section.
+    cdef StringTensor strings
     # For a ZipMap's output: the tensor to fetch in its place, and the RowDicts that builds dicts
     # from that. Else None.
     cdef NodeArg rows

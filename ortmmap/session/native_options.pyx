@@ -5,18 +5,10 @@ cimport numpy as cnp
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdlib cimport free, malloc
 
+from ortmmap.process.guard cimport ortmmap_count_get, ortmmap_count_set
 from ortmmap.session.adapter cimport LoraAdapter, Parameters
-from ortmmap.runtime.library cimport (
-    api,
-    check,
-    env_forks,
-    forks,
-    library_minor,
-    load,
-    native_path,
-)
+from ortmmap.runtime.library cimport api, check, env_forks, forks, library_minor, load, native_path
 from ortmmap.values.value cimport check_made
-
 
 import os
 
@@ -103,42 +95,47 @@ cdef class RunOptions:
     @property
     def terminate(self) -> bool:
         """Set to True, from any thread, to end runs with these options; they raise `Fail`."""
-        return self._terminate
+        return ortmmap_count_get(&self._terminate) != 0
 
     @terminate.setter
     def terminate(self, terminate):
         if isinstance(terminate, (str, bytes)) or terminate not in (True, False):
             raise TypeError(f"RunOptions.terminate: expected True or False, not {terminate!r}")
-        if terminate:
-            check(api.RunOptionsSetTerminate(self.options))
-        else:
-            check(api.RunOptionsUnsetTerminate(self.options))
-        self._terminate = terminate
-        for stand_in in self._stand_ins:
-            (<RunOptions>stand_in).terminate = terminate
+        self._set_terminate(terminate)
+
+    cdef int _set_terminate(self, bint terminate) except -1:
+        with cython.critical_section(self):
+            check((api.RunOptionsSetTerminate if terminate else api.RunOptionsUnsetTerminate)(
+                self.options
+            ))
+            ortmmap_count_set(&self._terminate, terminate)
+            for stand_in in self._stand_ins:
+                (<RunOptions>stand_in)._set_terminate(terminate)
+        return 0
 
     @property
     def only_execute_path_to_fetches(self) -> bool:
         """Whether to run only the nodes that the outputs depend on. Setting it has no effect."""
-        return self._only_to_fetches
+        return ortmmap_count_get(&self._only_to_fetches) != 0
 
     @only_execute_path_to_fetches.setter
     def only_execute_path_to_fetches(self, bint value):
         if value:
             warn_without_effect("RunOptions.only_execute_path_to_fetches", value)
-        self._only_to_fetches = value
+        self._assign_only_to_fetches(value)
 
     def _assign_only_to_fetches(self, bint value):
         """Set `only_execute_path_to_fetches` without a warning."""
-        self._only_to_fetches = value
+        ortmmap_count_set(&self._only_to_fetches, value)
 
     def add_run_config_entry(self, str key not None, str value not None) -> None:
         """Set an entry of ``onnxruntime_run_options_config_keys.h``."""
         cdef bytes encoded_key = key.encode()
         cdef bytes encoded_value = value.encode()
-        check(api.AddRunConfigEntry(self.options, encoded_key, encoded_value))
-        self._config[key] = value
-        self.shrinks = self._config.get(SHRINKAGE) == CPU_ARENA
+        with cython.critical_section(self):
+            check(api.AddRunConfigEntry(self.options, encoded_key, encoded_value))
+            self._config[key] = value
+            ortmmap_count_set(&self.shrinks, self._config.get(SHRINKAGE) == CPU_ARENA)
 
     def get_run_config_entry(self, str key not None) -> str:
         """Return the value of a configuration entry.
@@ -171,13 +168,15 @@ cdef class RunOptions:
             from ortmmap.session.foreign_adapter import adapter_from
 
             adapter = adapter_from(adapter)
-        if (<LoraAdapter>adapter).parameters is None:
+        parameters = (<LoraAdapter>adapter).loaded()
+        if parameters is None:
             raise ValueError("the LoraAdapter is empty: call its Load(path) first")
-        self._add((<LoraAdapter>adapter).parameters)
+        self._add(parameters)
 
     cdef int _add(self, Parameters parameters) except -1:
-        check(api.RunOptionsAddActiveLoraAdapter(self.options, parameters.usable()))
-        self._adapters.append(parameters)
+        with cython.critical_section(self):
+            check(api.RunOptionsAddActiveLoraAdapter(self.options, parameters.usable()))
+            self._adapters.append(parameters)
         return 0
 
     cdef int check_adapters(self) except -1:
@@ -187,8 +186,7 @@ cdef class RunOptions:
         return 0
 
     cdef RunOptions copy(self):
-        """Make options with the same settings and a `terminate` of their own."""
-        return self._copy(True)
+        return self._copy(True)   # with a `terminate` of its own
 
     cdef RunOptions lend_without_shrinkage(self):
         """Make options for one run that `terminate` reaches too; take_back() ends it.
@@ -196,8 +194,9 @@ cdef class RunOptions:
         ONNX Runtime refuses to shrink the arena of a session that has recorded its prepacked
         weights, since it does not know it; `Recording.release_memory` shrinks that.
         """
-        made = self._copy(False)
-        self._stand_ins.append(made)
+        with cython.critical_section(self):
+            made = self._copy(False)
+            self._stand_ins.append(made)
         return made
 
     cdef int take_back(self, RunOptions copy) except -1:
@@ -210,7 +209,7 @@ cdef class RunOptions:
         made.log_verbosity_level = self.log_verbosity_level
         made.logid = self.logid
         made.terminate = self.terminate
-        made._only_to_fetches = self._only_to_fetches
+        made._assign_only_to_fetches(self.only_execute_path_to_fetches)
         for key, value in self._config.items():
             if shrinks or key != SHRINKAGE:
                 made.add_run_config_entry(key, value)
@@ -227,13 +226,16 @@ cdef class NativeOptions:
             api.ReleaseSessionOptions(self.options)
 
     def set_load_cancellation_flag(self, bint cancel):
-        """Cancel the creation that is under way, or let it go on."""
-        check(api.SessionOptionsSetLoadCancellationFlag(self.options, cancel))
+        """Cancel the creation that is under way, or let it go on; nothing if it has ended."""
+        with cython.critical_section(self):
+            if self.options != NULL:
+                check(api.SessionOptionsSetLoadCancellationFlag(self.options, cancel))
 
     cdef int release(self) except -1:
         self._made_from._creating.discard(self)
-        api.ReleaseSessionOptions(self.options)
-        self.options = NULL
+        with cython.critical_section(self):
+            api.ReleaseSessionOptions(self.options)
+            self.options = NULL
         return 0
 
 
@@ -452,7 +454,7 @@ cdef int set_external_initializers(ort.OrtSessionOptions *native, dict initializ
 
 cdef int set_external_files(ort.OrtSessionOptions *native, dict files) except -1:
     cdef list names = [native_path(name) for name in files]
-    cdef list contents = [bytes_of(content) for content in files.values()]
+    cdef list contents = [np.frombuffer(content, np.uint8) for content in files.values()]
     cdef size_t count = len(names)
     cdef size_t index
     cdef void **room
@@ -472,11 +474,6 @@ cdef int set_external_files(ort.OrtSessionOptions *native, dict files) except -1
     finally:
         free(room)
     return 0
-
-
-cdef cnp.ndarray bytes_of(object content):
-    """Return an array over a buffer's bytes, which keeps the buffer."""
-    return np.frombuffer(content, np.uint8)
 
 
 cdef void **allocate(size_t count) except NULL:

@@ -26,11 +26,12 @@ from ortmmap.runtime.library cimport (
     leave_runtime,
     telemetry_is_off,
 )
+from ortmmap.model.mapping cimport give_guard, share_guard
 from ortmmap.process.malloc_trim cimport ortmmap_malloc_trim
-from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
+from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get, ortmmap_count_set
 
 import os
-from _thread import get_ident
+from _thread import get_ident, start_new_thread
 from collections import namedtuple
 
 from ortmmap.options import ExecutionMode
@@ -52,6 +53,13 @@ FOREIGN = (
     "_selection_policy",
     "_selection_delegate",
 )
+
+cdef extern from "session/pool_thread.h" nogil:
+    void ortmmap_pool_thread_of(const void *session)
+    bint ortmmap_is_pool_thread_of(const void *session)
+
+cdef extern from "process/yield_processor.h" nogil:
+    void yield_processor "ortmmap_yield_processor" ()
 
 Memory = namedtuple(
     "Memory", "mapped resident shared private shared_blocks private_blocks recognized_blocks"
@@ -87,10 +95,26 @@ cdef class OpenSession:
 
     def __dealloc__(self):
         self.release()
+        if self.guard != NULL:
+            give_guard(self.guard)
+
+    cdef ModelSource held_model(self):
+        """Return the model; raise ValueError if the session is closed."""
+        cdef ModelSource model
+        with cython.critical_section(self):
+            model = self.model
+        if model is None:
+            self.raise_unusable(CLOSED)
+        return model
+
+    cdef object held_recording(self):
+        """Return the recording; None if there is none, or no more."""
+        with cython.critical_section(self):
+            return self.recording
 
     def memory(self):
         """Return the `Memory` of the weights."""
-        mappings, recording = self.model.mappings(), self.recording
+        mappings, recording = self.held_model().mappings(), self.held_recording()
         mapped = sum([mapping.nbytes for mapping in mappings])
         resident = sum([mapping.resident() for mapping in mappings])
         shared = private = (0, 0)
@@ -104,11 +128,17 @@ cdef class OpenSession:
 
     cdef ModelMetadata metadata(self):
         """Return the model's metadata, with its entries in the order of ONNX Runtime's."""
-        cdef ModelMetadata found = metadata_of(self.session)
-        if found.custom_metadata_map and self.entries:
+        cdef ModelMetadata found
+        cdef list entries
+        self.begin()
+        try:
+            found, entries = metadata_of(self.session), self.entries
+        finally:
+            self.leave()
+        if found.custom_metadata_map and entries:
             from ortmmap.session.optimizing import saved_order
 
-            found.custom_metadata_map = saved_order(found.custom_metadata_map, self.entries)
+            found.custom_metadata_map = saved_order(found.custom_metadata_map, entries)
         return found
 
     cdef object cached_state(self):
@@ -121,22 +151,31 @@ cdef class OpenSession:
         """Return whether this process has opened the session, or inherited it intact."""
         return self.forks == forks or (self.inheritable and self.forks >= intact_since)
 
+    cdef bint is_closed(self) noexcept nogil:
+        """Return whether the session is closed; wait while another thread decides it."""
+        cdef long state = ortmmap_count_get(&self.state)
+        while state == SHUTTING:
+            yield_processor()
+            state = ortmmap_count_get(&self.state)
+        return state == SHUT
+
     cdef Use use(self) noexcept nogil:
         """Return whether the session may be used."""
-        if self.session == NULL:
+        if self.is_closed():
             return CLOSED
         if not self.is_of_this_process():
             return FORKED
         return CHANGED if ortmmap_count_get(&self.guard.changed) else USABLE
 
     cdef Use enter(self) noexcept nogil:
-        """Begin a use of the session, if it may be used; leave() ends it.
-
-        Without the interpreter lock, the caller must know that the session is not being closed.
-        """
-        cdef Use use = self.use()
-        if use == USABLE:
-            ortmmap_count_add(&self.guard.users, 1)
+        """Begin a use of the session, if it may be used; leave() ends it."""
+        cdef Use use
+        if self.guard == NULL:
+            return CLOSED
+        ortmmap_count_add(&self.guard.users, 1)
+        use = self.use()
+        if use != USABLE:
+            ortmmap_count_add(&self.guard.users, -1)
         return use
 
     cdef Use leave(self) noexcept nogil:
@@ -159,9 +198,14 @@ cdef class OpenSession:
         return self.raise_unusable(use)
 
     cdef int begin_callback(self) except -1:
-        """Record that this thread, one of the session's own, calls back; end_callback() ends it."""
-        if self._calling_back is None:
-            self._calling_back = set()
+        """Record that this thread, one of the session's own, calls back; end_callback() ends it.
+
+        leave_pool_thread() is to be called when the thread has dropped its references.
+        """
+        ortmmap_pool_thread_of(self.session)
+        with cython.critical_section(self):
+            if self._calling_back is None:
+                self._calling_back = set()
         self._calling_back.add(get_ident())
         return 0
 
@@ -174,17 +218,47 @@ cdef class OpenSession:
         running = self.running()
         if running:
             raise RuntimeError(f"cannot {purpose} the session: {running} runs are under way")
-        if self._calling_back is not None and get_ident() in self._calling_back:
+        if self._is_calling_back():
             raise RuntimeError(f"cannot {purpose} the session in the callback of its run")
         return 0
+
+    cdef int close(self) except -1:
+        """Release ONNX Runtime's session, unless it is in use or closed."""
+        while not self._shut():
+            if self.is_closed():
+                return 0
+            self.check_idle("close")
+            handles = ortmmap_count_get(&self.handles)
+            if handles:
+                raise RuntimeError(
+                    f"cannot close the session: {handles} handles of the C API hold it"
+                )
+        return self.release()
+
+    cdef bint _shut(self) except -1:
+        """Let nobody use the session any more; return False if it is in use, or closed already."""
+        cdef bint is_mine = False
+        with cython.critical_section(self):
+            if ortmmap_count_get(&self.state) == OPEN and not self._is_calling_back():
+                ortmmap_count_set(&self.state, SHUTTING)
+                is_mine = self.running() == 0 and ortmmap_count_get(&self.handles) == 0
+                ortmmap_count_set(&self.state, SHUT if is_mine else OPEN)
+        return is_mine
 
     cdef int check_open(self) except -1:
         """Raise an exception if the session may not be used."""
         cdef Use use = self.use()
         return 0 if use == USABLE else self.raise_unusable(use)
 
+    cdef bint _is_calling_back(self) except -1:
+        """Whether this thread is one of the session's own, in a callback."""
+        cdef set threads
+        with cython.critical_section(self):
+            threads = self._calling_back
+        return threads is not None and get_ident() in threads
+
     cdef int check_not_closed(self) except -1:
-        return 0 if self.session != NULL else self.raise_unusable(CLOSED)
+        return self.raise_unusable(CLOSED) if self.is_closed() else 0
 
     cdef int raise_unusable(self, Use use) except -1:
         if use == CLOSED:
@@ -194,7 +268,7 @@ cdef class OpenSession:
                 "this was made before a fork, and belongs to the parent process: make another one "
                 "of the session, which opens itself again"
             )
-        raise self.model.gone()
+        raise self.held_model().gone()
 
     cdef long running(self) noexcept:
         """Return the number of calls of ONNX Runtime under way in this process."""
@@ -209,18 +283,41 @@ cdef class OpenSession:
         or another thread may have held its locks. The recording that its blocks point to stays
         with it.
         """
-        cdef ort.OrtSession *session = self.session
-        self.session, self.guard = NULL, NULL
-        if session != NULL and self.is_of_this_process():
+        cdef ort.OrtSession *session
+        cdef tuple held
+        with cython.critical_section(self):
+            session = self.session
+            held = (
+                self.model, self.recording, self.initializers, self.store, self.key, self.entries
+            )
+            self.session = NULL
+            self.model = None
+            self.recording = self.initializers = self.store = self.key = self.entries = None
+        if session == NULL:
+            return 0
+        ortmmap_count_set(&self.state, SHUT)
+        if self.is_of_this_process():
+            if ortmmap_is_pool_thread_of(session):
+                return self._pass_on(session, held)
             with nogil:
                 enter_runtime()
                 api.ReleaseSession(session)
                 leave_runtime()
-            self._release_memory()
-        elif session != NULL and self.recording is not None:
-            Py_INCREF(self.recording)
-        self.model = None
-        self.recording = self.initializers = self.store = self.key = self.entries = None
+            self._release_memory(held[1])
+        elif held[1] is not None:
+            Py_INCREF(held[1])
+        return 0
+
+    cdef int _pass_on(self, ort.OrtSession *session, tuple held) except -1:
+        """Have another thread release the session, which waits for this one to end."""
+        cdef OpenSession heir = OpenSession.__new__(OpenSession)
+        heir.session, heir.guard = session, share_guard(self.guard)
+        heir.model, heir.recording, heir.initializers = held[:3]
+        heir.store, heir.key, heir.entries = held[3:]
+        heir.forks, heir.inheritable, heir.is_large = self.forks, self.inheritable, self.is_large
+        passed = [heir]
+        heir = None   # the only reference is the list's, which the other thread clears
+        start_new_thread(passed.clear, ())
         return 0
 
     cdef int shrink_arena(self) except -1:
@@ -228,13 +325,15 @@ cdef class OpenSession:
 
         Such sessions share an arena.
         """
-        if self.recording is not None:
-            self.recording.release_memory()
+        recording = self.held_recording()
+        if recording is not None:
+            recording.release_memory()
         return 0
 
-    cdef int _release_memory(self) except -1:
+    cdef int _release_memory(self, object recording) except -1:
         """Give memory that the released session has used back to the system."""
-        self.shrink_arena()
+        if recording is not None:
+            recording.release_memory()
         if self.is_large:
             with nogil:
                 ortmmap_malloc_trim()
@@ -280,6 +379,11 @@ cdef class OpenSession:
         return 0
 
 
+cdef void leave_pool_thread() noexcept nogil:
+    """Record that this thread of a session's pool no longer calls back."""
+    ortmmap_pool_thread_of(NULL)
+
+
 cdef bint is_zipped(NodeArg arg, NodeArg rows, list labels) except -1:
     """Whether an output can be the maps of these labels and of the rows of another output."""
     if arg is None or rows is None or rows.type != "tensor(float)":
@@ -298,7 +402,7 @@ cdef class Binding:
         cdef RunOptions lent
         if options is None:
             return self.run(default_run_options)
-        if not options.shrinks or self.open.recording is None:
+        if not ortmmap_count_get(&options.shrinks) or self.open.held_recording() is None:
             return self.run(options.options)
         lent = options.lend_without_shrinkage()
         try:
@@ -333,7 +437,7 @@ cdef OpenSession open_session(
     """Take over a session of ONNX Runtime, together with the objects that it points into."""
     cdef OpenSession made = OpenSession.__new__(OpenSession)
     made.session = session
-    made.model, made.guard = model, model.guard
+    made.model, made.guard = model, share_guard(model.guard)
     made.recording, made.initializers = recording, initializers
     made.store, made.key, made.entries = store, key, entries
     made.inheritable, made.is_large = inheritable, nbytes >= LARGE
@@ -341,6 +445,7 @@ cdef OpenSession open_session(
         with nogil:
             ortmmap_malloc_trim()   # what creating has freed
     made._describe()
+    ortmmap_count_set(&made.state, OPEN)
     return made
 
 
@@ -353,7 +458,7 @@ cdef bint is_inheritable(
     none; and the state of other people's code: execution providers, custom operators. `threads` is
     the size of pools that `options` leave open; 0 if it is not known.
     """
-    if not telemetry_is_off or (options.intra_op_num_threads or threads) != 1:
+    if not ortmmap_count_get(&telemetry_is_off) or (options.intra_op_num_threads or threads) != 1:
         return False
     settings = {**options._defaults, **options._values}
     entries = {**config, **settings["_config"]}

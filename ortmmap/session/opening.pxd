@@ -14,6 +14,7 @@ cdef class Opening:
     cdef list providers
     cdef object cache                # as `Session` was given it
     cdef OpenSession first           # an open session of the same bytes; else None
+    cdef list entries                # its entries of the cache; None if it was closed meanwhile
     # What is found out.
     cdef list zip_maps               # nodes whose inputs are fetched in place of their outputs
     cdef bytes added                 # bytes that make these inputs outputs of the model

@@ -5,6 +5,7 @@ file; with a cache, it is opened from the graph that an earlier session has opti
 its prepacked weights become pages that processes share.
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_CheckExact
 
 from ortmmap.model.mapping cimport abandon_guards, guards_have_users
@@ -188,10 +189,11 @@ cdef class Opening:
 
     cdef int _use_again(self, OpenSession first) except -1:
         """Use the bytes of an open session; if it no longer holds them, its file."""
-        cdef ModelSource model = first.model
+        cdef ModelSource model = first.held_model()
         if model.holds_model():
             self.model, self.first = model.again(), first
-            self.store, self.key = first.store, first.key
+            with cython.critical_section(first):
+                self.store, self.key, self.entries = first.store, first.key, first.entries
             return 0
         if model.path is None:
             raise RuntimeError(
@@ -408,5 +410,5 @@ cdef class Opening:
                 self.store, self.key,
             )
         if self.first is not None:
-            made.entries.extend(self.first.entries)
+            made.entries.extend(self.entries or ())
         return made

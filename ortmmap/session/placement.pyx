@@ -34,7 +34,8 @@ def input_ep_devices(OpenSession open_ not None) -> list:
         return []
     devices = <const ort.OrtEpDevice **>room_for(count)
     try:
-        check(api.SessionGetEpDeviceForInputs(open_.session, devices, count))
+        open_.begin()
+        open_.end(api.SessionGetEpDeviceForInputs(open_.session, devices, count))
         return [
             None if devices[index] == NULL else ep_device(devices[index]) for index in range(count)
         ]
@@ -59,8 +60,12 @@ def assigned_subgraphs(OpenSession open_ not None) -> list:
         raise NotImplementedError(
             "ONNX Runtime before 1.24 does not report which provider has a node"
         )
-    check(newer_api.Session_GetEpGraphAssignmentInfo(open_.session, &subgraphs, &count))
-    return [assigned_subgraph(subgraphs[index]) for index in range(count)]
+    open_.begin()
+    try:
+        check(newer_api.Session_GetEpGraphAssignmentInfo(open_.session, &subgraphs, &count))
+        return [assigned_subgraph(subgraphs[index]) for index in range(count)]
+    finally:
+        open_.leave()
 
 
 cdef list memory_infos(OpenSession open_, MemoryOf memory_of, size_t count):
@@ -70,8 +75,12 @@ cdef list memory_infos(OpenSession open_, MemoryOf memory_of, size_t count):
         return []
     infos = <const ort.OrtMemoryInfo **>room_for(count)
     try:
-        check(memory_of(open_.session, infos, count))
-        return [copied_memory_info(infos[index]) for index in range(count)]
+        open_.begin()
+        try:
+            check(memory_of(open_.session, infos, count))
+            return [copied_memory_info(infos[index]) for index in range(count)]
+        finally:
+            open_.leave()
     finally:
         PyMem_Free(infos)
 

@@ -3,12 +3,12 @@
 from ortmmap.session.open_session cimport OpenSession
 
 cdef class Reopenable:
-    # Never None. Replaced by use(). Guarded by the interpreter lock, like what follows.
-    cdef OpenSession open
-    cdef readonly object source      # a path or a buffer; None if it is no longer held
-    cdef readonly list providers     # a (name, options) each
-    # The settings. Set once, by configure().
-    cdef readonly object options     # a SessionOptions
+    # Replaced by use(). Guarded by the object's critical section.
+    cdef OpenSession open            # never None
+    cdef object source               # a path or a buffer; None if it is no longer held
+    cdef list providers              # a (name, options) each; the list itself does not change
+    # The settings. Set once, by configure(), before other threads have the object.
+    cdef object options              # a SessionOptions
     cdef dict config
     cdef object cache
     cdef dict mapped                 # prefault and lock
@@ -17,6 +17,9 @@ cdef class Reopenable:
     cdef bint fallback
 
     cdef int configure(self, object options, dict config, object cache, dict mapped) except -1
+    cdef OpenSession current(self)
+    cdef object current_source(self)
+    cdef list current_providers(self)
     cdef OpenSession here(self)
     cdef OpenSession open_with(self, object source, list providers)
     cdef OpenSession open_with_fallback(self, object source, list providers)

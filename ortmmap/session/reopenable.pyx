@@ -1,5 +1,7 @@
 """Reopenable: an open session, with the settings to open it again."""
 
+cimport cython
+
 from ortmmap.runtime.library cimport ProcessLock
 from ortmmap.session.open_session cimport OpenSession
 from ortmmap.session.opening cimport Opening
@@ -28,14 +30,31 @@ cdef class Reopenable:
         self.cache, self.mapped = cache, mapped
         return 0
 
+    cdef OpenSession current(self):
+        """Return the `OpenSession`, which other threads may close or replace."""
+        with cython.critical_section(self):
+            return self.open
+
+    cdef object current_source(self):
+        with cython.critical_section(self):
+            return self.source
+
+    cdef list current_providers(self):
+        with cython.critical_section(self):
+            return self.providers
+
     cdef OpenSession here(self):
         """Return the `OpenSession`, which may be used: another one if it did not survive a fork."""
-        if not self.open.is_of_this_process():
+        cdef OpenSession open_ = self.current()
+        if not open_.is_of_this_process():
             with _reopening.here():
-                if not self.open.is_of_this_process() and self.open.session != NULL:
-                    self.use(self.open_with(self.open, self.providers), self.providers)
-        self.open.check_open()
-        return self.open
+                open_ = self.current()
+                if not open_.is_of_this_process() and not open_.is_closed():
+                    providers = self.current_providers()
+                    open_ = self.open_with(open_, providers)
+                    self.use(open_, providers)
+        open_.check_open()
+        return open_
 
     cdef OpenSession open_with(self, object source, list providers):
         """Open the model; of an `OpenSession`, another session over the same mapping."""
@@ -58,27 +77,30 @@ cdef class Reopenable:
 
     cdef int use(self, OpenSession open_, list providers) except -1:
         """Run with `open_` from here on."""
-        self.open = open_
-        self.source = open_.model.reopenable()
-        self.providers = providers
+        source = open_.held_model().reopenable()
+        with cython.critical_section(self):   # what they were is dropped outside
+            self.open, open_ = open_, self.open
+            self.source, source = source, self.source
+            self.providers, providers = providers, self.providers
         return 0
 
     cdef int set_providers(self, list providers) except -1:
         """Open the model with other providers; if that fails, the session stays as it was."""
-        if providers == self.providers:
+        source = self.current_source()
+        if providers == self.current_providers():
             return 0
-        if self.source is None:
+        if source is None:
             raise NotImplementedError(
                 "the session was made from a buffer in ONNX format, which it does not keep: make "
                 "another one with these providers"
             )
-        return self.use(self.open_with(self.source, providers), providers)
+        return self.use(self.open_with(source, providers), providers)
 
     cdef dict arguments(self):
         """Return the path or the buffer if it is still held, and the arguments as they were given.
         """
         return {
-            "source": self.source,
+            "source": self.current_source(),
             "sess_options": self.initial_options,
             "enable_fallback": self.fallback,
         }
@@ -86,12 +108,12 @@ cdef class Reopenable:
     cdef dict settings(self):
         """Return the settings for restore(), which can be pickled."""
         return {
-            "sources": self.open.model.files,
+            "sources": self.current().held_model().files,
             "options": self.options,
             "config": self.config,
             "cache": self.cache,
             "mapped": self.mapped,
-            "providers": self.providers,
+            "providers": self.current_providers(),
         }
 
     cdef int restore(self, object source, dict settings) except -1:
@@ -105,11 +127,7 @@ cdef class Reopenable:
 
     cdef int close(self) except -1:
         """Release the session, unless it is in use."""
-        self.open.check_idle("close")
-        if self.open.handles:
-            raise RuntimeError(
-                f"cannot close the session: {self.open.handles} handles of the C API hold it"
-            )
-        self.open.release()
-        self.source = None
+        self.current().close()
+        with cython.critical_section(self):
+            _dropped, self.source = self.source, None
         return 0

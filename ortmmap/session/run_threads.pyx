@@ -11,8 +11,13 @@ stays until the process ends.
 from cpython.ref cimport Py_DECREF
 from libc.stdlib cimport calloc, free
 
-from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
-from ortmmap.runtime.library cimport api, forks
+from ortmmap.process.guard cimport (
+    load_pointer,
+    ortmmap_count_add,
+    ortmmap_count_get,
+    store_pointer,
+)
+from ortmmap.runtime.library cimport ProcessLock, api, forks
 
 import atexit
 import os
@@ -39,26 +44,31 @@ cdef struct Worker:
 cdef struct Pool:
     PyThread_type_lock lock
     int forks                 # of the process whose threads these are
-    int most                  # threads
     Handover handover
     # Guarded by `lock`, which nobody holds while waiting for the interpreter's:
-    int started               # threads
+    int most                  # threads
+    int started               # threads, those included that are being started
     bint ended                # the interpreter is about to end
     Job *first                # jobs that wait for a thread
     Job *last
     Worker *idle
     Worker *workers
 
+# Replaced in the child of a fork; guarded by `_making`, and read by current_pool().
 cdef Pool *pool = NULL
+cdef ProcessLock _making = ProcessLock()
+
+
+cdef inline Pool *current_pool() noexcept nogil:
+    return <Pool *>load_pointer(<void **>&pool)
 
 
 cdef int submit(Job *job, Handover handover) except -1:
     """Give a job to an idle thread, to a new one, or into the queue."""
     cdef Worker *worker
-    if pool == NULL or pool.forks != forks:
-        make_pool(handover)
-    if pool.idle == NULL and pool.started < pool.most:
-        start_thread()
+    cdef Pool *pool = pool_of_process(handover)
+    if may_start_thread(pool):
+        start_thread(pool)
     job.next = NULL
     acquire(pool.lock)
     if pool.ended:
@@ -82,6 +92,7 @@ cdef bint withdraw(Job *job) noexcept:
     """Take a job out of the queue; return whether it was there, so that no thread will run it."""
     cdef Job *before = NULL
     cdef Job *each
+    cdef Pool *pool = current_pool()
     if pool == NULL or pool.forks != forks:
         return False
     acquire(pool.lock)
@@ -106,6 +117,7 @@ cdef bint withdraw(Job *job) noexcept:
 def serve():
     """Run jobs, on a thread of its own, for as long as the process lives."""
     cdef Worker *worker = <Worker *>calloc(1, sizeof(Worker))
+    cdef Pool *pool = current_pool()
     if worker == NULL:
         return
     worker.wake = PyThread_allocate_lock()
@@ -115,11 +127,11 @@ def serve():
         worker.next = pool.workers
         pool.workers = worker
         PyThread_release_lock(pool.lock)
-        work(worker)
+        work(pool, worker)
 
 
-cdef void work(Worker *worker) noexcept nogil:
-    cdef Job *job = take_queued(worker)
+cdef void work(Pool *pool, Worker *worker) noexcept nogil:
+    cdef Job *job = take_queued(pool, worker)
     cdef Job *done
     while True:
         if job == NULL:
@@ -128,11 +140,11 @@ cdef void work(Worker *worker) noexcept nogil:
         done = job
         run(done)
         # Before the job is handed over: its loop's next job then finds this thread.
-        job = take_queued(worker)
-        finish(done)
+        job = take_queued(pool, worker)
+        finish(pool, done)
 
 
-cdef Job *take_queued(Worker *worker) noexcept nogil:
+cdef Job *take_queued(Pool *pool, Worker *worker) noexcept nogil:
     """Take the first job of the queue; become idle and return NULL if there is none."""
     cdef Job *job
     acquire(pool.lock)
@@ -161,7 +173,7 @@ cdef void run(Job *job) noexcept nogil:
     ortmmap_count_add(&job.guard.users, -1)   # from here on the session may be closed
 
 
-cdef void finish(Job *job) noexcept nogil:
+cdef void finish(Pool *pool, Job *job) noexcept nogil:
     """Hand a job over to its loop, and wake the loop if it has nothing to take yet."""
     cdef Finished *finished = job.finished
     cdef bint closed, empty
@@ -249,23 +261,47 @@ cdef inline void acquire(PyThread_type_lock lock) noexcept nogil:
     PyThread_acquire_lock(lock, WAIT_LOCK)
 
 
-cdef int start_thread() except -1:
+cdef bint may_start_thread(Pool *pool) noexcept:
+    """Whether no thread is idle and another may be started, which is counted then."""
+    cdef bint is_needed
+    acquire(pool.lock)
+    is_needed = pool.idle == NULL and pool.started < pool.most
+    pool.started += is_needed
+    PyThread_release_lock(pool.lock)
+    return is_needed
+
+
+cdef int start_thread(Pool *pool) except -1:
     """Start a thread; if the system refuses, the threads that there are do its work."""
+    cdef int started
     try:
         start_new_thread(serve, ())
     except RuntimeError:
-        if pool.started == 0:
+        acquire(pool.lock)
+        pool.started -= 1
+        started = pool.started
+        if started:
+            pool.most = started
+        PyThread_release_lock(pool.lock)
+        if started == 0:
             raise
-        pool.most = pool.started
-        return 0
-    pool.started += 1
     return 0
 
 
-cdef int make_pool(Handover handover) except -1:
+cdef Pool *pool_of_process(Handover handover) except NULL:
+    """Return the pool of this process, which is made at the first call."""
+    cdef Pool *found = current_pool()
+    if found == NULL or found.forks != forks:
+        with _making.here():
+            found = current_pool()
+            if found == NULL or found.forks != forks:
+                found = make_pool(handover)
+    return found
+
+
+cdef Pool *make_pool(Handover handover) except NULL:
     """Make the pool of this process; after a fork the parent's, whose threads are not here, stays.
     """
-    global pool
     cdef Pool *made = <Pool *>calloc(1, sizeof(Pool))
     if made != NULL:
         made.lock = PyThread_allocate_lock()
@@ -275,8 +311,8 @@ cdef int make_pool(Handover handover) except -1:
     made.forks, made.most, made.handover = forks, processors(), handover
     if pool == NULL:
         atexit.register(end_runs)
-    pool = made
-    return 0
+    store_pointer(<void **>&pool, made)
+    return made
 
 
 cdef int processors() except -1:
@@ -290,6 +326,7 @@ def end_runs():
     Runtime when the process ends.
     """
     cdef Worker *worker
+    cdef Pool *pool = current_pool()
     if pool.forks != forks:
         return
     acquire(pool.lock)
@@ -301,11 +338,11 @@ def end_runs():
             api.RunOptionsSetTerminate(<ort.OrtRunOptions *>worker.job.options)
         worker = worker.next
     PyThread_release_lock(pool.lock)
-    while is_busy():
+    while is_busy(pool):
         time.sleep(0.001)
 
 
-cdef bint is_busy() noexcept:
+cdef bint is_busy(Pool *pool) noexcept:
     cdef Worker *worker
     cdef bint busy = False
     acquire(pool.lock)

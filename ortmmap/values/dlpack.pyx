@@ -111,15 +111,16 @@ cdef int check_device(int32_t device) except -1:
 cdef Imported take(object capsule):
     """Take the tensor out of its capsule, and mark that as used."""
     cdef Imported taken = Imported.__new__(Imported)
-    if PyCapsule_IsValid(capsule, VERSIONED):
-        taken.versioned = <dl.ortmmap_dl_versioned *>PyCapsule_GetPointer(capsule, VERSIONED)
-        PyCapsule_SetName(capsule, VERSIONED_USED)
-        if taken.versioned.major > dl.ORTMMAP_DLPACK_MAJOR:
-            raise BufferError(f"DLPack version {taken.versioned.major} is not supported")
-        return taken
-    if PyCapsule_IsValid(capsule, PLAIN):
-        taken.plain = <dl.ortmmap_dl_managed *>PyCapsule_GetPointer(capsule, PLAIN)
-        PyCapsule_SetName(capsule, PLAIN_USED)
+    with cython.critical_section(capsule):
+        if PyCapsule_IsValid(capsule, VERSIONED):
+            taken.versioned = <dl.ortmmap_dl_versioned *>PyCapsule_GetPointer(capsule, VERSIONED)
+            PyCapsule_SetName(capsule, VERSIONED_USED)
+        elif PyCapsule_IsValid(capsule, PLAIN):
+            taken.plain = <dl.ortmmap_dl_managed *>PyCapsule_GetPointer(capsule, PLAIN)
+            PyCapsule_SetName(capsule, PLAIN_USED)
+    if taken.versioned != NULL and taken.versioned.major > dl.ORTMMAP_DLPACK_MAJOR:
+        raise BufferError(f"DLPack version {taken.versioned.major} is not supported")
+    if taken.versioned != NULL or taken.plain != NULL:
         return taken
     raise TypeError("expected a DLPack capsule whose tensor has not been taken yet")
 

@@ -2,6 +2,8 @@
 
 cimport numpy as cnp
 
+from cpython.object cimport PyObject
+
 cimport ortmmap.abi.ort as ort
 from ortmmap.values.value cimport Value
 
@@ -12,7 +14,9 @@ cdef struct Strings:
     size_t longest       # bytes of one text
 
 cdef class StringTensor(Value):
+    # Of the thread that has the only reference, until it is given back.
     cdef Strings strings
+    cdef PyObject *home      # borrowed: the input that keeps the tensor after the run; or NULL
 
     cdef int fill(self, cnp.ndarray array) except -1
 
