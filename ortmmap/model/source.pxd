@@ -20,9 +20,9 @@ cdef class ModelSource:
     cdef dict _identities            # of the other files by path, when they were noted
     cdef list weights                # of Weight, which the session points to, or None
     # Counts the users of the bytes, and says whether a file was found truncated. Never NULL. An
-    # OpenSession is another owner of it.
+    # OpenSession is another owner of it, and of the texts.
     cdef ortmmap_guard *guard
-    cdef list _guarded               # texts that `guard.files` points to or has pointed to
+    cdef list guarded                # texts that `guard.files` points to or has pointed to
     cdef bint is_shared              # whether a session that is open already uses the mapping
     cdef bint prefault
     cdef bint lock

@@ -60,7 +60,7 @@ cdef class ModelSource:
 
     def __cinit__(self):
         self.guard = take_guard()
-        self._guarded = []
+        self.guarded = []
         self.external, self._identities = {}, {}
 
     def __init__(self, source, *, bint prefault=False, bint lock=False):
@@ -88,7 +88,6 @@ cdef class ModelSource:
     def __dealloc__(self):
         self.release()
         if self.guard != NULL:
-            ortmmap_guard_set_files(self.guard, NULL)
             give_guard(self.guard)
 
     def __repr__(self):
@@ -230,8 +229,8 @@ cdef class ModelSource:
         """
         cdef bytes names = b"".join(os.fsencode(path) + b"\0" for path in paths)
         if self.guard.files != NULL:
-            names = <bytes>self._guarded[len(self._guarded) - 1] + names
-        self._guarded.append(names)   # a bytes object ends with one more NUL
+            names = <bytes>self.guarded[len(self.guarded) - 1] + names
+        self.guarded.append(names)   # a bytes object ends with one more NUL
         ortmmap_guard_set_files(self.guard, names)
         return 0
 

@@ -12,7 +12,7 @@
 
 /* A guard has one owner or more, of which the first alone writes `data`, `size` and `files`. The
  * signal handler may read them on any thread meanwhile. Texts that `files` has pointed to stay
- * valid for as long as that owner has the guard. */
+ * valid until the last owner has given the guard back. */
 enum { ORTMMAP_GUARD_FREE = -1 };
 
 typedef struct ortmmap_guard {

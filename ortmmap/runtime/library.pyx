@@ -56,8 +56,8 @@ else:
     LIBRARY_PATTERN = "libonnxruntime.so*"
 
 cdef ortmmap_count _loaded                  # 1: all that load() sets is set
-cdef ortmmap_count _watching                # 1: forks are counted
 cdef ProcessLock _loading = ProcessLock()   # guards what follows
+cdef bint _watching = False                 # forks are counted; by its critical section
 cdef const ort.OrtApiBase *_base = NULL
 cdef str _library_path = None
 cdef tuple _global_threads = None           # (intra-op, inter-op), for the environment to come
@@ -125,9 +125,12 @@ cdef int load() except -1:
 
 
 cdef int _watch_forks() except -1:
-    if ortmmap_count_set(&_watching, 1):
-        return 0
-    error = ortmmap_fork_watch(&forks, &intact_since)
+    global _watching
+    with cython.critical_section(_loading):
+        if _watching:
+            return 0
+        _watching = True
+        error = ortmmap_fork_watch(&forks, &intact_since)
     if error:
         raise LibraryError(f"forks cannot be watched: {os.strerror(error)}")
     return 0

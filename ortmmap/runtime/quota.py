@@ -89,7 +89,8 @@ def grant() -> Grant:
         count = os.cpu_count() or 1
         return Grant(0, _NO_QUOTA, count, count)
     if _quotas is None:
-        _quotas, _processors = Quotas(), os.sysconf("SC_NPROCESSORS_ONLN")
+        _processors = os.sysconf("SC_NPROCESSORS_ONLN")
+        _quotas = Quotas()  # last: other threads then find both
     quota, affinity = _quotas.least(), len(os.sched_getaffinity(0))
     threads = 0
     if min(quota, affinity) < _processors:

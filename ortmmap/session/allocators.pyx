@@ -17,7 +17,7 @@ from ortmmap.values.memory import (
     OrtMemType,
 )
 
-# Names of the memory with a registered allocator. Only added to, under the interpreter lock.
+# Names of the memory with a registered allocator. Only added to; a set has a lock of its own.
 cdef set _registered = set()
 
 

@@ -205,6 +205,7 @@ cdef class IOBinding(Binding):
             self.open.begin()
             api.ClearBoundInputs(self.binding)
             self.open.end(NULL)
+            _dropped = self._bound_inputs, self._cpu_inputs, self._memory   # outside
             self._bound_inputs, self._cpu_inputs, self._memory = {}, {}, None
 
     def clear_binding_outputs(self) -> None:
@@ -214,6 +215,7 @@ cdef class IOBinding(Binding):
             self.open.begin()
             api.ClearBoundOutputs(self.binding)
             self.open.end(NULL)
+            _dropped = self._bound_outputs, self._memory   # outside
             self._bound_outputs, self._memory = {}, None
 
     def synchronize_inputs(self) -> None:

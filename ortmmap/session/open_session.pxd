@@ -49,6 +49,7 @@ cdef class OpenSession:
     # The model's, which this owns too; its `users` counts calls of ONNX Runtime under way. NULL
     # if the session was never opened.
     cdef ortmmap_guard *guard
+    cdef list guarded            # the model's texts that `guard.files` may point to
     cdef ortmmap_count handles   # of the C API; while there are any, close() refuses
     # Guarded by the object's critical section.
     cdef set _calling_back       # threads of the session's own that are in a callback; or None

@@ -28,7 +28,12 @@ from ortmmap.runtime.library cimport (
 )
 from ortmmap.model.mapping cimport give_guard, share_guard
 from ortmmap.process.malloc_trim cimport ortmmap_malloc_trim
-from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get, ortmmap_count_set
+from ortmmap.process.guard cimport (
+    ortmmap_count_add,
+    ortmmap_count_get,
+    ortmmap_count_replace,
+    ortmmap_count_set,
+)
 
 import os
 from _thread import get_ident, start_new_thread
@@ -237,13 +242,12 @@ cdef class OpenSession:
 
     cdef bint _shut(self) except -1:
         """Let nobody use the session any more; return False if it is in use, or closed already."""
-        cdef bint is_mine = False
-        with cython.critical_section(self):
-            if ortmmap_count_get(&self.state) == OPEN and not self._is_calling_back():
-                ortmmap_count_set(&self.state, SHUTTING)
-                is_mine = self.running() == 0 and ortmmap_count_get(&self.handles) == 0
-                ortmmap_count_set(&self.state, SHUT if is_mine else OPEN)
-        return is_mine
+        cdef bint is_unused
+        if self._is_calling_back() or not ortmmap_count_replace(&self.state, OPEN, SHUTTING):
+            return False
+        is_unused = self.running() == 0 and ortmmap_count_get(&self.handles) == 0
+        ortmmap_count_set(&self.state, SHUT if is_unused else OPEN)
+        return is_unused
 
     cdef int check_open(self) except -1:
         """Raise an exception if the session may not be used."""
@@ -311,13 +315,16 @@ cdef class OpenSession:
     cdef int _pass_on(self, ort.OrtSession *session, tuple held) except -1:
         """Have another thread release the session, which waits for this one to end."""
         cdef OpenSession heir = OpenSession.__new__(OpenSession)
-        heir.session, heir.guard = session, share_guard(self.guard)
+        heir.session, heir.guard, heir.guarded = session, share_guard(self.guard), self.guarded
         heir.model, heir.recording, heir.initializers = held[:3]
         heir.store, heir.key, heir.entries = held[3:]
         heir.forks, heir.inheritable, heir.is_large = self.forks, self.inheritable, self.is_large
         passed = [heir]
         heir = None   # the only reference is the list's, which the other thread clears
-        start_new_thread(passed.clear, ())
+        try:
+            start_new_thread(passed.clear, ())
+        except RuntimeError:   # no more threads, or the interpreter is exiting: it is kept
+            Py_INCREF(passed)
         return 0
 
     cdef int shrink_arena(self) except -1:
@@ -437,7 +444,7 @@ cdef OpenSession open_session(
     """Take over a session of ONNX Runtime, together with the objects that it points into."""
     cdef OpenSession made = OpenSession.__new__(OpenSession)
     made.session = session
-    made.model, made.guard = model, share_guard(model.guard)
+    made.model, made.guard, made.guarded = model, share_guard(model.guard), model.guarded
     made.recording, made.initializers = recording, initializers
     made.store, made.key, made.entries = store, key, entries
     made.inheritable, made.is_large = inheritable, nbytes >= LARGE

@@ -28,7 +28,7 @@ from ortmmap.errors import InvalidArgument, NotImplemented
 
 cnp.import_array()
 
-# Empty sequences, by element type. Only added to, under the interpreter lock.
+# Empty sequences, by element type. Only added to; a dict has a lock of its own.
 cdef dict _empty_sequences = {}
 
 # AttributeProto.type, field 20, is INT (2); the field's number takes two bytes.

@@ -94,7 +94,7 @@ cdef dict _by_name = {}
 cdef dict _by_dtype = {}
 cdef dict _by_onnx_number = {}           # all of the table
 
-# dtypes of ml_dtypes that were met, by element type. Only added to, under the interpreter lock.
+# dtypes of ml_dtypes that were met, by element type. Only added to; a dict has a lock of its own.
 cdef dict _dtypes = {}
 
 
