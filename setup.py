@@ -8,6 +8,7 @@ ORTMMAP_DEBUG : ``1`` keeps debug information and assertions, and optimizes for 
 ORTMMAP_JOBS : how many compilers run at once; by default one a core.
 """
 
+import multiprocessing
 import os
 import re
 import shutil
@@ -146,6 +147,10 @@ class BuildWithHeaders(build_py):
             target = Path(self.build_lib, "ortmmap", "include")
             shutil.copytree("include", target, dirs_exist_ok=True)
 
+
+if sys.platform.startswith("linux"):
+    # The processes that translate would run this file again, unless forked (not so in Python 3.14).
+    multiprocessing.set_start_method("fork", force=True)
 
 setup(
     long_description=long_description(),
