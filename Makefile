@@ -5,6 +5,7 @@
 # make engines    tests with Ray, Spark (needs Java) and Dask, in an environment of their own
 #                 Some of them: ENGINES="tests/engines/test_spark.py -k url"
 # make native     the C layer, under sanitizers and on Windows (wine)
+# make tsan       sixteen threads under ThreadSanitizer, by the free-threaded Python TSAN_PYTHON
 # make counts     instructions, page faults … against benchmarks/counts/bounds.toml
 # make fuzz       mutated models, compared with onnxruntime
 # make docs       the documentation site, in build/docs
@@ -38,7 +39,7 @@ WHEEL_TOOLS := import tomllib; read = tomllib.load(open('pyproject.toml', 'rb'))
 	print(*read['build-system']['requires'], *read['project']['optional-dependencies']['wheels'])
 WITHOUT_TORCH := "torch is not installed, so its tests were skipped; run them with: make test MORE=torch"
 
-.PHONY: demo test engines lint types native counts fuzz docs workflows wheels test-wheels aarch64 \
+.PHONY: demo test engines lint types native tsan counts fuzz docs workflows wheels test-wheels aarch64 \
 	portable clean
 
 demo: $(VENV)/installed
@@ -77,6 +78,10 @@ types: $(VENV)/installed $(VENV)-bare/installed
 native: $(VENV)/installed
 	ORT_LIBRARIES=$$($(BIN)/python -c "import ortmmap; print(ortmmap.get_library_path())") \
 		tests/native/run
+
+# The interpreter is one of clang's: see tools/tsan/__main__.py.
+tsan: $(VENV)-wheels/installed
+	$(VENV)-wheels/bin/python tools/tsan
 
 counts: $(VENV)/installed
 	$(BIN)/python -m benchmarks counts

@@ -1,7 +1,7 @@
 """Sixteen threads that open, run, bind, pickle and close sessions, and fill the cache, at once.
 
-``python tests/thread_stress.py ROUNDS FOLDER`` does it outside of pytest, as under ThreadSanitizer;
-the models lie in the folder, where ``write_models`` has put them.
+``python tests/thread_stress.py ROUNDS FOLDER`` does it outside of pytest, with models and a cache
+in that folder: under ThreadSanitizer, `make tsan`.
 """
 
 import asyncio
@@ -238,6 +238,7 @@ class Stress:
 
 if __name__ == "__main__":
     place = Path(sys.argv[2])
+    write_models(place)
     Stress(place, str(place / "cache")).run(int(sys.argv[1]))
     is_locked = getattr(sys, "_is_gil_enabled", lambda: True)()
     print(f"{THREADS} threads, {sys.argv[1]} rounds each, interpreter lock {is_locked}")

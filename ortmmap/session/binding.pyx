@@ -258,7 +258,8 @@ cdef class IOBinding(Binding):
         return self.open.end(status)
 
     cdef int _check_idle(self) except -1:
-        self._check_mine()
+        with cython.critical_section(self):
+            self._check_mine()
         return self.open.check_open()
 
     cdef int _check_mine(self) except -1:
