@@ -34,6 +34,7 @@ DIRECTIVES = {
     "auto_pickle": False,  # its __setstate__ reads the items of a state unchecked
     "embedsignature": True,
     "embedsignature.format": "python",
+    "freethreading_compatible": True,  # each .pxd says what guards the fields that threads share
 }
 # The modules that a call or a comparison of weights runs through. The others are optimized less,
 # which makes the build shorter.

@@ -34,9 +34,10 @@
  * process. Running still works then.
  *
  * FORKS. In a forked child, handles of the parent work if their session has no threads, the forking
- * thread held the interpreter lock, and no other thread was inside ONNX Runtime. Otherwise runs
- * fail with ORTMMAP_FORKED. Releasing handles is allowed; their memory goes with the process. A
- * Python session opens itself again in the child: session_from_python() makes a handle of that one.
+ * thread held the interpreter lock (without one: if Python forked), and no other thread was inside
+ * ONNX Runtime. Otherwise runs fail with ORTMMAP_FORKED. Releasing handles is allowed; their memory
+ * goes with the process. A Python session opens itself again in the child: session_from_python()
+ * makes a handle of that one.
  */
 #ifndef ORTMMAP_CAPI_H
 #define ORTMMAP_CAPI_H

@@ -1,4 +1,4 @@
-/* Whether the calling thread holds the interpreter lock. */
+/* Whether the calling thread holds the interpreter lock, and whether there is one. */
 #ifndef ORTMMAP_INTERPRETER_HELD_H
 #define ORTMMAP_INTERPRETER_HELD_H
 
@@ -9,5 +9,12 @@ static inline int ortmmap_interpreter_lock_held(void) {
   PyThreadState *own = PyGILState_GetThisThreadState();
   return own != NULL && own == _PyThreadState_UncheckedGet();
 }
+
+/* A thread that "holds the lock" of a free-threaded interpreter may call it, beside others. */
+#ifdef Py_GIL_DISABLED
+enum { ORTMMAP_FREE_THREADED = 1 };
+#else
+enum { ORTMMAP_FREE_THREADED = 0 };
+#endif
 
 #endif /* ORTMMAP_INTERPRETER_HELD_H */

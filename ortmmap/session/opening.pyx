@@ -14,8 +14,13 @@ from ortmmap.model.zip_map cimport has_sequence_output
 from ortmmap.session.creation cimport Attempt, external_files
 from ortmmap.session.open_session cimport is_inheritable, open_session
 from ortmmap.runtime.library cimport api, examine_forks
-from ortmmap.process.guard cimport ortmmap_count_add, ortmmap_count_get
-from ortmmap.process.interpreter_held cimport ortmmap_interpreter_lock_held
+from ortmmap.process.guard cimport (
+    ortmmap_count,
+    ortmmap_count_add,
+    ortmmap_count_get,
+    ortmmap_count_set,
+)
+from ortmmap.process.interpreter_held cimport ORTMMAP_FREE_THREADED, ortmmap_interpreter_lock_held
 
 import os
 
@@ -46,15 +51,33 @@ ORT_IDENTIFIER = b"ORTM"   # of the flatbuffer
 INVALID_PROTOBUF = 7
 MOST_STARTS = 3   # with the file that the path names then
 
+cdef ortmmap_count _python_forks   # 1 during os.fork()
+
+
 cdef bint is_clean_fork() noexcept nogil:
     """Return, in the child of a fork, whether no other thread was inside ONNX Runtime.
 
     Such a thread has no interpreter lock, and is a user of a guard or counted by enter_runtime().
-    If the forking thread itself has no interpreter lock, another one may be inside with it.
+    If the forking thread itself has no interpreter lock, another one may be inside with it. So it
+    may without such a lock, unless Python forks, which stops the other threads outside of calls.
     """
+    if ORTMMAP_FREE_THREADED and not ortmmap_count_get(&_python_forks):
+        return False
     return ortmmap_interpreter_lock_held() and not guards_have_users()
 
 
+def _before_fork():
+    ortmmap_count_set(&_python_forks, 1)
+
+
+def _after_fork():
+    ortmmap_count_set(&_python_forks, 0)
+
+
+if ORTMMAP_FREE_THREADED and hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
 examine_forks(is_clean_fork, abandon_guards)
 
 
