@@ -37,11 +37,14 @@ MODULES = {
 
 def interpreter(wheel: Path) -> Path:
     """Return an interpreter of the version that a wheel is for, on PATH or of pyenv."""
-    tag = re.search(r"-cp3(\d+)-", wheel.name)[1]
+    tag = re.search(r"-cp3\d+-cp3(\d+t?)-", wheel.name)[1]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
-    found = [shutil.which(f"python3.{tag}"), *pyenv.glob(f"3.{tag}.*/bin/python")]
+    found = [shutil.which(f"python3.{tag}"), *pyenv.glob(f"3.{tag[:2]}.*/bin/python")]
     for program in filter(None, [*found, sys.executable]):
-        code = "import sys; print(sys.version_info.minor, sys.executable)"
+        code = (
+            "import sys; flags = getattr(sys, 'abiflags', ''); "
+            "print(f'{sys.version_info.minor}{flags}', sys.executable)"
+        )
         done = subprocess.run([program, "-c", code], capture_output=True, text=True, check=False)
         minor, _, executable = done.stdout.strip().partition(" ")
         if minor == tag:

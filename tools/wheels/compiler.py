@@ -61,11 +61,12 @@ def compile_all(
     CompileError
         A module does not compile.
     """
+    free_threading = ["-DPy_GIL_DISABLED=1"] if python.endswith("t") else []
 
     def one(extension: Extension) -> None:
         name = extension.name.replace(".", "/") + target.extension_suffix(python)
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        zig(*_words(extension, target, include, folder / name, options))
+        zig(*_words(extension, target, include, folder / name, [*free_threading, *options]))
 
     in_parallel(partial(one, extension) for extension in extensions)
 

@@ -2,6 +2,8 @@
 
 An extension module for Linux is not linked with libpython, so headers are all that it takes. Those
 of x86_64 serve aarch64 too: no public header reads a macro of pyconfig.h that differs between them.
+Nor has a free-threaded CPython headers of its own, but for the macro Py_GIL_DISABLED in pyconfig.h,
+which the compiler is given instead.
 """
 
 import os
@@ -25,14 +27,15 @@ def include_folders(python: str, named: list[Path], cache: Path) -> list[str] | 
     Parameters
     ----------
     python
-        The version, such as ``3.13``.
+        The version, such as ``3.13``, or ``3.13t`` for a free-threaded CPython.
     named
         Folders that the user names, which come first.
     cache
         The folder for headers from Debian's packages.
     """
+    python = python.removesuffix("t")
     for folder in [*named, *_of_interpreters(python)]:
-        if _version(folder) == python:
+        if _version(folder) == python and not folder.name.endswith("t"):
             return [str(folder)]
     folder = cache / "usr" / "include"
     own = folder / f"python{python}"

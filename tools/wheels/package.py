@@ -16,7 +16,7 @@ from wheel.wheelfile import WheelFile
 
 LIMIT = 4 << 20  # bytes of a wheel
 ALLOWED = re.compile(
-    r"ortmmap/(\w+/)?\w+\.(py|pyi|pxd|so)$|ortmmap/(\w+/)?\w+\.cpython-\d+-\w+-linux-gnu\.so$"
+    r"ortmmap/(\w+/)?\w+\.(py|pyi|pxd|so)$|ortmmap/(\w+/)?\w+\.cpython-\d+t?-\w+-linux-gnu\.so$"
     r"|ortmmap/py\.typed$|ortmmap/include/ortmmap/\w+\.h$"
     r"|ortmmap-[\w.]+\.dist-info/(METADATA|RECORD|WHEEL|\w+\.txt|licenses/LICENSE)$"
 )
@@ -45,14 +45,14 @@ def write_wheel(contents: Path, target: Target, python: str, output: Path) -> Pa
     gives the same bytes.
     """
     (metadata,) = contents.glob("*.dist-info")
-    tag = "cp" + python.replace(".", "")
+    abi = "cp" + python.replace(".", "")
+    tag = f"{abi.removesuffix('t')}-{abi}-{target.platform}"
     (metadata / "WHEEL").write_text(
-        "Wheel-Version: 1.0\nGenerator: ortmmap tools/wheels\nRoot-Is-Purelib: false\n"
-        f"Tag: {tag}-{tag}-{target.platform}\n"
+        f"Wheel-Version: 1.0\nGenerator: ortmmap tools/wheels\nRoot-Is-Purelib: false\nTag: {tag}\n"
     )
     os.environ.setdefault("SOURCE_DATE_EPOCH", _time_of_last_commit())
     output.mkdir(exist_ok=True)
-    path = output / f"{metadata.stem}-{tag}-{tag}-{target.platform}.whl"
+    path = output / f"{metadata.stem}-{tag}.whl"
     with WheelFile(path, "w") as wheel:
         wheel.write_files(contents)
     return path

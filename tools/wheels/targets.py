@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.13t", "3.14t")  # t: free-threaded
 GLIBC = "2.28"  # of manylinux_2_28: Debian 10, Ubuntu 18.10, RHEL 8 and newer
 
 
@@ -10,7 +10,7 @@ class Target(NamedTuple):
     """A platform, in the words of zig, of CPython and of wheels."""
 
     triple: str
-    suffix: str  # of an extension module; {tag} is CPython's tag, such as 313
+    suffix: str  # of an extension module; {tag} is CPython's tag, such as 313 or 313t
     platform: str = ""  # of a wheel; empty for a platform that zig builds none for
     numpy: str = ""  # the platform of numpy's wheel whose headers are used, if not the host's
     options: tuple[str, ...] = ()
