@@ -67,7 +67,8 @@ class Quotas:
     def least(self) -> float:
         """Return the least quota, in processors; infinite if there is none."""
         found = {file: _quota(file) for file in self._files}
-        self._files = [file for file, quota in found.items() if quota is not None]
+        if None in found.values():
+            self._files = [file for file, quota in found.items() if quota is not None]
         return min((quota for quota in found.values() if quota is not None), default=_NO_QUOTA)
 
 

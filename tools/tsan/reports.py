@@ -21,6 +21,11 @@ _OTHERS = (
 )
 
 
+# Of the interpreter: looks at an object that another thread may be freeing, and then whether it is
+# still the same. Inlined, with one or two functions below it.
+_LOOKS_AGAIN = "_Py_TryIncrefFast"
+
+
 class Report(NamedTuple):
     """A report: its text, and for each access the frames: function and library, innermost first."""
 
@@ -29,8 +34,11 @@ class Report(NamedTuple):
 
     @property
     def is_of_others(self) -> bool:
-        """Whether libraries of others made both accesses of a data race."""
-        return len(self.accesses) == 2 and all(map(_is_of_others, self.accesses))
+        """Whether libraries of others made both accesses of a data race, or the interpreter."""
+        innermost = [function for frames in self.accesses for function, _ in frames[:3]]
+        return len(self.accesses) == 2 and (
+            _LOOKS_AGAIN in innermost or all(map(_is_of_others, self.accesses))
+        )
 
 
 def parse(log: str) -> list[Report]:
