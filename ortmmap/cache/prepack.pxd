@@ -49,6 +49,7 @@ cdef class StandIns:
     cdef bint _open(self, Mapping mapping) except -1
     cdef int _close(self) except -1
 
+cdef tuple edges_of(Weight weight)
 cdef bint start() except -1
 cdef object why_not_started()
 cdef object address_space_limit()

@@ -401,6 +401,14 @@ cdef class StandIns:
         return 0
 
 
+cdef tuple edges_of(Weight weight):
+    """Return start and end, in the file, of a weight's part before and after its whole pages."""
+    return (
+        (weight.offset, whole_pages(weight.offset)),
+        (last_page(weight), weight.offset + weight.nbytes),
+    )
+
+
 cdef size_t whole_pages(size_t size) noexcept:
     return (size + PAGE - 1) // PAGE * PAGE
 

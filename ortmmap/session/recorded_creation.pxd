@@ -26,6 +26,7 @@ cdef class RecordedCreation(Creation):
     cdef ort.OrtSession *_create_of_stand_ins(self, list attempts) except? NULL
     cdef bint _may_stand_in(self) except -1
     cdef bint _may_blocks_change(self) except -1
+    cdef int _read_single_pages(self, list stood_for) except -1
     cdef list stood_for(self, list names)
     cdef ort.OrtSession *record(
         self, list attempts, StandIns stand_ins, bint learning
@@ -34,6 +35,8 @@ cdef class RecordedCreation(Creation):
     cdef int _use_pages(self) except -1
     cdef int _drop_weights(self) except -1
 
+cdef int advise(list weights, str advice) except -1
+cdef int read_edges(list weights) except -1
 cdef list recorded_attempts(list attempts)
 cpdef bint is_prepacked(object options) except -1
 cdef Pages open_pages(object entry)

@@ -12,6 +12,7 @@ from ortmmap.cache.prepack cimport (
     Recording,
     StandIns,
     address_space_limit,
+    edges_of,
     creating,
     start,
     why_not_started,
@@ -143,14 +144,36 @@ cdef class RecordedCreation(Creation):
         if not weights:
             return NULL
         in_turn = [allocating(attempt, IN_TURN) for attempt in attempts]
+        self._read_single_pages(weights)
+        read_edges(weights)
         try:
             session = self.record(in_turn, StandIns(weights), False)
         except OrtError:
-            return NULL   # it fails in the same way, or is created, without them
+            session = NULL   # it fails in the same way, or is created, without them
         if session != NULL and self.recording.private_blocks()[0]:
             self.release(session)   # a block has not been recognized, so it holds the pattern
             session = NULL
+        if session != NULL:
+            self._read_single_pages(weights)   # the pages that are mapped again too
+        else:
+            advise(weights, "normal")
         return session
+
+    cdef int _read_single_pages(self, list stood_for) except -1:
+        """Have an access read one page from the disk, unless it is to a large weight of others.
+
+        What lies between the weights would otherwise bring megabytes of them into memory.
+        """
+        from ortmmap.cache.recognition import LEAST_BYTES
+
+        cdef Weight weight
+        cdef Attempt graph = self.graph[0]
+        advise(stood_for, "random")
+        others = set(graph.weights) - set(stood_for)
+        for weight in others:
+            if weight.nbytes >= LEAST_BYTES:
+                weight.mapping.advise("normal", weight.offset, weight.nbytes)
+        return 0
 
     cdef bint _may_stand_in(self) except -1:
         """Whether nobody else reads the mappings of the weights, and all else is as it must be."""
@@ -240,6 +263,23 @@ cdef class RecordedCreation(Creation):
             except OSError:
                 return 0   # a kernel without huge pages, or another system
         return 0
+
+
+cdef int advise(list weights, str advice) except -1:
+    """Advise the system on the whole files that weights lie in."""
+    for mapping in {weight.mapping for weight in weights}:
+        mapping.advise(advice)
+    return 0
+
+
+cdef int read_edges(list weights) except -1:
+    """Begin to read the first and last pages of weights, which no stand-in takes the place of."""
+    cdef Weight weight
+    for weight in weights:
+        for start, stop in edges_of(weight):
+            if start < stop:
+                weight.mapping.advise("willneed", start, stop - start)
+    return 0
 
 
 cdef list recorded_attempts(list attempts):

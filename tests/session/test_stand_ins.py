@@ -205,6 +205,33 @@ def test_a_model_whose_weights_are_small_in_all_is_compared(model, folder, expec
         assert output(session) == expected
 
 
+def test_a_cold_disk_is_not_read_for_weights(tmp_path, folder):
+    """But their first and last pages, which they share with others."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(models.weights(8, 1024))
+    fill(path, folder)
+    code = """
+import os, sys
+import numpy as np
+import ortmmap
+from support import configured
+path, folder = sys.argv[1:]
+fd = os.open(path, os.O_RDONLY)
+os.fsync(fd)
+os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+os.close(fd)
+size = os.path.getsize(path)
+with ortmmap.Mapping(path) as mapping:
+    assert mapping.resident() < size / 100, mapping.resident()
+session = ortmmap.Session(path, configured(ortmmap.SessionOptions()), cache=folder)
+session.run(None, {"h0": np.zeros((1, 1024), "f4")})
+memory = session.memory()
+assert memory.recognized_blocks == 8
+assert memory.resident < 0.3 * size, memory
+"""
+    run_python(code, path, folder)
+
+
 def test_they_can_be_turned_off(model, filled, expected, monkeypatch):
     monkeypatch.setenv(recognition.VARIABLE, "0")
     with opened(model, filled) as session:
