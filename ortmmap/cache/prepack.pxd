@@ -17,6 +17,7 @@ cdef class Pages:
     cdef size_t _size
     cdef csp.ortmmap_fingerprint *_fingerprints   # NULL if they are not known
     cdef readonly list stand_ins   # names of the weights that these fingerprints are of
+    cdef readonly Py_ssize_t dependent   # blocks of a session that depend on their stand-ins
 
     cdef bint is_growing(self) noexcept
     cdef bint is_cut_off(self) noexcept
@@ -31,6 +32,7 @@ cdef class Recording:
     cdef int set_threads(self, ort.OrtSessionOptions *options) except -1
     cdef int begin(self, Pages pages, bint learning=*) except -1
     cdef list learned(self)
+    cdef bint is_complete(self) noexcept
     cdef int end(self) noexcept nogil
     cdef int share(self, Pages pages) except -1
     cdef int keep(self) except -1
@@ -40,8 +42,10 @@ cdef class Recording:
 cdef class StandIns:
     # Changed by put() and remove() only, in the thread of one creation.
     cdef list _weights
-    cdef dict _files   # descriptors by mapping
-    cdef int _pattern  # a descriptor
+    cdef list _covered   # for each weight whose turn has come, how many bytes the pattern covers
+    cdef dict _files     # descriptors by mapping
+    cdef int _pattern    # a descriptor
+    cdef void *_spare    # mappings that are given up before the files are mapped again
 
     cdef bint put(self) except -1
     cdef int remove(self) except -1

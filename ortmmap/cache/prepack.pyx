@@ -159,7 +159,7 @@ cdef class Pages:
             self.store.growing = &self.growing
         if recognition is not None:
             self._set_fingerprints(recognition.fingerprints)
-            self.stand_ins = recognition.weights
+            self.stand_ins, self.dependent = recognition.weights, recognition.dependent
 
     def __dealloc__(self):
         free(self._fingerprints)
@@ -278,6 +278,10 @@ cdef class Recording:
         """Return the number of live blocks that are shared without having been compared."""
         return sum([recognized for *_, recognized in self._table()])
 
+    cdef bint is_complete(self) noexcept:
+        """Whether all blocks of the creation were recorded."""
+        return self.recorder.missed == 0
+
     cdef list learned(self):
         """Return size, index in the store (None: not shared) and fingerprint of each block."""
         return [
@@ -328,7 +332,7 @@ cdef class StandIns:
     """
 
     def __cinit__(self, list weights not None):
-        self._weights, self._files, self._pattern = weights, {}, -1
+        self._weights, self._covered, self._files, self._pattern = weights, [], {}, -1
 
     cdef bint put(self) except -1:
         """Put the pattern in their place; return False if that is impossible.
@@ -337,7 +341,8 @@ cdef class StandIns:
         """
         cdef Py_ssize_t number
         self._pattern = csp.ortmmap_pattern_make()
-        if self._pattern < 0:
+        self._spare = csp.ortmmap_spare_mappings_make()
+        if self._pattern < 0 or self._spare == NULL:
             return False
         for number in range(len(self._weights)):
             if not self._put_one(number, self._weights[number]):
@@ -347,10 +352,13 @@ cdef class StandIns:
     cdef bint _put_one(self, size_t number, Weight weight) except -1:
         cdef size_t start = whole_pages(weight.offset)
         cdef size_t size = last_page(weight) - start
+        cdef size_t covered
         cdef unsigned char *address = <unsigned char *>weight.mapping._mapping.data + start
-        return self._open(weight.mapping) and csp.ortmmap_stand_in_put(
-            self._pattern, address, size, number
-        )
+        if not self._open(weight.mapping):
+            return False
+        covered = csp.ortmmap_stand_in_put(self._pattern, address, size, number)
+        self._covered.append(covered)
+        return covered == size
 
     cdef bint _open(self, Mapping mapping) except -1:
         """Open a mapping's file; return False if its path names another one now."""
@@ -378,17 +386,17 @@ cdef class StandIns:
             If that is impossible. The mappings must not be used then.
         """
         cdef Weight weight
-        cdef size_t start
+        cdef size_t start, covered
         cdef bint is_whole = True
-        for weight in self._weights:
-            if weight.mapping in self._files:
-                start = whole_pages(weight.offset)
-                is_whole &= csp.ortmmap_stand_in_remove(
-                    self._files[weight.mapping],
-                    start,
-                    <unsigned char *>weight.mapping._mapping.data + start,
-                    last_page(weight) - start,
-                )
+        csp.ortmmap_spare_mappings_release(self._spare)
+        for weight, covered in zip(self._weights, self._covered):
+            start = whole_pages(weight.offset)
+            is_whole &= covered == 0 or csp.ortmmap_stand_in_remove(
+                self._files[weight.mapping],
+                start,
+                <unsigned char *>weight.mapping._mapping.data + start,
+                covered,
+            )
         self._close()
         if not is_whole:
             raise MemoryError("the pages of a model's weights cannot be mapped again")

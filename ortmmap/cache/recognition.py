@@ -3,7 +3,8 @@
 It is a file of the entry with the pages, and accepted only if every rule holds:
 
 1. Integers are little-endian. Magic ``ORTMSTND`` (8 bytes), version 1 (u32), number of blocks n
-   (u32), number of weights m (u32), 4 bytes of zero, the key (32 bytes).
+   (u32), number of weights m (u32), number of a session's blocks that depend on stand-ins (u32),
+   the key (32 bytes).
 2. n fingerprints (two u64 each; zeros where there is none), in the order of the blocks.
 3. m names of weights, in the order in which they show parts of the pattern: each its length (u32)
    and bytes.
@@ -21,6 +22,7 @@ RECOGNITION_FILE = "recognition"
 VARIABLE = "ORTMMAP_STANDINS"
 LEAST_BYTES = 1 << 18  # of a weight: kernels make no blocks of it that are too small to be recorded
 LEAST_TOTAL = 32 << 20  # of all these weights: the pattern takes as long as comparing 16 MiB
+MOST_TOTAL = 8 << 30  # likewise: each 512 KiB of pattern are a mapping, and 65,530 are allowed
 MOST_BYTES = 1 << 26  # of the file
 
 # ONNX Runtime's versions and processors that tests/session/test_stand_in_proof.py has passed with.
@@ -29,12 +31,12 @@ PROVEN_MACHINES = ("x86_64",)
 
 MAGIC = b"ORTMSTND"
 VERSION = 1
-_HEAD = struct.Struct("<8sIII4x32s")
+_HEAD = struct.Struct("<8sIIII32s")
 _FINGERPRINT = struct.Struct("<QQ")
 _LENGTH = struct.Struct("<I")
 _CHECKSUM_BYTES = 16
 
-Recognition = namedtuple("Recognition", "fingerprints weights")
+Recognition = namedtuple("Recognition", "fingerprints weights dependent")
 Recognition.__doc__ = """How blocks are recognized.
 
 Attributes
@@ -43,6 +45,8 @@ fingerprints : list of (int, int)
     Of each stored block, as kernels pack it from stand-ins; zeros if it does not depend on them.
 weights : list of bytes
     The names of the weights that have stand-ins, in their order.
+dependent : int
+    How many of a session's blocks depend on them. If fewer are recognized, one was not recorded.
 """
 
 
@@ -58,8 +62,8 @@ def is_proven(version: str) -> bool:
 
 def pack(recognition: Recognition, key: bytes) -> bytes:
     """Return the bytes of the file, for the entry of that key."""
-    fingerprints, weights = recognition
-    raw = bytearray(_HEAD.pack(MAGIC, VERSION, len(fingerprints), len(weights), key))
+    fingerprints, weights, dependent = recognition
+    raw = bytearray(_HEAD.pack(MAGIC, VERSION, len(fingerprints), len(weights), dependent, key))
     for fingerprint in fingerprints:
         raw += _FINGERPRINT.pack(*fingerprint)
     for name in weights:
@@ -72,7 +76,7 @@ def parse(raw: bytes, key: bytes, blocks: int) -> Recognition | None:
     body, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
     if len(body) < _HEAD.size or _checksum(body) != checksum:
         return None
-    magic, version, count, named, found = _HEAD.unpack_from(body)
+    magic, version, count, named, dependent, found = _HEAD.unpack_from(body)
     if (magic, version, count, found) != (MAGIC, VERSION, blocks, key):
         return None
     start = _HEAD.size + count * _FINGERPRINT.size
@@ -82,7 +86,7 @@ def parse(raw: bytes, key: bytes, blocks: int) -> Recognition | None:
         (length,) = _LENGTH.unpack_from(body, start)
         start += _LENGTH.size + length
         weights.append(body[start - length : start])
-    return Recognition(fingerprints, weights) if start == len(body) else None
+    return Recognition(fingerprints, weights, dependent) if start == len(body) else None
 
 
 def _checksum(raw: bytes | bytearray) -> bytes:

@@ -189,8 +189,7 @@ static void finalize_pending(recording_thread *thread) {
  *   returned. Here that lock is held from the look-up until the mapping is in place, so a range
  *   that is free or belongs to another block is never mapped over.
  * - mmap() refuses a bad descriptor and too many mappings before it removes anything; the block
- *   stays private then. The new mapping takes no more address space or commit charge than the old
- *   one. */
+ *   stays private then. The new mapping takes no more memory than the old one. */
 static void share_listed(ortmmap_recorder *recorder, const ortmmap_block *listed) {
   ortmmap_block *block;
   size_t index;
@@ -285,6 +284,7 @@ static void *ORT_API_CALL allocator_alloc(OrtAllocator *self, size_t size) {
   if (thread == NULL || size < ORTMMAP_SMALLEST_BLOCK || !atomic_load(&thread->recorder->active))
     return arena->Alloc(arena, size);
   block = allocate_block(thread, size);
+  atomic_fetch_add(&thread->recorder->missed, block == NULL);
   return block != NULL ? block : arena->Alloc(arena, size);
 }
 

@@ -27,6 +27,7 @@ typedef struct ortmmap_recorder {
   const ortmmap_store *store; /* may be NULL; set while no thread allocates */
   size_t largest;             /* bytes of the store's largest block; set with it */
   bool learning;              /* set before the recording begins */
+  atomic_size_t missed;       /* blocks that are the arena's, since there can be no more mappings */
   struct ortmmap_recording_thread *threads; /* guarded by the heap's lock */
   bool keeping;                             /* guarded by the heap's lock */
 } ortmmap_recorder;

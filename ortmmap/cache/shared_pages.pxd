@@ -56,6 +56,7 @@ cdef extern from "cache/block_store.h" nogil:
 cdef extern from "cache/shared_pages.h" nogil:
     ctypedef struct ortmmap_recorder:
         bint learning
+        size_t missed   # atomic
 
     OrtAllocator *ortmmap_allocator_start(OrtAllocator *arena, const OrtMemoryInfo *info)
     void ortmmap_allocator_set_arena(OrtAllocator *arena)
@@ -73,7 +74,9 @@ cdef extern from "cache/shared_pages.h" nogil:
 
 cdef extern from "cache/stand_ins.h" nogil:
     int ortmmap_pattern_make()
-    bint ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number)
+    void *ortmmap_spare_mappings_make()
+    void ortmmap_spare_mappings_release(void *spare)
+    size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number)
     bint ortmmap_stand_in_remove(
         int file, uint64_t offset, unsigned char *address, size_t size
     )

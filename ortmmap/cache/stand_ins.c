@@ -17,6 +17,7 @@ enum {
   PATTERN_PAGES = 512,
   WINDOW_PAGES = 128,
   PAGES_AT_ONCE = 16, /* on the stack */
+  SPARE = 8,
   STARTS = PATTERN_PAGES - WINDOW_PAGES,
   LENGTHS = 32
 };
@@ -53,15 +54,35 @@ int ortmmap_pattern_make(void) {
   return -1;
 }
 
-bool ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number) {
-  size_t start = number % STARTS, length = WINDOW_PAGES - number / STARTS % LENGTHS, piece;
+size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number) {
+  size_t start = number % STARTS, length = WINDOW_PAGES - number / STARTS % LENGTHS, put, piece;
   off_t offset = (off_t)(start * ORTMMAP_PAGE);
-  for (; size > 0; address += piece, size -= piece) {
-    piece = length * ORTMMAP_PAGE < size ? length * ORTMMAP_PAGE : size;
-    if (mmap(address, piece, PROT_READ, MAP_PRIVATE | MAP_FIXED, pattern, offset) == MAP_FAILED)
-      return false;
+  for (put = 0; put < size; put += piece) {
+    piece = length * ORTMMAP_PAGE < size - put ? length * ORTMMAP_PAGE : size - put;
+    if (mmap(address + put, piece, PROT_READ, MAP_PRIVATE | MAP_FIXED, pattern, offset) ==
+        MAP_FAILED)
+      return put;
   }
-  return true;
+  return size;
+}
+
+void *ortmmap_spare_mappings_make(void) {
+  unsigned char *spare = mmap(NULL, SPARE * ORTMMAP_PAGE, PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  size_t index;
+  if (spare == MAP_FAILED)
+    return NULL;
+  for (index = 1; index < SPARE; index += 2)
+    if (mprotect(spare + index * ORTMMAP_PAGE, ORTMMAP_PAGE, PROT_READ) != 0) {
+      ortmmap_spare_mappings_release(spare);
+      return NULL;
+    }
+  return spare;
+}
+
+void ortmmap_spare_mappings_release(void *spare) {
+  if (spare != NULL)
+    munmap(spare, SPARE * ORTMMAP_PAGE);
 }
 
 bool ortmmap_stand_in_remove(int file, uint64_t offset, unsigned char *address, size_t size) {
@@ -72,10 +93,14 @@ bool ortmmap_stand_in_remove(int file, uint64_t offset, unsigned char *address, 
 
 int ortmmap_pattern_make(void) { return -1; }
 
-bool ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number) {
+size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number) {
   (void)pattern, (void)address, (void)size, (void)number;
-  return false;
+  return 0;
 }
+
+void *ortmmap_spare_mappings_make(void) { return NULL; }
+
+void ortmmap_spare_mappings_release(void *spare) { (void)spare; }
 
 bool ortmmap_stand_in_remove(int file, uint64_t offset, unsigned char *address, size_t size) {
   (void)file, (void)offset, (void)address, (void)size;

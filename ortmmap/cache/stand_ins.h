@@ -14,8 +14,15 @@
 int ortmmap_pattern_make(void);
 
 /* Map the pattern over whole pages of a private mapping of a file. Each number shows another part
- * of it. False if a part could not be mapped; ortmmap_stand_in_remove() is due in any case. */
-bool ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number);
+ * of it. Return how many bytes it covers: less than `size` if a process can have no more mappings.
+ * ortmmap_stand_in_remove() is due for these. */
+size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number);
+
+/* Make a few mappings that are in nobody's way, and unmap them. A process may have so many mappings
+ * (vm.max_map_count); beyond that number not even pages that are mapped can be replaced by others.
+ * NULL if there can be none. */
+void *ortmmap_spare_mappings_make(void);
+void ortmmap_spare_mappings_release(void *spare);
 
 /* Map the file again, for reading. False if that is impossible. */
 bool ortmmap_stand_in_remove(int file, uint64_t offset, unsigned char *address, size_t size);

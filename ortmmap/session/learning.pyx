@@ -48,21 +48,22 @@ def learn(RecordedCreation creation not None, filing) -> None:
     try:
         compared = blocks_of(creation, None)
         filing.check()
-        fingerprints = match(creation, compared, blocks_of(creation, StandIns(weights)))
+        found = match(creation, compared, blocks_of(creation, StandIns(weights)))
     except OrtError:
-        fingerprints = None   # a cancelled creation fails too
+        found = None   # a cancelled creation fails too
     finally:
         ortmmap_count_add(&creation.model.guard.users, -1)
     filing.check()
-    if fingerprints is not None:
+    if found is not None:
+        fingerprints, dependent = found
         names = [weight.name for weight in weights]
-        raw = pack(Recognition(fingerprints, names), entry.key)
+        raw = pack(Recognition(fingerprints, names, dependent), entry.key)
         add_file(creation.store, entry, RECOGNITION_FILE, raw)
 
 
 cdef list packed(RecordedCreation creation):
-    """Return the weights of the graph that can have stand-ins; none if they are too few."""
-    from ortmmap.cache.recognition import LEAST_BYTES, LEAST_TOTAL
+    """Return the weights of the graph that can have stand-ins; none if they are of no use."""
+    from ortmmap.cache.recognition import LEAST_BYTES, LEAST_TOTAL, MOST_TOTAL
     from ortmmap.model.packed_weights import packed_weights
 
     cdef Attempt graph = creation.graph[0]
@@ -73,7 +74,8 @@ cdef list packed(RecordedCreation creation):
         for weight in graph.weights or []
         if weight.name in names and weight.nbytes >= LEAST_BYTES
     ]
-    return found if sum([weight.nbytes for weight in found]) >= LEAST_TOTAL else []
+    total = sum([weight.nbytes for weight in found])
+    return found if LEAST_TOTAL <= total <= MOST_TOTAL else []
 
 
 cdef object quiet(object options, object filing):
@@ -88,30 +90,39 @@ cdef object quiet(object options, object filing):
 
 
 cdef list blocks_of(RecordedCreation creation, StandIns stand_ins):
-    """Create a session, and return what was learned of its blocks; [] without stand-ins."""
+    """Create a session, and return what was learned of its blocks; None if that is not all."""
     cdef ort.OrtSession *session
+    cdef Recording recording
+    cdef list learned
     session = creation.record(recorded_attempts(creation.graph), stand_ins, True)
     if session == NULL:
-        return []
-    learned = (<Recording>creation.recording).learned()
+        return None
+    recording = <Recording>creation.recording
+    learned = recording.learned() if recording.is_complete() else None
     creation.release(session)
     return learned
 
 
 cdef object match(RecordedCreation creation, list compared, list stood_in):
-    """Return the fingerprint of each stored block; None if one cannot be told from another."""
+    """Return the fingerprint of each stored block, and how many blocks depend on the stand-ins.
+
+    Return None if one cannot be told from another.
+    """
     cdef dict found = {}
     cdef dict owners = {}
-    if len(compared) != len(stood_in):
+    cdef Py_ssize_t dependent = 0
+    if compared is None or stood_in is None or len(compared) != len(stood_in):
         return None
     for (size, stored, real), (other_size, _, fingerprint) in zip(compared, stood_in, strict=True):
         if size != other_size or stored is None:
             return None
         if fingerprint == real:
             continue   # it was packed from other weights, and is compared
+        dependent += 1
         if found.setdefault(stored, fingerprint) != fingerprint:
             return None
         owner = owners.setdefault(fingerprint, stored)
         if not creation.pages.is_equal(owner, stored):
             return None
-    return [found.get(index, (0, 0)) for index in range(creation.pages.store.count)]
+    fingerprints = [found.get(index, (0, 0)) for index in range(creation.pages.store.count)]
+    return fingerprints, dependent

@@ -26,6 +26,7 @@ cdef class RecordedCreation(Creation):
     cdef ort.OrtSession *_create_of_stand_ins(self, list attempts) except? NULL
     cdef bint _may_stand_in(self) except -1
     cdef bint _may_blocks_change(self) except -1
+    cdef bint _is_recognized(self) except -1
     cdef int _read_single_pages(self, list stood_for) except -1
     cdef list stood_for(self, list names)
     cdef ort.OrtSession *record(

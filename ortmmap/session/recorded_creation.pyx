@@ -150,14 +150,23 @@ cdef class RecordedCreation(Creation):
             session = self.record(in_turn, StandIns(weights), False)
         except OrtError:
             session = NULL   # it fails in the same way, or is created, without them
-        if session != NULL and self.recording.private_blocks()[0]:
-            self.release(session)   # a block has not been recognized, so it holds the pattern
+        if session != NULL and not self._is_recognized():
+            self.release(session)
             session = NULL
         if session != NULL:
             self._read_single_pages(weights)   # the pages that are mapped again too
         else:
             advise(weights, "normal")
         return session
+
+    cdef bint _is_recognized(self) except -1:
+        """Whether no block of the session holds the pattern."""
+        cdef Recording recording = self.recording
+        return (
+            recording.is_complete()
+            and recording.private_blocks()[0] == 0
+            and recording.recognized_blocks() == self.pages.dependent
+        )
 
     cdef int _read_single_pages(self, list stood_for) except -1:
         """Have an access read one page from the disk, unless it is to a large weight of others.

@@ -293,6 +293,10 @@ def test_sessions_run_while_others_are_created(model, filled, expected):
 # Faults
 
 
+def count_another(found: Recognition) -> Recognition:
+    return found._replace(dependent=found.dependent + 1)
+
+
 def change_each(found: Recognition) -> Recognition:
     return found._replace(fingerprints=[(low ^ 1, high) for low, high in found.fingerprints])
 
@@ -320,7 +324,15 @@ def name_another(found: Recognition) -> Recognition:
 
 @pytest.mark.parametrize(
     "change",
-    [change_each, change_one, forget_one, leave_out_a_weight, turn_around, name_another],
+    [
+        change_each,
+        change_one,
+        forget_one,
+        leave_out_a_weight,
+        turn_around,
+        name_another,
+        count_another,
+    ],
 )
 def test_a_wrong_recognition_leads_to_comparing(model, filled, expected, change):
     put(filled, pack(change(recognition_of(filled)), entry_of(filled).key))
@@ -426,6 +438,47 @@ memory = session.memory()
 assert (memory.recognized_blocks, memory.private_blocks) == (0, 0), memory
 feed = {"h0": np.linspace(-1, 1, 512, dtype="f4").reshape(1, 512)}
 assert session.run(None, feed)[0].tobytes().hex() == expected
+"""
+    run_python(code, model, filled, expected.hex())
+
+
+def test_a_process_that_can_have_few_more_mappings(model, filled, expected):
+    """Each piece of the pattern is one. If they do not suffice, the weights' pages are put back."""
+    code = """
+import ctypes, mmap, sys
+import numpy as np
+import ortmmap
+from support import configured
+path, folder, expected = sys.argv[1:4]
+def read(path):
+    with open(path) as file:
+        return file.read()
+feed = {"h0": np.linspace(-1, 1, 512, dtype="f4").reshape(1, 512)}
+def recognized():
+    session = ortmmap.Session(path, configured(ortmmap.SessionOptions()), cache=folder)
+    assert session.run(None, feed)[0].tobytes().hex() == expected, left
+    return session.memory().recognized_blocks
+left = None
+assert recognized() == 4   # all modules are imported
+most = int(read("/proc/sys/vm/max_map_count"))
+area = mmap.mmap(-1, 4096 * (2 * most + 4))
+address = ctypes.addressof(ctypes.c_char.from_buffer(area))
+protect = ctypes.CDLL(None, use_errno=True).mprotect
+page, found = 0, []
+for left in range(60, -1, -1):
+    while (missing := most - left - len(read("/proc/self/maps").splitlines())) > 1:
+        for _ in range(missing // 2):
+            page += 2
+            if protect(ctypes.c_void_p(address + 4096 * page), 4096, 0) != 0:
+                break
+    try:
+        found.append(recognized())
+    except (MemoryError, ortmmap.errors.OrtError):
+        found.append(None)
+assert found[0] == 4 and set(found) >= {0, 4}, found
+for piece in range(2, page + 2, 2):
+    assert protect(ctypes.c_void_p(address + 4096 * piece), 4096, 3) == 0
+assert recognized() == 4
 """
     run_python(code, model, filled, expected.hex())
 
