@@ -6,6 +6,7 @@
 #                 Some of them: ENGINES="tests/engines/test_spark.py -k url"
 # make native     the C layer, under sanitizers and on Windows (wine)
 # make tsan       sixteen threads under ThreadSanitizer, by the free-threaded Python TSAN_PYTHON
+# make proof      what stand-ins rest on, with each version of onnxruntime that may use them
 # make counts     instructions, page faults … against benchmarks/counts/bounds.toml
 # make fuzz       mutated models, compared with onnxruntime
 # make docs       the documentation site, in build/docs
@@ -39,7 +40,7 @@ WHEEL_TOOLS := import tomllib; read = tomllib.load(open('pyproject.toml', 'rb'))
 	print(*read['build-system']['requires'], *read['project']['optional-dependencies']['wheels'])
 WITHOUT_TORCH := "torch is not installed, so its tests were skipped; run them with: make test MORE=torch"
 
-.PHONY: demo test engines lint types native tsan counts fuzz docs workflows wheels test-wheels aarch64 \
+.PHONY: demo test engines lint types native proof tsan counts fuzz docs workflows wheels test-wheels aarch64 \
 	portable clean
 
 demo: $(VENV)/installed
@@ -82,6 +83,11 @@ native: $(VENV)/installed
 # The interpreter is one of clang's: see tools/tsan/__main__.py.
 tsan: $(VENV)-wheels/installed
 	$(VENV)-wheels/bin/python tools/tsan
+
+# Versions, by default all that ortmmap/cache/recognition.py lists.
+PROOF ?=
+proof: $(VENV)/installed
+	$(BIN)/python tools/proof.py $(PROOF)
 
 counts: $(VENV)/installed
 	$(BIN)/python -m benchmarks counts

@@ -25,8 +25,12 @@ LEAST_TOTAL = 32 << 20  # of all these weights: the pattern takes as long as com
 MOST_TOTAL = 8 << 30  # likewise: each 512 KiB of pattern are a mapping, and 65,530 are allowed
 MOST_BYTES = 1 << 26  # of the file
 
-# ONNX Runtime's versions and processors that tests/session/test_stand_in_proof.py has passed with.
-PROVEN_VERSIONS = ("1.23.2", "1.32.0")
+# ONNX Runtime's versions and processors that tests/session/test_stand_in_proof.py has passed with;
+# `make proof` runs it with each version.
+PROVEN_VERSIONS = (
+    *("1.23.0", "1.23.1", "1.23.2", "1.24.1", "1.24.2", "1.24.3", "1.24.4", "1.25.0", "1.25.1"),
+    *("1.26.0", "1.27.0", "1.28.0", "1.29.0", "1.30.0", "1.31.0", "1.31.1", "1.32.0"),
+)
 PROVEN_MACHINES = ("x86_64",)
 
 MAGIC = b"ORTMSTND"

@@ -42,7 +42,7 @@ app.conf.update(
 )
 """
 
-# The session is opened, and has run, before the worker forks.
+# The session is opened, has run, and is in the cache before the worker forks.
 TASKS = (
     CONFIGURED
     + """
@@ -54,6 +54,7 @@ options = ortmmap.SessionOptions()
 options.intra_op_num_threads = int(os.environ["THREADS"])
 session = ortmmap.Session(folder + "/model.onnx", options, cache=folder + "/cache")
 session.run(None, {"h0": np.zeros((1, 512), "f4")})
+assert session.cached.wait(60)  # the pages that the children are to share
 opened_by = os.getpid()
 
 @app.task(name="compute", bind=True)

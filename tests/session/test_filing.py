@@ -937,11 +937,11 @@ def total_memory(processes: list[subprocess.Popen]) -> tuple[int, int]:
     return everything, private
 
 
-def test_four_processes_never_hold_more_than_one_private_copy(tmp_path):
-    """The sum of their proportional memory, sampled, over that of processes without a model."""
-    model, folder = tmp_path / "model.onnx", tmp_path / "cache"
-    model.write_bytes(models.weights(16, 1024))  # 64 MiB
-    weights = 64 << 20
+def growth_of_four_processes(path: Path) -> tuple[int, int]:
+    """Return the most `total_memory`, sampled, over that of processes without a model of 64 MiB."""
+    path.mkdir()
+    model, folder = path / "model.onnx", path / "cache"
+    model.write_bytes(models.weights(16, 1024))
     code = (
         OPEN.replace("width = 512", "width = 1024")
         + """
@@ -982,8 +982,19 @@ sys.stdin.readline()
             process.communicate()
     assert {memory["shared_blocks"] for memory in memories} == {16}
     assert {memory["private_blocks"] for memory in memories} == {0}
-    # Two private copies would be 64 MiB more. The second term has what each process needs to run,
-    # the buffers for writing, and the error of samples that are not taken at one moment. The files
-    # are the cache's pages and the model, which the kernel has once, and drops if memory is short.
-    assert most[1] - before[1] < weights + (60 << 20)
-    assert most[0] - before[0] < 3 * weights + (60 << 20)
+    return most[0] - before[0], most[1] - before[1]
+
+
+def test_four_processes_never_hold_more_than_one_private_copy(tmp_path):
+    """Samples of processes are not taken at one moment, so one sum may be too large."""
+    weights = 64 << 20
+    found = []
+    for attempt in range(3):
+        everything, private = growth_of_four_processes(tmp_path / str(attempt))
+        found.append((everything, private))
+        # Two private copies would be 64 MiB more. The second term has what each process needs to
+        # run, and the buffers for writing. The files are the cache's pages and the model, which
+        # the kernel has once, and drops if memory is short.
+        if private < weights + (60 << 20) and everything < 3 * weights + (60 << 20):
+            return
+    raise AssertionError(found)
