@@ -84,13 +84,16 @@ def _total(of: Callable[[int], int | None], pids: Sequence[int]) -> int | None:
 
 
 def not_of_files(pid: int) -> int | None:
-    """Return the memory of a process that no file on disk backs, which is cheap to ask for."""
+    """Return the memory of a process that no file backs, which is cheap to ask for.
+
+    Shared memory is left out: the system counts each mapping of a page, and the 2 MiB that stand-ins
+    show are mapped in the place of all weights.
+    """
     status = Path(f"/proc/{pid}/status")
     if not status.exists():  # Windows counts it, macOS does not
         return getattr(psutil.Process(pid).memory_info(), "private", None)
-    wanted = (b"RssAnon:", b"RssShmem:")
     lines = status.read_bytes().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(wanted)) * 1024
+    return sum(int(line.split()[1]) for line in lines if line.startswith(b"RssAnon:")) * 1024
 
 
 def page_faults() -> int:
