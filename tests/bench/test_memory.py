@@ -38,8 +38,11 @@ def test_the_peak_of_memory_that_has_gone():
     before = memory.not_of_files(os.getpid())
     if before is None:
         pytest.skip("this system does not count cheaply what is private")
+    private = {}
+    if hasattr(mmap, "MAP_PRIVATE"):
+        private["flags"] = mmap.MAP_ANONYMOUS | mmap.MAP_PRIVATE
     # Not malloc's: that may give what is resident already, freed by whoever ran before.
-    with memory.peak_private([os.getpid()]) as peak, mmap.mmap(-1, nbytes) as held:
+    with memory.peak_private([os.getpid()]) as peak, mmap.mmap(-1, nbytes, **private) as held:
         held.write(b"1" * nbytes)
         deadline = time.monotonic() + WAIT_SECONDS
         while (peak.nbytes or 0) < before + nbytes // 2 and time.monotonic() < deadline:
