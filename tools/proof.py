@@ -36,7 +36,7 @@ def holds(version: str) -> bool:
 
 def library_of(version: str, folder: Path) -> Path:
     """Download a version's wheel, and return its library, unpacked."""
-    options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--dest", folder]
+    options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--dest", str(folder)]
     wanted = f"onnxruntime=={version}"
     subprocess.run([sys.executable, "-m", "pip", "download", *options, wanted], check=True)
     [wheel] = folder.glob("*.whl")
