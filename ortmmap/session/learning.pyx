@@ -14,9 +14,7 @@ from ortmmap.session.recorded_creation cimport RecordedCreation, recorded_attemp
 
 from ortmmap.errors import OrtError
 from ortmmap.runtime.library import get_version_string
-
-LOG_ERRORS = 3
-AFFINITIES = "session.intra_op_thread_affinities"   # one for each thread
+from ortmmap.session.optimizing import quiet
 
 
 def learn(RecordedCreation creation not None, filing) -> None:
@@ -35,7 +33,9 @@ def learn(RecordedCreation creation not None, filing) -> None:
     cdef list weights
     if not (creation.prepacked and is_proven(get_version_string())):
         return
-    creation.options, creation.threads = quiet(creation.options, filing), 1
+    options = creation.options
+    filing.on_cancel(lambda: options.set_load_cancellation_flag(True))
+    creation.options, creation.threads = quiet(options), 1
     if creation._may_blocks_change() or not creation._find() or not creation.graph:
         return
     entry = creation.pages.entry
@@ -76,17 +76,6 @@ cdef list packed(RecordedCreation creation):
     ]
     total = sum([weight.nbytes for weight in found])
     return found if LEAST_TOTAL <= total <= MOST_TOTAL else []
-
-
-cdef object quiet(object options, object filing):
-    """Copy options for a session that is never run, and created by one thread."""
-    copy = options.copy()
-    filing.on_cancel(lambda: copy.set_load_cancellation_flag(True))
-    copy.enable_profiling = False
-    copy.log_severity_level = LOG_ERRORS
-    if not copy._config.get(AFFINITIES):
-        copy.intra_op_num_threads = copy.inter_op_num_threads = 1
-    return copy
 
 
 cdef list blocks_of(RecordedCreation creation, StandIns stand_ins):

@@ -129,6 +129,7 @@ def save_optimized(Creation creation not None, draft) -> None:
         If there is too little room.
     """
     options = quiet(creation.options)
+    options.add_session_config_entry(NO_PREPACKING, "1")   # the graph is the same, the peak lower
     try:
         usable = save(creation, options, draft)
     except OrtError:
@@ -310,12 +311,11 @@ cdef object step_of(object options):
     return copy
 
 
-cdef object quiet(object options):
-    """Copy options for a session that is never run."""
+cpdef object quiet(object options):
+    """Copy options for a session that is never run, and is created by one thread."""
     copy = step_of(options)
     copy.enable_profiling = False
     copy.log_severity_level = LOG_ERRORS   # no warning that the saved file is for this machine
-    copy.add_session_config_entry(NO_PREPACKING, "1")   # the graph is the same, the peak lower
     if not copy._config.get(AFFINITIES):
         copy.intra_op_num_threads = copy.inter_op_num_threads = 1   # it yields to other work
     return copy
