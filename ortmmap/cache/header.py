@@ -18,7 +18,17 @@ from collections import namedtuple
 from ortmmap.cache.folder import HEADER_NAME
 from ortmmap.cache.identity import SAMPLE_BYTES
 
-__all__ = ["LARGEST_HEADER", "NO_CONTENT", "Damaged", "File", "Header", "pack", "parse"]
+__all__ = [
+    "CHECKSUM_BYTES",
+    "LARGEST_HEADER",
+    "NO_CONTENT",
+    "Damaged",
+    "File",
+    "Header",
+    "checksum",
+    "pack",
+    "parse",
+]
 
 MAGIC = b"ORTMHEAD"
 VERSION = 2
@@ -29,7 +39,7 @@ NO_CONTENT = bytes(32)
 
 _HEAD = struct.Struct(f"<8sIII4x{NAME_BYTES}s32s" + 3 * f"{SAMPLE_BYTES}s")
 _FILE = struct.Struct(f"<64sQQQqq{SAMPLE_BYTES}s")
-_CHECKSUM_BYTES = 16
+CHECKSUM_BYTES = 16
 
 File = namedtuple("File", "name size checksum inode mtime_ns ctime_ns samples")
 Header = namedtuple("Header", "name content place coarse_place samples files description")
@@ -65,7 +75,7 @@ def pack(header: Header) -> bytes:
     for file in header.files:
         raw += _FILE.pack(file.name.encode("ascii"), *file[1:])
     raw += header.description
-    return bytes(raw) + _checksum(raw)
+    return bytes(raw) + checksum(raw)
 
 
 def parse(raw: bytes, name: str) -> Header:
@@ -76,16 +86,16 @@ def parse(raw: bytes, name: str) -> Header:
     Damaged
         If they break a rule of the format, or belong to another entry.
     """
-    if len(raw) < _HEAD.size + _CHECKSUM_BYTES:
+    if len(raw) < _HEAD.size + CHECKSUM_BYTES:
         raise Damaged("the header ends too early")
-    if _checksum(raw[:-_CHECKSUM_BYTES]) != raw[-_CHECKSUM_BYTES:]:
+    if checksum(raw[:-CHECKSUM_BYTES]) != raw[-CHECKSUM_BYTES:]:
         raise Damaged("the header is not what was written")
     magic, version, count, described, said, *digests = _HEAD.unpack_from(raw)
     content, place, coarse_place, samples = digests
     end = _HEAD.size + count * _FILE.size
     if magic != MAGIC or version != VERSION or count > MOST_FILES:
         raise Damaged("the header is of another format")
-    if end + described + _CHECKSUM_BYTES != len(raw):
+    if end + described + CHECKSUM_BYTES != len(raw):
         raise Damaged("the header has another size")
     if said.rstrip(b"\0") != name.encode("ascii"):
         raise Damaged("the entry is another's")
@@ -104,7 +114,8 @@ def _file(name: bytes, *fields: object) -> File:
     return File(text, *fields)
 
 
-def _checksum(raw: bytes | bytearray) -> bytes:
+def checksum(raw: bytes | bytearray) -> bytes:
+    """Return the BLAKE2b-128 that ends each of the cache's own files."""
     from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
 
-    return blake2b(raw, digest_size=_CHECKSUM_BYTES).digest()
+    return blake2b(raw, digest_size=CHECKSUM_BYTES).digest()

@@ -22,6 +22,8 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
+from ortmmap.cache.header import CHECKSUM_BYTES, checksum
+
 __all__ = [
     "ALIGNMENT",
     "BadPages",
@@ -43,7 +45,6 @@ MOST_PIECES = 512  # IOV_MAX is 1024 or more
 
 _HEAD = struct.Struct(f"<8sIIQQ{KEY_BYTES}s")
 _ENTRY = struct.Struct("<QQ")
-_CHECKSUM_BYTES = 16
 
 
 class Digest(Protocol):
@@ -167,7 +168,7 @@ def _aligned(size: int) -> int:
 def _layout(sizes: Iterable[int]) -> tuple[list[tuple[int, int]], int]:
     """Return offset and size of each block, and the size of the file."""
     sizes = list(sizes)
-    offset = _aligned(_HEAD.size + len(sizes) * _ENTRY.size + _CHECKSUM_BYTES)
+    offset = _aligned(_HEAD.size + len(sizes) * _ENTRY.size + CHECKSUM_BYTES)
     table = []
     for size in sizes:
         table.append((offset, size))
@@ -179,13 +180,7 @@ def _header(key: bytes, table: list[tuple[int, int]], size: int) -> bytes:
     header = bytearray(_HEAD.pack(MAGIC, VERSION, len(table), size, 0, key))
     for offset, length in table:
         header += _ENTRY.pack(offset, length)
-    return bytes(header) + _checksum(header)
-
-
-def _checksum(header: bytes | bytearray) -> bytes:
-    from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
-
-    return blake2b(header, digest_size=_CHECKSUM_BYTES).digest()
+    return bytes(header) + checksum(header)
 
 
 def _padded(views: list[memoryview]) -> Iterator[memoryview]:
@@ -240,8 +235,8 @@ def _read_header(fd: int) -> tuple[bytes, list[tuple[int, int]], int]:
     if reserved:
         raise BadPages("the header is of another format")
     length = count * _ENTRY.size
-    rest = _read_exactly(fd, _HEAD.size, length + _CHECKSUM_BYTES)
-    if _checksum(head + rest[:length]) != rest[length:]:
+    rest = _read_exactly(fd, _HEAD.size, length + CHECKSUM_BYTES)
+    if checksum(head + rest[:length]) != rest[length:]:
         raise BadPages("the header is not what was written")
     table = list(_ENTRY.iter_unpack(rest[:length]))
     _check_layout(table, size)

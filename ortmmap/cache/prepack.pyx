@@ -25,9 +25,6 @@ from ortmmap.runtime.library cimport (
 
 import os
 
-cdef enum:
-    PAGE = 4 << 10   # the kernel's
-
 LEAST_ADDRESS_SPACE = 4 << 30   # of the heap, heap.c
 LONGEST_WAIT = 1e6   # seconds
 
@@ -350,7 +347,7 @@ cdef class StandIns:
         return True
 
     cdef bint _put_one(self, size_t number, Weight weight) except -1:
-        cdef size_t start = whole_pages(weight.offset)
+        cdef size_t start = csp.ortmmap_whole_pages(weight.offset)
         cdef size_t size = last_page(weight) - start
         cdef size_t covered
         cdef unsigned char *address = <unsigned char *>weight.mapping._mapping.data + start
@@ -390,7 +387,7 @@ cdef class StandIns:
         cdef bint is_whole = True
         csp.ortmmap_spare_mappings_release(self._spare)
         for weight, covered in zip(self._weights, self._covered):
-            start = whole_pages(weight.offset)
+            start = csp.ortmmap_whole_pages(weight.offset)
             is_whole &= covered == 0 or csp.ortmmap_stand_in_remove(
                 self._files[weight.mapping],
                 start,
@@ -412,15 +409,11 @@ cdef class StandIns:
 cdef tuple edges_of(Weight weight):
     """Return start and end, in the file, of a weight's part before and after its whole pages."""
     return (
-        (weight.offset, whole_pages(weight.offset)),
+        (weight.offset, csp.ortmmap_whole_pages(weight.offset)),
         (last_page(weight), weight.offset + weight.nbytes),
     )
 
 
-cdef size_t whole_pages(size_t size) noexcept:
-    return (size + PAGE - 1) // PAGE * PAGE
-
-
 cdef size_t last_page(Weight weight) noexcept:
     """Where the last whole page of a weight ends in its file."""
-    return (weight.offset + weight.nbytes) // PAGE * PAGE
+    return (weight.offset + weight.nbytes) // csp.ORTMMAP_PAGE * csp.ORTMMAP_PAGE

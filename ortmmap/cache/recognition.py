@@ -16,13 +16,15 @@ import struct
 import sys
 from collections import namedtuple
 
+from ortmmap.cache.header import CHECKSUM_BYTES, checksum
+
 __all__ = ["RECOGNITION_FILE", "VARIABLE", "Recognition", "is_proven", "pack", "parse"]
 
 RECOGNITION_FILE = "recognition"
 VARIABLE = "ORTMMAP_STANDINS"
 LEAST_BYTES = 1 << 18  # of a weight: kernels make no blocks of it that are too small to be recorded
 LEAST_TOTAL = 32 << 20  # of all these weights: the pattern takes as long as comparing 16 MiB
-MOST_TOTAL = 8 << 30  # likewise: each 512 KiB of pattern are a mapping, and 65,530 are allowed
+MOST_TOTAL = 8 << 30  # of them too: each 512 KiB of pattern are a mapping, and 65,530 are allowed
 MOST_BYTES = 1 << 26  # of the file
 
 # ONNX Runtime's versions and processors that tests/session/test_stand_in_proof.py has passed with;
@@ -38,7 +40,6 @@ VERSION = 1
 _HEAD = struct.Struct("<8sIIII32s")
 _FINGERPRINT = struct.Struct("<QQ")
 _LENGTH = struct.Struct("<I")
-_CHECKSUM_BYTES = 16
 
 Recognition = namedtuple("Recognition", "fingerprints weights dependent")
 Recognition.__doc__ = """How blocks are recognized.
@@ -72,13 +73,13 @@ def pack(recognition: Recognition, key: bytes) -> bytes:
         raw += _FINGERPRINT.pack(*fingerprint)
     for name in weights:
         raw += _LENGTH.pack(len(name)) + name
-    return bytes(raw) + _checksum(raw)
+    return bytes(raw) + checksum(raw)
 
 
 def parse(raw: bytes, key: bytes, blocks: int) -> Recognition | None:
     """Return what the file says of that many blocks; None if it breaks a rule."""
-    body, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
-    if len(body) < _HEAD.size or _checksum(body) != checksum:
+    body = raw[:-CHECKSUM_BYTES]
+    if len(body) < _HEAD.size or checksum(body) != raw[-CHECKSUM_BYTES:]:
         return None
     magic, version, count, named, dependent, found = _HEAD.unpack_from(body)
     if (magic, version, count, found) != (MAGIC, VERSION, blocks, key):
@@ -91,9 +92,3 @@ def parse(raw: bytes, key: bytes, blocks: int) -> Recognition | None:
         start += _LENGTH.size + length
         weights.append(body[start - length : start])
     return Recognition(fingerprints, weights, dependent) if start == len(body) else None
-
-
-def _checksum(raw: bytes | bytearray) -> bytes:
-    from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
-
-    return blake2b(raw, digest_size=_CHECKSUM_BYTES).digest()

@@ -29,6 +29,8 @@ cdef extern from "cache/heap.h" nogil:
         ortmmap_fingerprint fingerprint
         bint recognized
 
+    enum: ORTMMAP_PAGE
+    size_t ortmmap_whole_pages(size_t size) noexcept
     void ortmmap_heap_lock() noexcept
     void ortmmap_heap_unlock() noexcept
 

@@ -325,10 +325,11 @@ cpdef object read_recognition(object entry, int blocks):
     """Read an entry's `Recognition`; return None if it has none that is valid."""
     from ortmmap.cache.recognition import MOST_BYTES, RECOGNITION_FILE, parse
 
-    if not any([file.name == RECOGNITION_FILE for file in entry.files]):
+    sizes = [file.size for file in entry.files if file.name == RECOGNITION_FILE]
+    if not sizes or sizes[0] > MOST_BYTES:
         return None
     fd = entry.open(RECOGNITION_FILE)
     try:
-        return parse(os.read(fd, MOST_BYTES), entry.key, blocks)
+        return parse(os.read(fd, sizes[0]), entry.key, blocks)
     finally:
         os.close(fd)
