@@ -14,7 +14,16 @@ from ortmmap.engines.record import PATH_RECORD, Record, hashed, read_record, wri
 from ortmmap.engines.source import Remote, Source, failing_as, is_url
 from ortmmap.errors import MappingError, ModelChangedError, OrtError, file_error
 
-__all__ = ["ModelPath", "digest", "fetch", "local_model", "model_files", "pinned", "pinned_if_read"]
+__all__ = [
+    "ModelPath",
+    "digest",
+    "fetch",
+    "is_plain_path",
+    "local_model",
+    "model_files",
+    "pinned",
+    "pinned_if_read",
+]
 
 FOLDER = "models"  # within the cache's folder
 PIECE_BYTES = 1 << 22
@@ -91,12 +100,17 @@ def pinned(model: ModelPath, *, cache: bool | ModelPath | None = None) -> Pinned
 
 def pinned_if_read(model: ModelPath, *, cache: bool | ModelPath | None = None) -> ModelPath:
     """Return a model that is `pinned`, or as it is: a URL, or one that this process cannot read."""
-    if isinstance(model, Pinned) or is_url(os.fspath(model).removeprefix(LOCAL)):
+    if not is_plain_path(model):
         return model
     try:
         return pinned(model, cache=cache)
     except (OrtError, OSError):
         return model
+
+
+def is_plain_path(model: ModelPath) -> bool:
+    """Return whether a model is a path, neither a URL nor pinned."""
+    return not isinstance(model, Pinned) and not is_url(os.fspath(model).removeprefix(LOCAL))
 
 
 def digest(model: ModelPath, *, cache: bool | ModelPath | None = None) -> str:

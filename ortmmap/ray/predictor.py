@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from typing import Any
 
-from ortmmap.engines.models import LOCAL, ModelPath
-from ortmmap.engines.pinned import Pinned
+from ortmmap.engines.models import ModelPath, is_plain_path
 from ortmmap.engines.predictor import Predictor as AnyPredictor
-from ortmmap.engines.source import is_url
 
 __all__ = ["Predictor"]
 
@@ -33,15 +30,11 @@ class Predictor(AnyPredictor):  # noqa: D101 - the docstring is that class's
             cls._job = uuid.uuid4().hex
 
     def __init__(self, model: ModelPath, *, threads: int | None = None, **settings: Any) -> None:
-        if self._job is not None and settings.get("digest") is None and _is_plain_path(model):
+        if self._job is not None and settings.get("digest") is None and is_plain_path(model):
             from ortmmap.ray.job_version import job_version
 
             model = job_version(model, self._job, cache=settings.get("cache"))
         super().__init__(model, threads=threads or actor_threads(), **settings)
-
-
-def _is_plain_path(model: ModelPath) -> bool:
-    return not isinstance(model, Pinned) and not is_url(os.fspath(model).removeprefix(LOCAL))
 
 
 def actor_threads() -> int | None:
