@@ -4,6 +4,7 @@
 #define _GNU_SOURCE /* syscall */
 #endif
 
+#include "blocks.h"
 #include "check.h"
 
 #include "cache/shared_pages.h"
@@ -21,45 +22,9 @@
 enum { BLOCKS = 6, THREADS = 4, ROUNDS = 200, ALIGNMENT = 64 << 10 };
 
 static const char *folder;
-static OrtAllocator *allocator;
-static int from_arena;
 
 /* Odd sizes, two of them alike; the first is too small to be recorded. */
 static const size_t sizes[BLOCKS] = {100, 65536, 70001, 3 << 20, 70001, (2 << 20) + 1};
-
-static void *arena_alloc(OrtAllocator *self, size_t size) {
-  (void)self;
-  from_arena++;
-  return malloc(size);
-}
-
-static void arena_free(OrtAllocator *self, void *block) {
-  (void)self;
-  from_arena -= block != NULL;
-  free(block);
-}
-
-static OrtAllocator arena = {.version = 18, .Alloc = arena_alloc, .Free = arena_free};
-
-static void *allocate(size_t size) { return allocator->Alloc(allocator, size); }
-
-static void release(void *block) { allocator->Free(allocator, block); }
-
-/* Fill a block with contents that depend on its size and `seed` only. */
-static void fill(unsigned char *block, size_t size, unsigned seed) {
-  size_t index;
-  for (index = 0; index < size; index++)
-    block[index] = (unsigned char)((index * 31 + index / 4096) * (seed + 7) + seed);
-}
-
-static int is_filled(const unsigned char *block, size_t size, unsigned seed) {
-  unsigned char *expected = malloc(size);
-  int equal;
-  fill(expected, size, seed);
-  equal = memcmp(block, expected, size) == 0;
-  free(expected);
-  return equal;
-}
 
 /* Record a creation that allocates and fills one block after another, in this order. */
 static void create(ortmmap_recorder *recorder, const ortmmap_store *store,

@@ -4,9 +4,9 @@
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #endif
 
+#include "blocks.h"
 #include "check.h"
 
-#include "cache/shared_pages.h"
 #include "cache/stand_ins.h"
 
 #include <fcntl.h>
@@ -18,22 +18,9 @@
 enum { PAGE = 4096, PAGES = 700, BLOCKS = 3, ALIGNMENT = 64 << 10 };
 
 static const char *folder;
-static OrtAllocator *allocator;
 
 /* The second and the third are alike. */
 static const size_t sizes[BLOCKS] = {300001, 3 << 20, 3 << 20};
-
-static void *arena_alloc(OrtAllocator *self, size_t size) {
-  (void)self;
-  return malloc(size);
-}
-
-static void arena_free(OrtAllocator *self, void *block) {
-  (void)self;
-  free(block);
-}
-
-static OrtAllocator arena = {.version = 18, .Alloc = arena_alloc, .Free = arena_free};
 
 static int make_file(const char *name) {
   char path[4096];
@@ -42,21 +29,6 @@ static int make_file(const char *name) {
   fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   CHECK(fd >= 0);
   return fd;
-}
-
-static void fill(unsigned char *bytes, size_t size, unsigned seed) {
-  size_t index;
-  for (index = 0; index < size; index++)
-    bytes[index] = (unsigned char)((index * 31 + index / 4096) * (seed + 7) + seed);
-}
-
-static int is_filled(const unsigned char *bytes, size_t size, unsigned seed) {
-  unsigned char *expected = malloc(size);
-  int equal;
-  fill(expected, size, seed);
-  equal = memcmp(bytes, expected, size) == 0;
-  free(expected);
-  return equal;
 }
 
 static bool is_same(ortmmap_fingerprint one, ortmmap_fingerprint other) {
@@ -168,21 +140,24 @@ static ortmmap_store make_store(void) {
   return store;
 }
 
+/* Record a creation of blocks with these seeds, and list them. */
 static void create(ortmmap_recorder *recorder, const ortmmap_store *store,
-                   unsigned char *blocks[BLOCKS], const unsigned seeds[BLOCKS]) {
+                   unsigned char *blocks[BLOCKS], const unsigned seeds[BLOCKS],
+                   ortmmap_block found[BLOCKS]) {
   int which;
   CHECK(ortmmap_recorder_begin(recorder, store));
   for (which = 0; which < BLOCKS; which++) {
-    blocks[which] = allocator->Alloc(allocator, sizes[which]);
+    blocks[which] = allocate(sizes[which]);
     fill(blocks[which], sizes[which], seeds[which]);
   }
   ortmmap_recorder_end(recorder);
+  CHECK(ortmmap_recorder_blocks(recorder, found, BLOCKS) == BLOCKS);
 }
 
-static void release(ortmmap_recorder *recorder, unsigned char *blocks[BLOCKS]) {
+static void release_all(ortmmap_recorder *recorder, unsigned char *blocks[BLOCKS]) {
   int which;
   for (which = 0; which < BLOCKS; which++)
-    allocator->Free(allocator, blocks[which]);
+    release(blocks[which]);
   ortmmap_recorder_release(recorder);
 }
 
@@ -194,13 +169,12 @@ static void learn(const ortmmap_store *store, ortmmap_fingerprint fingerprints[B
   ortmmap_block found[BLOCKS];
   unsigned char *blocks[BLOCKS];
   int which;
-  create(&recorder, store, blocks, as_patterns);
-  CHECK(ortmmap_recorder_blocks(&recorder, found, BLOCKS) == BLOCKS);
+  create(&recorder, store, blocks, as_patterns, found);
   for (which = 0; which < BLOCKS; which++) {
     CHECK(found[which].state == ORTMMAP_BLOCK_PRIVATE && !found[which].recognized);
     fingerprints[found[which].ordinal - found[0].ordinal] = found[which].fingerprint;
   }
-  release(&recorder, blocks);
+  release_all(&recorder, blocks);
 }
 
 static void a_learning_recorder_notes_fingerprints(const ortmmap_store *store) {
@@ -223,13 +197,12 @@ static void blocks_of_patterns_become_the_stored_ones(ortmmap_store *store) {
   int which;
   learn(store, fingerprints);
   store->fingerprints = fingerprints;
-  create(&recorder, store, blocks, as_patterns);
-  CHECK(ortmmap_recorder_blocks(&recorder, found, BLOCKS) == BLOCKS);
+  create(&recorder, store, blocks, as_patterns, found);
   for (which = 0; which < BLOCKS; which++) {
     CHECK(found[which].state == ORTMMAP_BLOCK_SHARED && found[which].recognized);
     CHECK(is_filled(blocks[which], sizes[which], as_stored[which]));
   }
-  release(&recorder, blocks);
+  release_all(&recorder, blocks);
   store->fingerprints = NULL;
 }
 
@@ -243,8 +216,7 @@ static void other_blocks_are_compared(ortmmap_store *store) {
   learn(store, fingerprints);
   fingerprints[0] = (ortmmap_fingerprint){0, 0}; /* it does not depend on patterns */
   store->fingerprints = fingerprints;
-  create(&recorder, store, blocks, mixed);
-  CHECK(ortmmap_recorder_blocks(&recorder, found, BLOCKS) == BLOCKS);
+  create(&recorder, store, blocks, mixed, found);
   for (which = 0; which < BLOCKS; which++) {
     CHECK((found[which].state == ORTMMAP_BLOCK_SHARED) == (found[which].address != blocks[2]));
     CHECK(found[which].recognized == (found[which].address == blocks[1]));
@@ -252,7 +224,7 @@ static void other_blocks_are_compared(ortmmap_store *store) {
   CHECK(is_filled(blocks[0], sizes[0], 0));
   CHECK(is_filled(blocks[1], sizes[1], 1));
   CHECK(is_filled(blocks[2], sizes[2], 99));
-  release(&recorder, blocks);
+  release_all(&recorder, blocks);
   store->fingerprints = NULL;
 }
 
