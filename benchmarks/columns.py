@@ -41,7 +41,7 @@ def _found(record: Record, path: str) -> float | None:
     return found
 
 
-IMPORT = Column("import", "ms", "import_ms", "of the module")
+IMPORT = Column("import", "ms", "import_ms", "of the module and its class of sessions")
 OPEN = Column("open", "ms", "session_ms", "a session, once the native library is open")
 FIRST_RUN = Column("first run", "ms", "first_ms")
 RUN = Column("run", "ms", "run_ms", "median of steady runs")

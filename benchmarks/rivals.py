@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Rival:
     empty_cache: bool = False  # every process gets an empty folder for its cache
     opens: bool = True  # False: only imports the module and opens the native library
     preload: bool = False  # workers are forked from a process that has opened the session
+    opener: ClassVar[str] = "InferenceSession"
 
     @property
     def bare(self) -> str:
@@ -50,8 +51,8 @@ class Rival:
         return replace(self, entries={**self.entries, **entries})
 
     def load(self) -> None:
-        """Import its module."""
-        importlib.import_module(self.module)
+        """Import its module and the class that opens a model: ortmmap imports that at first use."""
+        getattr(importlib.import_module(self.module), self.opener)
 
     def open_library(self) -> None:
         """Open the native library: importing onnxruntime does so, ortmmap opens it at need."""
@@ -70,6 +71,8 @@ class Rival:
 
 class OpenVinoRival(Rival):
     """OpenVINO, computing in float32 as the others do, with or without its cache of models."""
+
+    opener: ClassVar[str] = "Core"
 
     def open_library(self) -> None:
         """Look for the devices."""

@@ -353,7 +353,7 @@ cdef class StandIns:
         cdef unsigned char *address = <unsigned char *>weight.mapping._mapping.data + start
         if not self._open(weight.mapping):
             return False
-        covered = csp.ortmmap_stand_in_put(self._pattern, address, size, number)
+        covered = csp.ortmmap_stand_in_put(self._pattern, address, size, start, number)
         self._covered.append(covered)
         return covered == size
 

@@ -2,7 +2,7 @@
 
 It is a file of the entry with the pages, and accepted only if every rule holds:
 
-1. Integers are little-endian. Magic ``ORTMSTND`` (8 bytes), version 1 (u32), number of blocks n
+1. Integers are little-endian. Magic ``ORTMSTND`` (8 bytes), version 2 (u32), number of blocks n
    (u32), number of weights m (u32), number of a session's blocks that depend on stand-ins (u32),
    the key (32 bytes).
 2. n fingerprints (two u64 each; zeros where there is none), in the order of the blocks.
@@ -24,7 +24,7 @@ RECOGNITION_FILE = "recognition"
 VARIABLE = "ORTMMAP_STANDINS"
 LEAST_BYTES = 1 << 18  # of a weight: kernels make no blocks of it that are too small to be recorded
 LEAST_TOTAL = 32 << 20  # of all these weights: the pattern takes as long as comparing 16 MiB
-MOST_TOTAL = 8 << 30  # of them too: each 512 KiB of pattern are a mapping, and 65,530 are allowed
+MOST_TOTAL = 8 << 30  # of them too: 512 KiB to 2 MiB of pattern are a mapping, and 65,530 are allowed
 MOST_BYTES = 1 << 26  # of the file
 
 # ONNX Runtime's versions and processors that tests/session/test_stand_in_proof.py has passed with;
@@ -36,7 +36,7 @@ PROVEN_VERSIONS = (
 PROVEN_MACHINES = ("x86_64",)
 
 MAGIC = b"ORTMSTND"
-VERSION = 1
+VERSION = 2
 _HEAD = struct.Struct("<8sIIII32s")
 _FINGERPRINT = struct.Struct("<QQ")
 _LENGTH = struct.Struct("<I")

@@ -78,7 +78,9 @@ cdef extern from "cache/stand_ins.h" nogil:
     int ortmmap_pattern_make()
     void *ortmmap_spare_mappings_make()
     void ortmmap_spare_mappings_release(void *spare)
-    size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number)
+    size_t ortmmap_stand_in_put(
+        int pattern, unsigned char *address, size_t size, uint64_t offset, size_t number
+    )
     bint ortmmap_stand_in_remove(
         int file, uint64_t offset, unsigned char *address, size_t size
     )

@@ -11,15 +11,22 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
 /* A weight sees a window of the pattern again and again, which fits a core's own cache. Windows
- * begin at different pages, and after STARTS weights they have different lengths. */
+ * begin at different pages, and after STARTS weights they have different lengths. In its middle it
+ * sees the whole pattern, where that can be mapped as one huge page. */
 enum {
-  PATTERN_PAGES = 512,
-  WINDOW_PAGES = 128,
-  PAGES_AT_ONCE = 16, /* on the stack */
+  PATTERN_SIZE = ORTMMAP_HUGE_PAGE,
+  WINDOW_SIZE = PATTERN_SIZE / 4,
+  LEAST_WINDOWS = WINDOW_SIZE / 2, /* bytes of windows in a weight that has a middle */
+  STEP = ORTMMAP_PAGE,
+  BYTES_AT_ONCE = 64 << 10, /* on the stack */
   SPARE = 8,
-  STARTS = PATTERN_PAGES - WINDOW_PAGES,
-  LENGTHS = 32
+  STARTS = (PATTERN_SIZE - WINDOW_SIZE) / STEP,
+  LENGTHS = WINDOW_SIZE / STEP / 4
 };
 
 /* Change it, and recorded fingerprints are of no use: see VERSION in recognition.py. */
@@ -34,36 +41,73 @@ static uint64_t next_word(uint64_t *state) {
 }
 
 static bool write_pattern(int fd) {
-  uint64_t pages[PAGES_AT_ONCE * ORTMMAP_PAGE / sizeof(uint64_t)];
+  uint64_t words[BYTES_AT_ONCE / sizeof(uint64_t)];
   uint64_t state = UINT64_C(0x9E3779B97F4A7C15);
-  size_t index, word;
-  for (index = 0; index < PATTERN_PAGES; index += PAGES_AT_ONCE) {
-    for (word = 0; word < sizeof pages / sizeof pages[0]; word++)
-      pages[word] = next_word(&state);
-    if (write(fd, pages, sizeof pages) != (ssize_t)sizeof pages)
+  size_t written, word;
+  for (written = 0; written < PATTERN_SIZE; written += sizeof words) {
+    for (word = 0; word < sizeof words / sizeof words[0]; word++)
+      words[word] = next_word(&state);
+    if (write(fd, words, sizeof words) != (ssize_t)sizeof words)
       return false;
   }
   return true;
 }
 
-int ortmmap_pattern_make(void) {
-  int fd = memfd_create("ortmmap stand-ins", MFD_CLOEXEC);
-  if (fd < 0 || write_pattern(fd))
-    return fd;
-  close(fd);
-  return -1;
+/* Have the pattern lie in one huge page, which is mapped at once, if the system has one to spare.
+ * Other mappings of its pages are quicker made and removed then, too. */
+static void collapse(int fd) {
+  unsigned char *reserved =
+      mmap(NULL, 2 * PATTERN_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  unsigned char *mapped;
+  if (reserved == MAP_FAILED)
+    return;
+  mapped = reserved + -(uintptr_t)reserved % PATTERN_SIZE;
+  if (mmap(mapped, PATTERN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
+      MAP_FAILED)
+    (void)madvise(mapped, PATTERN_SIZE, MADV_COLLAPSE);
+  munmap(reserved, 2 * PATTERN_SIZE);
 }
 
-size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number) {
-  size_t start = number % STARTS, length = WINDOW_PAGES - number / STARTS % LENGTHS, put, piece;
-  off_t offset = (off_t)(start * ORTMMAP_PAGE);
+int ortmmap_pattern_make(void) {
+  int fd = memfd_create("ortmmap stand-ins", MFD_CLOEXEC);
+  if (fd < 0)
+    return -1;
+  if (!write_pattern(fd)) {
+    close(fd);
+    return -1;
+  }
+  collapse(fd);
+  return fd;
+}
+
+/* Map a part of the pattern again and again; return how many bytes that covers. */
+static size_t put_windows(int pattern, unsigned char *address, size_t size, size_t start,
+                          size_t length) {
+  size_t put, piece;
   for (put = 0; put < size; put += piece) {
-    piece = length * ORTMMAP_PAGE < size - put ? length * ORTMMAP_PAGE : size - put;
-    if (mmap(address + put, piece, PROT_READ, MAP_PRIVATE | MAP_FIXED, pattern, offset) ==
+    piece = length < size - put ? length : size - put;
+    if (mmap(address + put, piece, PROT_READ, MAP_PRIVATE | MAP_FIXED, pattern, (off_t)start) ==
         MAP_FAILED)
       return put;
   }
   return size;
+}
+
+size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, uint64_t offset,
+                            size_t number) {
+  size_t start = number % STARTS * STEP, length = WINDOW_SIZE - number / STARTS % LENGTHS * STEP;
+  size_t before = (size_t)(-offset % PATTERN_SIZE), middle, put;
+  if (before < LEAST_WINDOWS)
+    before += PATTERN_SIZE;
+  if (before > size)
+    before = size;
+  middle = (size - before) / PATTERN_SIZE * PATTERN_SIZE;
+  put = put_windows(pattern, address, before, start, length);
+  if (put == before)
+    put += put_windows(pattern, address + put, middle, 0, PATTERN_SIZE);
+  if (put == before + middle)
+    put += put_windows(pattern, address + put, size - put, start, length);
+  return put;
 }
 
 void *ortmmap_spare_mappings_make(void) {
@@ -93,8 +137,9 @@ bool ortmmap_stand_in_remove(int file, uint64_t offset, unsigned char *address, 
 
 int ortmmap_pattern_make(void) { return -1; }
 
-size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number) {
-  (void)pattern, (void)address, (void)size, (void)number;
+size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, uint64_t offset,
+                            size_t number) {
+  (void)pattern, (void)address, (void)size, (void)offset, (void)number;
   return 0;
 }
 

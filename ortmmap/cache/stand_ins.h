@@ -13,10 +13,12 @@
 /* Make the file of the pattern, whose bytes are always the same; return a descriptor, or -1. */
 int ortmmap_pattern_make(void);
 
-/* Map the pattern over whole pages of a private mapping of a file. Each number shows another part
- * of it. Return how many bytes it covers: less than `size` if a process can have no more mappings.
- * ortmmap_stand_in_remove() is due for these. */
-size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, size_t number);
+/* Map the pattern over whole pages of a private mapping of a file. What they show depends on their
+ * offset in the file and on the number, which is another one for each weight. Return how many bytes
+ * it covers: less than `size` if a process can have no more mappings. ortmmap_stand_in_remove() is
+ * due for these. */
+size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, uint64_t offset,
+                            size_t number);
 
 /* Make a few mappings that are in nobody's way, and unmap them. A process may have so many mappings
  * (vm.max_map_count); beyond that number not even pages that are mapped can be replaced by others.

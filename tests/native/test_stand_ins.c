@@ -77,16 +77,18 @@ static void the_pattern_takes_the_place_of_pages_and_gives_it_back(void) {
   CHECK(write(fd, content, size) == (ssize_t)size);
   mapped = map(fd);
   CHECK(pattern >= 0 && again >= 0);
-  CHECK(ortmmap_stand_in_put(pattern, mapped + PAGE, size - 2 * PAGE, 5) == size - 2 * PAGE);
+  CHECK(ortmmap_stand_in_put(pattern, mapped + PAGE, size - 2 * PAGE, PAGE, 5) == size - 2 * PAGE);
   CHECK(memcmp(mapped, content, PAGE) == 0);
   CHECK(memcmp(mapped + size - PAGE, content + size - PAGE, PAGE) == 0);
   memcpy(seen, mapped, size);
   CHECK(memcmp(seen + PAGE, content + PAGE, PAGE) != 0);
   CHECK(ortmmap_stand_in_remove(fd, PAGE, mapped + PAGE, size - 2 * PAGE));
   CHECK(memcmp(mapped, content, size) == 0);
-  CHECK(ortmmap_stand_in_put(again, mapped + PAGE, size - 2 * PAGE, 5) > 0); /* always the same */
+  CHECK(ortmmap_stand_in_put(again, mapped + PAGE, size - 2 * PAGE, PAGE, 5) >
+        0); /* always the same */
   CHECK(memcmp(mapped, seen, size) == 0);
-  CHECK(ortmmap_stand_in_put(again, mapped + PAGE, size - 2 * PAGE, 6) > 0); /* another weight's */
+  CHECK(ortmmap_stand_in_put(again, mapped + PAGE, size - 2 * PAGE, PAGE, 6) >
+        0); /* another weight's */
   CHECK(memcmp(mapped + PAGE, seen + PAGE, size - 2 * PAGE) != 0);
   CHECK(lseek(pattern, 0, SEEK_END) == lseek(again, 0, SEEK_END));
   munmap(mapped, size);
@@ -98,7 +100,7 @@ static void the_pattern_takes_the_place_of_pages_and_gives_it_back(void) {
 }
 
 static void each_number_has_a_pattern_of_its_own(void) {
-  enum { NUMBERS = 3000, SHOWN = 128 };
+  enum { NUMBERS = ORTMMAP_PAGE == 4096 ? 3000 : 40, SHOWN = 128 };
   static ortmmap_fingerprint found[NUMBERS];
   int fd = make_file("numbers"), pattern = ortmmap_pattern_make();
   size_t number, other, size = SHOWN * PAGE, same = 0;
@@ -106,7 +108,7 @@ static void each_number_has_a_pattern_of_its_own(void) {
   CHECK(ftruncate(fd, PAGES * PAGE) == 0);
   mapped = map(fd);
   for (number = 0; number < NUMBERS; number++) {
-    CHECK(ortmmap_stand_in_put(pattern, mapped, size, number) == size);
+    CHECK(ortmmap_stand_in_put(pattern, mapped, size, 0, number) == size);
     found[number] = ortmmap_fingerprint_of(mapped, size);
     for (other = 0; other < number; other++)
       same += is_same(found[other], found[number]);
@@ -115,6 +117,45 @@ static void each_number_has_a_pattern_of_its_own(void) {
   munmap(mapped, PAGES * PAGE);
   close(fd);
   close(pattern);
+}
+
+/* Bytes of a mapping that equal those of the pattern at the same offset of the file, in pages. */
+static size_t pages_of_the_whole_pattern(const unsigned char *mapped, size_t size, size_t offset,
+                                         const unsigned char *whole) {
+  size_t start, count = 0;
+  for (start = 0; start < size; start += PAGE)
+    count += memcmp(mapped + start, whole + (offset + start) % ORTMMAP_HUGE_PAGE, PAGE) == 0;
+  return count;
+}
+
+static void the_middle_of_a_large_weight_shows_the_whole_pattern(void) {
+  enum { HUGE = ORTMMAP_HUGE_PAGE, SIZE = 3 * HUGE + 7 * PAGE };
+  static const struct {
+    size_t offset, pages;            /* of the middle */
+  } cases[] = {{0, 2 * HUGE / PAGE}, /* what tells weights apart comes first */
+               {HUGE - PAGE, 2 * HUGE / PAGE},
+               {HUGE / 2, 2 * HUGE / PAGE},
+               {HUGE / 2 + 7 * PAGE, 2 * HUGE / PAGE},
+               {PAGE, 2 * HUGE / PAGE}};
+  int pattern = ortmmap_pattern_make();
+  unsigned char *whole = malloc(HUGE), *first = malloc(SIZE);
+  unsigned char *mapped = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  size_t index;
+  CHECK(mapped != MAP_FAILED && pread(pattern, whole, HUGE, 0) == HUGE);
+  for (index = 0; index < sizeof cases / sizeof cases[0]; index++) {
+    CHECK(ortmmap_stand_in_put(pattern, mapped, SIZE, cases[index].offset, 41) == SIZE);
+    CHECK(pages_of_the_whole_pattern(mapped, SIZE, cases[index].offset, whole) ==
+          cases[index].pages);
+    memcpy(first, mapped, SIZE);
+    CHECK(ortmmap_stand_in_put(pattern, mapped, SIZE, cases[index].offset, 42) == SIZE);
+    CHECK(memcmp(first, mapped, PAGE) != 0);
+    CHECK(pages_of_the_whole_pattern(mapped, SIZE, cases[index].offset, whole) ==
+          cases[index].pages);
+  }
+  munmap(mapped, SIZE);
+  close(pattern);
+  free(whole);
+  free(first);
 }
 
 /* --- recognizing --- */
@@ -241,6 +282,7 @@ int main(int argc, char **argv) {
   equal_blocks_have_one_fingerprint();
   the_pattern_takes_the_place_of_pages_and_gives_it_back();
   each_number_has_a_pattern_of_its_own();
+  the_middle_of_a_large_weight_shows_the_whole_pattern();
   store = make_store();
   a_learning_recorder_notes_fingerprints(&store);
   blocks_of_patterns_become_the_stored_ones(&store);

@@ -575,7 +575,7 @@ def test_no_room_for_the_recognition_leaves_the_entry_as_it_is(
 def test_the_file_has_the_format_that_its_module_describes(filled):
     entry = entry_of(filled)
     raw = Path(entry.path(RECOGNITION_FILE)).read_bytes()
-    assert raw[:12] == b"ORTMSTND\x01\0\0\0"
+    assert raw[:12] == b"ORTMSTND\x02\0\0\0"
     assert raw[24:56] == entry.key
     found = recognition_of(filled)
     assert len(found.fingerprints) == len(set(found.fingerprints)) == LAYERS
