@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -20,7 +20,7 @@ from benchmarks import arrays, page_cache
 from benchmarks.arrays import Arrays
 from benchmarks.calls import timed
 from benchmarks.forms import data_of, form_of
-from benchmarks.memory import Peak, peak_private, total_pss
+from benchmarks.memory import peak_private, total_pss
 from benchmarks.models import Case, Store
 from benchmarks.rivals import Rival
 from benchmarks.worker import IMPORTED, RAN, READY, Task
@@ -101,7 +101,8 @@ class Workers:
     def measure(self, request: Request, case: Case, rival: Rival, count: int) -> list[Record]:
         """Run one group; return a record of each worker, or of the process that forks them."""
         with prepared(request, case, rival) as task, ExitStack() as alive:
-            more = {"calls": self.calls, "fork": self.fork, "copies": count * rival.preload}
+            more = {"calls": self.calls, "fork": self.fork, "together": self.together}
+            more["copies"] = count * rival.preload
             workers: list[Process] = []
             for index in range(1 if rival.preload else count):
                 workers.append(alive.enter_context(Process(rival.title, task(index, **more))))
@@ -188,8 +189,7 @@ def _pass_steps(workers: Sequence[Process], sampled: bool = False) -> dict[str, 
     """Let workers take each step at once; return the time until all have opened, and the peak."""
     for worker in workers:
         worker.wait_until(IMPORTED)
-    sampling = peak_private([worker.pid for worker in workers]) if sampled else nullcontext(Peak())
-    with sampling as peak:
+    with peak_private([worker.pid for worker in workers] if sampled else []) as peak:
         ready_ms, _ = timed(lambda: _go_on_until(READY, workers))
     _go_on_until(RAN, workers)
     return {"ready_ms": ready_ms, "peak_private": peak.nbytes}

@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +64,10 @@ def sampled(read: Callable[[], int | None], seconds: float) -> Iterator[Peak]:
         thread.join()
 
 
-def peak_private(pids: Sequence[int], seconds: float = 0.005) -> AbstractContextManager[Peak]:
+def peak_private(pids: Sequence[int], seconds: float = 0.02) -> AbstractContextManager[Peak]:
     """Sample the memory of all processes that no file backs; Linux keeps no maximum of it."""
+    if not pids:
+        return nullcontext(Peak())
     return sampled(lambda: _total(not_of_files, pids), seconds)
 
 
