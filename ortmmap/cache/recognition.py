@@ -24,7 +24,7 @@ RECOGNITION_FILE = "recognition"
 VARIABLE = "ORTMMAP_STANDINS"
 LEAST_BYTES = 1 << 18  # of a weight: kernels make no blocks of it that are too small to be recorded
 LEAST_TOTAL = 32 << 20  # of all these weights: the pattern takes as long as comparing 16 MiB
-MOST_TOTAL = 8 << 30  # of them too: 512 KiB to 2 MiB of pattern are a mapping, and 65,530 are allowed
+MOST_TOTAL = 8 << 30  # of them too: a mapping shows 512 KiB of pattern, and 65,530 are allowed
 MOST_BYTES = 1 << 26  # of the file
 
 # ONNX Runtime's versions and processors that tests/session/test_stand_in_proof.py has passed with;
