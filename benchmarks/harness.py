@@ -110,7 +110,9 @@ class Workers:
                     _pass_steps(workers[-1:])
             group = _pass_steps(workers, sampled=True) if self.together else {}
             group["pss"] = total_pss([pid for worker in workers for pid in worker.family()])
-            outputs = (arrays.load(Path(one.task.outputs)) for one in workers)
+            outputs = [arrays.load(Path(one.task.outputs)) for one in workers]
+            if not rival.empty_cache:
+                _end(workers)
             return [Record(x.figures, y, group) for x, y in zip(workers, outputs, strict=True)]
 
 
@@ -161,6 +163,11 @@ class Process:
         reason = f"it ended before {step}, or was killed after {_STEP_SECONDS} s"
         raise WorkerError(f"{self._title} failed:\n{self._errors.read().strip() or reason}")
 
+    def wait(self) -> None:
+        """Wait until it ends by itself, for a while."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_LEAVE_SECONDS)
+
     def go_on(self) -> None:
         """Let it take the next step."""
         with suppress(BrokenPipeError):  # it has ended: `wait_until` says why
@@ -177,8 +184,7 @@ class Process:
 
     def __exit__(self, *exc_info: object) -> None:
         self._process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_LEAVE_SECONDS)
+        self.wait()
         self._process.kill()
         with suppress(BrokenPipeError):  # it ended with a line unread
             self._process.communicate()
@@ -193,6 +199,14 @@ def _pass_steps(workers: Sequence[Process], sampled: bool = False) -> dict[str, 
         ready_ms, _ = timed(lambda: _go_on_until(READY, workers))
     _go_on_until(RAN, workers)
     return {"ready_ms": ready_ms, "peak_private": peak.nbytes}
+
+
+def _end(workers: Sequence[Process]) -> None:
+    """Let workers end, which first do what nobody waits for: they learn of the cache's entries."""
+    for worker in workers:
+        worker.go_on()
+    for worker in workers:
+        worker.wait()
 
 
 def _go_on_until(step: str, workers: Sequence[Process]) -> None:

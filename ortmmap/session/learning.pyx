@@ -28,9 +28,8 @@ def learn(RecordedCreation creation not None, filing) -> None:
         What its `check` raises ends the work.
     """
     from ortmmap.cache.draft import add_file
-    from ortmmap.cache.recognition import RECOGNITION_FILE, Recognition, is_proven, pack
+    from ortmmap.cache.recognition import RECOGNITION_FILE, is_proven, pack
 
-    cdef list weights
     if not (creation.prepacked and is_proven(get_version_string())):
         return
     options = creation.options
@@ -41,24 +40,40 @@ def learn(RecordedCreation creation not None, filing) -> None:
     entry = creation.pages.entry
     if entry.system or creation.pages.stand_ins is not None:
         return
-    weights = packed(creation)
-    if not weights:
-        return
-    ortmmap_count_add(&creation.model.guard.users, 1)
-    try:
-        compared = blocks_of(creation, None)
-        filing.check()
-        found = match(creation, compared, blocks_of(creation, StandIns(weights)))
-    except OrtError:
-        found = None   # a cancelled creation fails too
-    finally:
-        ortmmap_count_add(&creation.model.guard.users, -1)
+    found = recognition_of(creation, filing)
     filing.check()
     if found is not None:
-        fingerprints, dependent = found
-        names = [weight.name for weight in weights]
-        raw = pack(Recognition(fingerprints, names, dependent), entry.key)
-        add_file(creation.store, entry, RECOGNITION_FILE, raw)
+        add_file(creation.store, entry, RECOGNITION_FILE, pack(found, entry.key))
+
+
+cdef object recognition_of(RecordedCreation creation, object filing):
+    """Return a `Recognition`; without weights if there can be none, so that nobody tries again.
+
+    Return None if the process can have no more mappings, or if the model is too small.
+    """
+    from ortmmap.cache.recognition import LEAST_TOTAL, Recognition
+
+    cdef list weights = packed(creation)
+    cdef object found = None
+    if creation.pages._size < LEAST_TOTAL:
+        return None
+    ortmmap_count_add(&creation.model.guard.users, 1)
+    try:
+        if weights:
+            compared = blocks_of(creation, None)
+            filing.check()
+            stood_in = blocks_of(creation, StandIns(weights))
+            if compared is None or stood_in is None:
+                return None
+            found = match(creation, compared, stood_in)
+    except OrtError:
+        pass   # a cancelled creation fails too
+    finally:
+        ortmmap_count_add(&creation.model.guard.users, -1)
+    if found is None:
+        return Recognition([(0, 0)] * creation.pages.store.count, [], 0)
+    fingerprints, dependent = found
+    return Recognition(fingerprints, [weight.name for weight in weights], dependent)
 
 
 cdef list packed(RecordedCreation creation):
@@ -100,7 +115,7 @@ cdef object match(RecordedCreation creation, list compared, list stood_in):
     cdef dict found = {}
     cdef dict owners = {}
     cdef Py_ssize_t dependent = 0
-    if compared is None or stood_in is None or len(compared) != len(stood_in):
+    if len(compared) != len(stood_in):
         return None
     for (size, stored, real), (other_size, _, fingerprint) in zip(compared, stood_in, strict=True):
         if size != other_size or stored is None:

@@ -14,6 +14,7 @@ from ortmmap.session.recorded_creation cimport RecordedCreation
 
 import os
 
+from ortmmap.runtime.library import get_version_string
 from ortmmap.session.cached import PRIVATE, SHARED, Cached
 from ortmmap.session.optimizing import Refused, save_optimized, unsaved
 from ortmmap.session.recorded_creation import PAGES_FILE
@@ -31,7 +32,7 @@ cdef class PrepackedCreation(RecordedCreation):
     """
 
     cdef int tries        # sessions that were given up since their pages were not written
-    cdef object filing    # a Filing; None if there is nothing to write
+    cdef object filing    # a Filing; None if there is nothing to write or to learn
 
     cdef ort.OrtSession *create_found(self) except? NULL:
         self._check_sharing()
@@ -101,6 +102,7 @@ cdef class PrepackedCreation(RecordedCreation):
         cdef ort.OrtSession *session = self._create_recorded(attempts)
         self.cached = Cached(SHARED, self.unshared, self.folder)
         if self.pages is None or not self.pages.is_cut_off():
+            self._prepare_learning()
             return session
         if self.pages.is_waited_for() and self.tries < MOST_TRIES:
             self.release(session)
@@ -174,17 +176,50 @@ cdef class PrepackedCreation(RecordedCreation):
             return 0
         return self.recording.private_blocks()[1]
 
-    cdef object _identifying(self):
-        """Return a function that does what nobody waits for; it does not hold the session's model.
+    cdef RecordedCreation _learner(self):
+        """Return what learns of the entries; it does not hold the session's model."""
+        return RecordedCreation(
+            self.model.of_files(), self.skeleton, self.options.copy(), self.config,
+            self.providers, self.store, self.key,
+        )
+
+    cdef int _prepare_learning(self) except -1:
+        """Have the thread learn of an entry whose writer has not: it may have been killed before.
+
+        One process at a time does so, if the cache may be written.
         """
+        if not self._is_to_be_learned():
+            return 0
+        from ortmmap.session.filing import Filing
+        from ortmmap.session.learning import learn
+
+        store, learner, turn = self.store, self._learner(), self.store.lock(self.key, 0)
+
+        def work(filing):
+            if not (store.prepare() or store.no_room(1)) and turn.acquire():
+                learn(learner, filing)
+
+        self.filing = Filing(work, turn, rests=True)
+        return 0
+
+    cdef bint _is_to_be_learned(self) except -1:
+        from ortmmap.cache.recognition import LEAST_TOTAL, RECOGNITION_FILE, is_proven
+
+        cdef Pages pages = self.pages
+        if pages is None or pages._size < LEAST_TOTAL or pages.is_growing() or not self.graph:
+            return False
+        return not (
+            pages.entry.system
+            or any([file.name == RECOGNITION_FILE for file in pages.entry.files])
+            or self._may_blocks_change()
+        ) and is_proven(get_version_string())
+
+    cdef object _identifying(self):
+        """Return a function that does what nobody waits for."""
         from ortmmap.cache.draft import identify
         from ortmmap.session.learning import learn
 
-        store, key = self.store, self.key
-        learner = RecordedCreation(
-            self.model.of_files(), self.skeleton, self.options.copy(), self.config,
-            self.providers, store, key,
-        )
+        store, key, learner = self.store, self.key, self._learner()
 
         def finish(filing):
             learn(learner, filing)

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import shutil
+import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ from ortmmap.cache.entry import Entry
 from ortmmap.cache.folder import CacheWarning, write_file
 from ortmmap.cache.recognition import RECOGNITION_FILE, Recognition, is_proven, pack, parse
 from ortmmap.cache.store import Store
+from ortmmap.model import packed_weights
 from ortmmap.session.filing import wait_for_all
 
 pytestmark = pytest.mark.skipif(
@@ -36,6 +38,16 @@ pytestmark = pytest.mark.skipif(
 LAYERS, WIDTH = 4, 512
 FEED = {"h0": np.linspace(-1, 1, WIDTH, dtype="f4").reshape(1, WIDTH)}
 COMPARED = {"int8 by QDQ"}  # the cases of large_models whose kernel is not in the list
+
+LEARN = """
+import sys
+import ortmmap
+from ortmmap.cache import recognition
+from support import configured
+recognition.LEAST_TOTAL = 0
+session = ortmmap.Session(sys.argv[1], configured(ortmmap.SessionOptions()), cache=sys.argv[2])
+assert session.cached.state == "shared", session.cached.reason
+"""
 
 ALL_RECOGNIZED = (LAYERS, LAYERS, 0)
 ALL_COMPARED = (0, LAYERS, 0)
@@ -113,6 +125,10 @@ def put(folder: Path, raw: bytes) -> None:
     entry.files = tuple(file for file in entry.files if file.name != RECOGNITION_FILE)
     entry.replace_header(entry.header._replace(files=entry.files))
     add_file(Store(str(folder)), entry, RECOGNITION_FILE, raw)
+
+
+def filing_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "ortmmap filing"]
 
 
 def keeping_times(path: Path, change: Callable[[], object]) -> None:
@@ -239,13 +255,62 @@ def test_they_can_be_turned_off(model, filled, expected, monkeypatch):
         assert output(session) == expected
 
 
-def test_a_cache_that_was_filled_without_them_compares(model, folder, expected, monkeypatch):
+def test_a_cache_that_was_filled_without_them_is_learned_of_later(
+    model, folder, expected, monkeypatch
+):
     monkeypatch.setenv(recognition.VARIABLE, "0")
     fill(model, folder)
+    assert filing_threads() == []
+    opened(model, folder).close()
+    assert filing_threads() == []
     monkeypatch.delenv(recognition.VARIABLE)
     with opened(model, folder) as session:
         assert blocks(session) == ALL_COMPARED
         assert output(session) == expected
+        assert session.cached.state == "shared"
+        assert wait_for_all(120)
+        assert output(session) == expected
+    with opened(model, folder) as session:
+        assert blocks(session) == ALL_RECOGNIZED
+        assert output(session) == expected
+    assert filing_threads() == []
+
+
+def test_processes_that_open_at_once_learn_once(model, folder, expected, monkeypatch):
+    monkeypatch.setenv(recognition.VARIABLE, "0")
+    fill(model, folder)
+    monkeypatch.delenv(recognition.VARIABLE)
+    before = entry_of(folder).header
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(lambda _: run_python(LEARN, model, folder), range(4)))
+    assert [each.stderr for each in done] == [""] * 4
+    after = entry_of(folder).header
+    assert len(after.files) == len(before.files) + 1
+    with opened(model, folder) as session:
+        assert blocks(session) == ALL_RECOGNIZED
+        assert output(session) == expected
+
+
+def test_what_cannot_be_learned_is_noted_for_later_processes(model, folder, monkeypatch):
+    monkeypatch.setattr(packed_weights, "PACKED", {})
+    fill(model, folder)
+    monkeypatch.undo()
+    monkeypatch.setattr(recognition, "LEAST_TOTAL", 0)
+    assert recognition_of(folder).weights == []
+    with opened(model, folder) as session:
+        assert blocks(session) == ALL_COMPARED
+        assert filing_threads() == []
+
+
+def test_nothing_is_learned_of_a_cache_that_cannot_be_written(model, folder, monkeypatch):
+    monkeypatch.setenv(recognition.VARIABLE, "0")
+    fill(model, folder)
+    monkeypatch.delenv(recognition.VARIABLE)
+    monkeypatch.setattr(Store, "no_room", lambda _store, _nbytes: "the disk is full")
+    with opened(model, folder) as session:
+        assert wait_for_all(120)
+        assert blocks(session) == ALL_COMPARED
+    assert {path.name for path in folder.glob("pages-*/*")} == {"header", "pages"}
 
 
 @pytest.mark.parametrize("version", ["1.99.0", ""])
@@ -383,14 +448,31 @@ def test_a_recognition_that_was_changed_and_dated_back_is_not_used(model, filled
         assert session.memory().recognized_blocks == 0
 
 
-def test_a_copy_of_the_cache_is_compared(model, filled, expected):
-    """Only samples of its files have been."""
+def test_a_copy_of_the_cache_is_compared_and_learned_of_again(model, filled, expected):
+    """Only samples of its files have been compared before."""
     copy = filled.with_name("copy")
     shutil.copytree(filled, copy)
+    with opened(model, copy) as session:
+        assert blocks(session) == ALL_COMPARED
+        assert output(session) == expected
+    assert wait_for_all(120)
+    with opened(model, copy) as session:
+        assert blocks(session) == ALL_RECOGNIZED
+        assert output(session) == expected
+
+
+def test_nothing_is_recognized_of_a_copy_whose_pages_are_wrong(model, filled, expected):
+    """The flipped byte is in none of the samples."""
+    copy = filled.with_name("copy")
+    shutil.copytree(filled, copy)
+    (pages,) = copy.glob("pages-*/pages")
+    keeping_times(pages, lambda: flip(pages, (1 << 16) + 20_000))
     for _ in range(2):
         with opened(model, copy) as session:
-            assert blocks(session) == ALL_COMPARED
+            recognized, shared, private = blocks(session)
+            assert (recognized, shared + private) == (0, LAYERS)
             assert output(session) == expected
+        assert wait_for_all(120)
 
 
 @pytest.mark.parametrize("name", ["pages", RECOGNITION_FILE])
