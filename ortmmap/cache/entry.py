@@ -42,6 +42,7 @@ __all__ = ["Entry", "check_file", "hold", "is_entry", "open_entry", "record"]
 TOUCH_SECONDS = 60
 SHARE_ATTEMPTS = 400
 SHARE_SECONDS = 0.005
+MOST_TOUCHING_NS = 100_000_000  # from the last write to the change of mode, see `record`
 
 
 def is_entry(name: str) -> bool:
@@ -236,6 +237,17 @@ class Entry:
             If a file is missing, has another size, or is not a file of the cache's owner only.
         """
         return [file for file in self.files if not _is_same(self._stat(file), file)]
+
+    def is_original(self, name: str) -> bool:
+        """Return whether a file has not been touched since it was written, not even by copying.
+
+        A copy that keeps the time of modification is created at a later one.
+        """
+        try:
+            found = os.stat(self.path(name))
+        except OSError:  # the cache was cleared in between
+            return False
+        return found.st_ctime_ns - found.st_mtime_ns < MOST_TOUCHING_NS
 
     def is_unverified(self) -> bool:
         """Return whether files have been copied, and not compared since.

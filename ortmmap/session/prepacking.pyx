@@ -193,26 +193,35 @@ cdef class PrepackedCreation(RecordedCreation):
         from ortmmap.session.filing import Filing
         from ortmmap.session.learning import learn
 
-        store, learner, turn = self.store, self._learner(), self.store.lock(self.key, 0)
+        learner, turn = self._learner(), self.store.lock(self.key, 0)
 
         def work(filing):
-            if not (store.prepare() or store.no_room(1)) and turn.acquire():
+            if turn.acquire():
                 learn(learner, filing)
 
         self.filing = Filing(work, turn, rests=True)
         return 0
 
     cdef bint _is_to_be_learned(self) except -1:
+        """Whether the entry lacks a recognition, and may get one.
+
+        A copy may not: in each new container of an image, the whole model would be read.
+        """
         from ortmmap.cache.recognition import LEAST_TOTAL, RECOGNITION_FILE, is_proven
 
         cdef Pages pages = self.pages
         if pages is None or pages._size < LEAST_TOTAL or pages.is_growing() or not self.graph:
             return False
-        return not (
-            pages.entry.system
-            or any([file.name == RECOGNITION_FILE for file in pages.entry.files])
-            or self._may_blocks_change()
-        ) and is_proven(get_version_string())
+        entry = pages.entry
+        if entry.system or any([file.name == RECOGNITION_FILE for file in entry.files]):
+            return False
+        return (
+            is_proven(get_version_string())
+            and not self._may_blocks_change()
+            and entry.is_original(PAGES_FILE)
+            and os.access(self.store.folder, os.W_OK)
+            and self.store.no_room(1) is None
+        )
 
     cdef object _identifying(self):
         """Return a function that does what nobody waits for."""
