@@ -53,10 +53,11 @@ cdef object recognition_of(RecordedCreation creation, object filing):
     """
     from ortmmap.cache.recognition import LEAST_TOTAL, Recognition
 
-    cdef list weights = packed(creation)
+    cdef list weights
     cdef object found = None
     if creation.pages._size < LEAST_TOTAL:
         return None
+    weights = packed(creation)
     ortmmap_count_add(&creation.model.guard.users, 1)
     try:
         if weights:
