@@ -59,7 +59,9 @@ HOT = {
 C_SOURCES = {
     "ortmmap.cache.prepack": (
         "block_store.c",
+        "fold.c",
         "heap.c",
+        "huge_pages.c",
         "scratch.c",
         "shared_pages.c",
         "shared_pages_absent.c",

@@ -54,7 +54,7 @@ bool ortmmap_store_equals(const ortmmap_store *store, size_t index, const unsign
          memcmp(store->data + block->offset, contents, (size_t)block->size) == 0;
 }
 
-/* A cache line of each page is read, and the last bytes. */
+/* A cache line of each page is read, and the last bytes of what counts. */
 enum { SAMPLE_STRIDE = 1 << 12, SAMPLE_WORDS = 8 };
 
 static void mix(ortmmap_fingerprint *state, const unsigned char *words, size_t count) {
@@ -72,11 +72,12 @@ static void mix(ortmmap_fingerprint *state, const unsigned char *words, size_t c
 
 ortmmap_fingerprint ortmmap_fingerprint_of(const unsigned char *contents, size_t size) {
   ortmmap_fingerprint state = {size, ~(uint64_t)size};
+  size_t end = size < ORTMMAP_FINGERPRINTED ? size : ORTMMAP_FINGERPRINTED;
   size_t start, sample = SAMPLE_WORDS * sizeof(uint64_t);
-  for (start = 0; start + sample <= size; start += SAMPLE_STRIDE)
+  for (start = 0; start + sample <= end; start += SAMPLE_STRIDE)
     mix(&state, contents == NULL ? NULL : contents + start, SAMPLE_WORDS);
-  if (size >= sample)
-    mix(&state, contents == NULL ? NULL : contents + size - sample, SAMPLE_WORDS);
+  if (end >= sample)
+    mix(&state, contents == NULL ? NULL : contents + end - sample, SAMPLE_WORDS);
   state.high |= 1;
   return state;
 }

@@ -15,7 +15,9 @@ typedef struct ortmmap_stored_block {
   uint64_t size;
 } ortmmap_stored_block;
 
-/* A digest of samples of a block; zeros where there is none. */
+enum { ORTMMAP_FINGERPRINTED = 2 << 20 }; /* bytes at a block's beginning */
+
+/* A digest of a block's size, and of samples of its beginning; zeros where there is none. */
 typedef struct ortmmap_fingerprint {
   uint64_t low, high;
 } ortmmap_fingerprint;

@@ -7,6 +7,7 @@
 #define ORTMMAP_HEAP_H
 
 #include "cache/block_store.h"
+#include "cache/huge_pages.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +20,6 @@ enum { ORTMMAP_PAGE = 4 << 10 };
 #else
 enum { ORTMMAP_PAGE = 64 << 10 }; /* aarch64 and ppc64: of 4, 16 or 64 KiB, as it was configured */
 #endif
-enum { ORTMMAP_HUGE_PAGE = 2 << 20 };
 
 typedef enum ortmmap_block_state {
   ORTMMAP_BLOCK_PRIVATE,

@@ -2,7 +2,7 @@
 
 It is a file of the entry with the pages, and accepted only if every rule holds:
 
-1. Integers are little-endian. Magic ``ORTMSTND`` (8 bytes), version 2 (u32), number of blocks n
+1. Integers are little-endian. Magic ``ORTMSTND`` (8 bytes), version 3 (u32), number of blocks n
    (u32), number of weights m (u32), number of a session's blocks that depend on stand-ins (u32),
    the key (32 bytes).
 2. n fingerprints (two u64 each; zeros where there is none), in the order of the blocks.
@@ -36,7 +36,7 @@ PROVEN_VERSIONS = (
 PROVEN_MACHINES = ("x86_64",)
 
 MAGIC = b"ORTMSTND"
-VERSION = 2
+VERSION = 3
 _HEAD = struct.Struct("<8sIIII32s")
 _FINGERPRINT = struct.Struct("<QQ")
 _LENGTH = struct.Struct("<I")

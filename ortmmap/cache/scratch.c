@@ -6,7 +6,7 @@
 
 #ifdef __linux__
 
-#include "cache/heap.h"
+#include "cache/huge_pages.h"
 
 #include <sys/mman.h>
 
@@ -21,19 +21,10 @@ static bool move(unsigned char *from, unsigned char *to, size_t length) {
   return mremap(from, length, length, MOVE, to) != MAP_FAILED;
 }
 
-/* Map `size` bytes that begin with a huge page, which the whole mapping may consist of. */
 static bool make(ortmmap_scratch *scratch, size_t size) {
-  size_t reserved = size + ORTMMAP_HUGE_PAGE;
-  unsigned char *start = mmap(NULL, reserved, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  size_t skip;
-  if (start == MAP_FAILED)
+  scratch->home = ortmmap_huge_pages_map(size, PROT_READ | PROT_WRITE);
+  if (scratch->home == NULL)
     return false;
-  skip = -(uintptr_t)start % ORTMMAP_HUGE_PAGE;
-  if (skip > 0)
-    munmap(start, skip);
-  munmap(start + skip + size, reserved - skip - size);
-  scratch->home = start + skip;
   scratch->size = size;
   (void)madvise(scratch->home, size, MADV_HUGEPAGE); /* small pages serve too */
   return true;

@@ -3,6 +3,7 @@
 #endif
 
 #include "cache/shared_pages.h"
+#include "cache/fold.h"
 #include "cache/scratch.h"
 
 #ifdef __linux__
@@ -16,15 +17,18 @@
 #define MADV_POPULATE_READ 22
 #endif
 
-/* Blocks of that size and more have scratch of whole huge pages, and the address space for it. */
+/* Blocks of that size and more have scratch, or the fold, of whole huge pages, and the address
+ * space for it. */
 enum { LARGE_BLOCK = 1 << 20 };
 
 /* A thread of a recorded creation. Only that thread accesses the fields while the recorder is
  * active, except for `pending` and `next`, which the heap's lock guards. */
 typedef struct ortmmap_recording_thread {
   ortmmap_recorder *recorder;
-  unsigned char *pending; /* the block in scratch, or NULL */
+  unsigned char *pending; /* the block in scratch or on the fold, or NULL */
+  bool is_folded;         /* that block is */
   ortmmap_scratch small, large;
+  ortmmap_fold fold;
   struct ortmmap_recording_thread *next; /* of the recorder */
 } recording_thread;
 
@@ -49,6 +53,19 @@ static size_t unit_of(size_t size) { return size < LARGE_BLOCK ? ORTMMAP_PAGE : 
 
 static ortmmap_scratch *scratch_of(recording_thread *thread, const ortmmap_block *block) {
   return unit_of(block->size) == ORTMMAP_PAGE ? &thread->small : &thread->large;
+}
+
+/* Whether a block that is expected to be this stored one needs no memory beyond the fold: its
+ * beginning is all that is looked at. Blocks that are compared need all of theirs. */
+static bool may_be_folded(const ortmmap_store *store, size_t index) {
+  return store->fingerprints != NULL && store->fingerprints[index].high != 0 &&
+         store->blocks[index].size >= LARGE_BLOCK;
+}
+
+static bool lend_fold(recording_thread *thread, const ortmmap_block *block, size_t expected) {
+  return thread->recorder->folds && may_be_folded(thread->recorder->store, expected) &&
+         ortmmap_fold_make(&thread->fold) &&
+         ortmmap_fold_lend(&thread->fold, block->extent, block->extent_size);
 }
 
 /* Move the thread's scratch to a block. It has room for the largest one of its kind. */
@@ -140,6 +157,13 @@ static bool use_stored(ortmmap_recorder *recorder, size_t index, ortmmap_block *
   return true;
 }
 
+/* Map a stored block in the place of the fold. If that is impossible, the block keeps the fold, and
+ * with it bytes that are of no use: the recording is not one of recognized blocks then. */
+static void exchange_fold(recording_thread *thread, ortmmap_block *block, size_t index) {
+  if (index == thread->recorder->store->count || !use_stored(thread->recorder, index, block))
+    ortmmap_fold_release(&thread->fold);
+}
+
 /* Take scratch back from a block, and map the stored one in its place. If that is impossible, the
  * block gets a copy, or keeps the scratch. A block that is only learned of is left empty. */
 static void exchange_scratch(recording_thread *thread, ortmmap_block *block, size_t index) {
@@ -151,6 +175,13 @@ static void exchange_scratch(recording_thread *thread, ortmmap_block *block, siz
       use_stored(recorder, index, block))
     return;
   memcpy(block->address, store->data + store->blocks[index].offset, block->size);
+}
+
+static void exchange(recording_thread *thread, ortmmap_block *block, size_t index) {
+  if (thread->is_folded)
+    exchange_fold(thread, block, index);
+  else
+    exchange_scratch(thread, block, index);
 }
 
 /* Finalize the thread's pending scratch block: share it, or leave it the scratch.
@@ -169,7 +200,7 @@ static void finalize_pending(recording_thread *thread) {
   if (block.address == NULL)
     return;
   block.state = ORTMMAP_BLOCK_PRIVATE;
-  exchange_scratch(thread, &block, find_counterpart(thread->recorder, &block));
+  exchange(thread, &block, find_counterpart(thread->recorder, &block));
   trim_extent(&block);
   ortmmap_heap_lock();
   *ortmmap_heap_find(block.address) = block;
@@ -264,7 +295,8 @@ static void *allocate_block(recording_thread *thread, size_t size) {
   block = add_block(recorder, size, may_be_stored, residue);
   if (block.address == NULL)
     return NULL;
-  if (may_be_stored && lend_scratch(thread, &block)) {
+  thread->is_folded = may_be_stored && lend_fold(thread, &block, next);
+  if (thread->is_folded || (may_be_stored && lend_scratch(thread, &block))) {
     ortmmap_heap_lock();
     ortmmap_heap_find(block.address)->state = ORTMMAP_BLOCK_SCRATCH;
     thread->pending = block.address;
@@ -365,20 +397,25 @@ static recording_thread *add_thread(ortmmap_recorder *recorder) {
   return thread;
 }
 
-static size_t largest_block(const ortmmap_store *store) {
+/* The size of the largest block that is folded, or of the largest one that is not. */
+static size_t largest_block(const ortmmap_store *store, bool is_folded) {
   size_t index, largest = 0;
   for (index = 0; index < store->count; index++)
-    if (store->blocks[index].size > largest)
+    if (may_be_folded(store, index) == is_folded && store->blocks[index].size > largest)
       largest = (size_t)store->blocks[index].size;
   return largest;
 }
 
 bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store) {
-  recorder->store = store;
-  recorder->largest = store == NULL ? 0 : largest_block(store);
+  size_t folded = store == NULL ? 0 : largest_block(store, true);
   current = add_thread(recorder);
   if (current == NULL)
     return false;
+  recorder->store = store;
+  recorder->folds = folded > 0 && ortmmap_fold_make(&current->fold);
+  recorder->largest = store == NULL ? 0 : largest_block(store, false);
+  if (!recorder->folds && folded > recorder->largest)
+    recorder->largest = folded;
   atomic_store(&recorder->active, true);
   return true;
 }
@@ -391,6 +428,7 @@ void ortmmap_recorder_end(ortmmap_recorder *recorder) {
     finalize_pending(thread);
     ortmmap_scratch_release(&thread->small);
     ortmmap_scratch_release(&thread->large);
+    ortmmap_fold_release(&thread->fold);
   }
   if (recorder->store != NULL)
     share_private_blocks(recorder);

@@ -25,7 +25,8 @@ typedef struct ortmmap_recorder {
   atomic_bool active;
   atomic_size_t expected;     /* index of the stored block that is likely to come next */
   const ortmmap_store *store; /* may be NULL; set while no thread allocates */
-  size_t largest;             /* bytes of the store's largest block; set with it */
+  size_t largest;             /* bytes of the store's largest block in scratch; set with it */
+  bool folds;                 /* recognized blocks lie on a fold meanwhile; set with it */
   bool learning;              /* set before the recording begins */
   atomic_size_t missed;       /* blocks that are the arena's, since there can be no more mappings */
   struct ortmmap_recording_thread *threads; /* guarded by the heap's lock */
@@ -44,8 +45,10 @@ void ortmmap_allocator_set_arena(OrtAllocator *arena);
 /* Record the calling thread's allocations. `store` may be NULL. False if memory is out.
  *
  * If the store has fingerprints, a block with one of these is replaced by the stored one without a
- * comparison. A learning recorder takes the fingerprint of each block. It keeps only the contents
- * of blocks that the store has, so its session must not run. */
+ * comparison. A large block that ought to have one and does not may keep its beginning only
+ * (fold.h): a session with a private block must not run then. A learning recorder takes the
+ * fingerprint of each block. It keeps only the contents of blocks that the store has, so its
+ * session must not run. */
 bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store);
 
 /* End the recording, in the thread that began it, and share the blocks that the store has. */

@@ -11,10 +11,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* Linux 6.1 */
-#endif
-
 /* A weight sees a window of the pattern again and again, which fits a core's own cache. Windows
  * begin at different pages, and after STARTS weights they have different lengths. In its middle it
  * sees the whole pattern, where that can be mapped as one huge page. */
@@ -53,31 +49,16 @@ static bool write_pattern(int fd) {
   return true;
 }
 
-/* Have the pattern lie in one huge page, which is mapped at once, if the system has one to spare.
- * Other mappings of its pages are quicker made and removed then, too. */
-static void collapse(int fd) {
-  unsigned char *reserved =
-      mmap(NULL, 2 * PATTERN_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  unsigned char *mapped;
-  if (reserved == MAP_FAILED)
-    return;
-  mapped = reserved + -(uintptr_t)reserved % PATTERN_SIZE;
-  if (mmap(mapped, PATTERN_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
-      MAP_FAILED)
-    (void)madvise(mapped, PATTERN_SIZE, MADV_COLLAPSE);
-  munmap(reserved, 2 * PATTERN_SIZE);
-}
-
 int ortmmap_pattern_make(void) {
   int fd = memfd_create("ortmmap stand-ins", MFD_CLOEXEC);
   if (fd < 0)
     return -1;
-  if (!write_pattern(fd)) {
-    close(fd);
-    return -1;
-  }
-  collapse(fd);
-  return fd;
+  /* Huge pages are mapped and removed at once. Small ones serve too. */
+  (void)ortmmap_huge_pages_collapse(fd, PATTERN_SIZE);
+  if (write_pattern(fd))
+    return fd;
+  close(fd);
+  return -1;
 }
 
 /* Map a part of the pattern again and again; return how many bytes that covers. */

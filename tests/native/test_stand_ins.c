@@ -7,6 +7,7 @@
 #include "blocks.h"
 #include "check.h"
 
+#include "cache/fold.h"
 #include "cache/stand_ins.h"
 
 #include <fcntl.h>
@@ -158,6 +159,44 @@ static void the_middle_of_a_large_weight_shows_the_whole_pattern(void) {
   free(first);
 }
 
+static void what_follows_the_beginning_of_a_block_has_no_part_in_its_fingerprint(void) {
+  size_t size = ORTMMAP_FINGERPRINTED + 3 * PAGE;
+  unsigned char *bytes = calloc(1, size);
+  ortmmap_fingerprint found = ortmmap_fingerprint_of(bytes, size);
+  memset(bytes + ORTMMAP_FINGERPRINTED, 1, size - ORTMMAP_FINGERPRINTED);
+  CHECK(is_same(found, ortmmap_fingerprint_of(bytes, size)));
+  CHECK(!is_same(found, ortmmap_fingerprint_of(bytes, size - PAGE)));
+  bytes[ORTMMAP_FINGERPRINTED - 1] = 1;
+  CHECK(!is_same(found, ortmmap_fingerprint_of(bytes, size)));
+  free(bytes);
+}
+
+/* --- the fold --- */
+
+static void a_fold_shows_its_last_page_again_and_again(void) {
+  enum { HUGE = ORTMMAP_HUGE_PAGE, SIZE = 6 * HUGE };
+  ortmmap_fold fold = {0};
+  unsigned char *mapped = ortmmap_huge_pages_map(SIZE, PROT_NONE);
+  size_t page, number;
+  if (!ortmmap_fold_make(&fold)) {
+    printf("test_stand_ins: this system has no huge pages of files\n");
+    CHECK(fold.is_denied && !ortmmap_fold_make(&fold));
+    munmap(mapped, SIZE);
+    return;
+  }
+  CHECK(ortmmap_fold_lend(&fold, mapped, SIZE));
+  CHECK((uintptr_t)mapped % HUGE == 0);
+  for (page = 0; page < SIZE / HUGE; page++)
+    memset(mapped + page * HUGE, (int)page + 1, HUGE);
+  for (page = 0; page < SIZE / HUGE; page++) {
+    number = page < ORTMMAP_FOLD_PAGES - 1 ? page + 1 : SIZE / HUGE;
+    CHECK(mapped[page * HUGE] == number && mapped[(page + 1) * HUGE - 1] == number);
+  }
+  ortmmap_fold_release(&fold);
+  CHECK(mapped[0] == 1 && !fold.is_made); /* it stays with those who have mapped it */
+  munmap(mapped, SIZE);
+}
+
 /* --- recognizing --- */
 
 static ortmmap_stored_block stored[BLOCKS];
@@ -269,6 +308,95 @@ static void other_blocks_are_compared(ortmmap_store *store) {
   store->fingerprints = NULL;
 }
 
+/* --- recognizing large blocks, which lie on the fold --- */
+
+enum { LARGE_BLOCKS = 3 };
+
+static const size_t large_sizes[LARGE_BLOCKS] = {9 << 20, (2 << 20) + 5 * PAGE, (40 << 20) + 1};
+
+/* A sparse store of large blocks that begin with 1, 2 and 3, and fingerprints of blocks that are
+ * filled with 10, 11 and 12. */
+static ortmmap_store make_large_store(ortmmap_stored_block blocks[LARGE_BLOCKS],
+                                      ortmmap_fingerprint fingerprints[LARGE_BLOCKS]) {
+  ortmmap_store store = {.blocks = blocks, .count = LARGE_BLOCKS, .fingerprints = fingerprints};
+  size_t index, offset = 7 * PAGE;
+  store.fd = make_file("large");
+  for (index = 0; index < LARGE_BLOCKS; index++) {
+    unsigned char *bytes = malloc(large_sizes[index]), first = (unsigned char)(index + 1);
+    memset(bytes, (int)index + 10, large_sizes[index]);
+    fingerprints[index] = ortmmap_fingerprint_of(bytes, large_sizes[index]);
+    free(bytes);
+    blocks[index] = (ortmmap_stored_block){offset, large_sizes[index]};
+    CHECK(pwrite(store.fd, &first, 1, (off_t)offset) == 1);
+    offset += ortmmap_whole_pages(large_sizes[index]);
+  }
+  CHECK(ftruncate(store.fd, (off_t)offset) == 0);
+  store.data = mmap(NULL, offset, PROT_READ, MAP_SHARED, store.fd, 0);
+  CHECK(store.data != MAP_FAILED);
+  return store;
+}
+
+/* Whether the memory of a block's end is that of the huge page before. */
+static bool is_folded(unsigned char *block, size_t size) {
+  volatile unsigned char *end = block + size - 1;
+  *end = 1;
+  end[-ORTMMAP_HUGE_PAGE] = 2;
+  return *end == 2;
+}
+
+static void large_blocks_lie_on_the_fold_until_they_are_recognized(void) {
+  ortmmap_stored_block stored_large[LARGE_BLOCKS];
+  ortmmap_fingerprint fingerprints[LARGE_BLOCKS];
+  ortmmap_store store = make_large_store(stored_large, fingerprints);
+  ortmmap_recorder recorder = {0};
+  ortmmap_block found[LARGE_BLOCKS];
+  unsigned char *blocks[LARGE_BLOCKS];
+  int which;
+  CHECK(ortmmap_recorder_begin(&recorder, &store));
+  for (which = 0; which < LARGE_BLOCKS; which++) {
+    blocks[which] = allocate(large_sizes[which]);
+    memset(blocks[which], which + 10, large_sizes[which]);
+    if (which != 1)
+      CHECK(is_folded(blocks[which], large_sizes[which]) == recorder.folds);
+  }
+  ortmmap_recorder_end(&recorder);
+  CHECK(ortmmap_recorder_blocks(&recorder, found, LARGE_BLOCKS) == LARGE_BLOCKS);
+  for (which = 0; which < LARGE_BLOCKS; which++) {
+    CHECK(found[which].state == ORTMMAP_BLOCK_SHARED && found[which].recognized);
+    CHECK(blocks[which][0] == which + 1 && blocks[which][large_sizes[which] - 1] == 0);
+  }
+  for (which = 0; which < LARGE_BLOCKS; which++)
+    release(blocks[which]);
+  ortmmap_recorder_release(&recorder);
+  CHECK(ortmmap_heap_is_empty());
+  close(store.fd);
+}
+
+/* A kernel may allocate a second block before it fills the first. */
+static void blocks_that_are_filled_late_have_folds_of_their_own(void) {
+  ortmmap_stored_block stored_large[LARGE_BLOCKS];
+  ortmmap_fingerprint fingerprints[LARGE_BLOCKS];
+  ortmmap_store store = make_large_store(stored_large, fingerprints);
+  ortmmap_recorder recorder = {0};
+  ortmmap_block found[LARGE_BLOCKS];
+  unsigned char *blocks[LARGE_BLOCKS];
+  int which;
+  CHECK(ortmmap_recorder_begin(&recorder, &store));
+  for (which = 0; which < LARGE_BLOCKS; which++)
+    blocks[which] = allocate(large_sizes[which]);
+  for (which = 0; which < LARGE_BLOCKS; which++)
+    memset(blocks[which], which + 10, large_sizes[which]);
+  ortmmap_recorder_end(&recorder);
+  CHECK(ortmmap_recorder_blocks(&recorder, found, LARGE_BLOCKS) == LARGE_BLOCKS);
+  for (which = 0; which < LARGE_BLOCKS; which++) {
+    CHECK(found[which].state == ORTMMAP_BLOCK_SHARED && found[which].recognized);
+    CHECK(blocks[which][0] == which + 1);
+    release(blocks[which]);
+  }
+  ortmmap_recorder_release(&recorder);
+  close(store.fd);
+}
+
 int main(int argc, char **argv) {
   ortmmap_store store;
   if (argc != 2) {
@@ -283,9 +411,13 @@ int main(int argc, char **argv) {
   the_pattern_takes_the_place_of_pages_and_gives_it_back();
   each_number_has_a_pattern_of_its_own();
   the_middle_of_a_large_weight_shows_the_whole_pattern();
+  what_follows_the_beginning_of_a_block_has_no_part_in_its_fingerprint();
+  a_fold_shows_its_last_page_again_and_again();
   store = make_store();
   a_learning_recorder_notes_fingerprints(&store);
   blocks_of_patterns_become_the_stored_ones(&store);
   other_blocks_are_compared(&store);
+  large_blocks_lie_on_the_fold_until_they_are_recognized();
+  blocks_that_are_filled_late_have_folds_of_their_own();
   return checks_report("test_stand_ins");
 }

@@ -2,9 +2,11 @@
  * weights but what kernels have packed.
  *
  * Children of one process create the same session, in turn of the weights themselves and of a
- * pattern in the place of the weights' whole pages. All memory that they may write is compared.
- * Where children of one kind differ (process identifiers, times), nothing is said. Where each kind
- * has a value of its own, the session depends on the weights outside of
+ * pattern in the place of the weights' whole pages. The blocks of the latter lie on folds (as in
+ * ortmmap/cache/fold.h, with smaller pages): behind its beginning, a block shows one piece of
+ * memory again and again. All memory that they may write is compared. Where children of one kind
+ * differ (process identifiers, times), nothing is said. Where each kind has a value of its own, the
+ * session depends on the weights outside of
  *   - the weights' own pages,
  *   - blocks of LEAST_BLOCK bytes and more that kernels have allocated,
  *   - the keys that ONNX Runtime makes of these blocks (prepacked_keys.h),
@@ -30,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,6 +43,8 @@ enum {
   MOST_REGIONS = 4096,
   MOST_BLOCKS = 256,
   DEAD_STACK = 512 << 10,
+  FOLD_PAGE = 32 << 10,
+  FOLD_SIZE = 3 * FOLD_PAGE,
   CHILDREN = 5 /* those of the pattern have odd numbers */
 };
 
@@ -66,6 +71,7 @@ static char *stack_top; /* below main()'s frame */
 static struct shared {
   pid_t pids[CHILDREN];
   children all;
+  bool folds;                    /* the next child's blocks: it is one of the pattern */
   size_t small_used, large_used; /* of the heaps; the same in all children */
   region blocks[MOST_BLOCKS];    /* the large ones that live; the same in all children */
   size_t block_count;
@@ -99,14 +105,30 @@ static void forget_block(const void *address) {
   shared->block_count = index;
 }
 
+/* Map a fold of its own at a block: keys of packed buffers are computed from them at the end. */
+static void map_fold(unsigned char *address, size_t size) {
+  int fd = memfd_create("fold", MFD_CLOEXEC);
+  size_t start, last = FOLD_SIZE - FOLD_PAGE;
+  if (fd < 0 || ftruncate(fd, FOLD_SIZE) != 0)
+    fail("no file in memory");
+  for (start = 0; start < size; start += FOLD_PAGE)
+    if (mmap(address + start, FOLD_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+             (off_t)(start < last ? start : last)) == MAP_FAILED)
+      fail("no mapping of a fold");
+  close(fd);
+}
+
 static void *ORT_API_CALL allocate(OrtAllocator *self, size_t size) {
-  size_t whole = (size + 127) / 64 * 64;
+  size_t unit = size >= LEAST_BLOCK ? FOLD_PAGE : 64;
+  size_t whole = (64 + size + unit - 1) / unit * unit;
   unsigned char *heap = size >= LEAST_BLOCK ? large_heap : small_heap;
   size_t *used = size >= LEAST_BLOCK ? &large_used : &small_used, start = *used;
   (void)self;
   *used += whole;
   if (*used > HEAP_BYTES)
     fail("the heap is too small");
+  if (shared->folds && size >= LEAST_BLOCK)
+    map_fold(heap + start, whole);
   memcpy(heap + start, &size, sizeof size);
   if (size >= LEAST_BLOCK)
     note_block(heap + start + 64, size);
@@ -213,6 +235,7 @@ static __attribute__((noinline)) void clear_dead_stack(void) {
 }
 
 static void child(int ready) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   shared->block_count = 0;
   create_session();
   shared->small_used = small_used;
@@ -349,10 +372,12 @@ static int compare(void) {
   return elsewhere > 0 ? 3 : packed == 0 ? 4 : 0;
 }
 
+/* Reserve a heap with an end that nobody may write: adjacent ones would be one range in the maps.
+ */
 static unsigned char *reserve(void) {
-  void *range = mmap(NULL, HEAP_BYTES, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (range == MAP_FAILED)
+  unsigned char *range = mmap(NULL, HEAP_BYTES + PAGE, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (range == MAP_FAILED || mprotect(range + HEAP_BYTES, PAGE, PROT_NONE) != 0)
     fail("no address space");
   return range;
 }
@@ -391,7 +416,8 @@ int main(int count, char **arguments) {
     fail("no memory");
   while (shared->all.count < CHILDREN) {
     map_file(arguments[3], &data_size, data);
-    if (shared->all.count % 2 == 1)
+    shared->folds = shared->all.count % 2 == 1;
+    if (shared->folds)
       put_pattern(strtoull(arguments[5], NULL, 10));
     start();
   }

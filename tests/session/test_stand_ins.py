@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from large_models import random
 from models import build, constant, node, tensor
-from support import assert_same, configured, onnxruntime_session, run_python
+from support import ask_python, assert_same, configured, onnxruntime_session, run_python
 
 import ortmmap
 from ortmmap.cache import folder as cache_folder
@@ -79,6 +79,11 @@ def filled(model: Path, folder: Path) -> Path:
     """The folder of a cache that has learned to recognize the model's blocks."""
     fill(model, folder)
     return folder
+
+
+def has_huge_pages_of_files() -> bool:
+    """Whether MADV_COLLAPSE is there (Linux 6.1)."""
+    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) >= (6, 1)
 
 
 def made(path: Path, layers: int = LAYERS) -> Path:
@@ -218,6 +223,50 @@ assert resident("/pages") >= 15 << 20
 assert resident("model.onnx") <= 3 << 20
 """
     run_python(code, path, folder)
+
+
+PEAK = """
+import sys
+import threading
+import ortmmap
+from support import configured
+
+def private():
+    return int(open("/proc/self/status").read().partition("RssAnon:")[2].split()[0]) << 10
+
+def sample():
+    while not is_over.wait(0.0005):
+        samples.append(private())
+
+path, folder, tiny = sys.argv[1:]
+options = configured(ortmmap.SessionOptions())
+ortmmap.Session(tiny, options, cache=False)   # makes what a process has once
+samples, is_over = [private()], threading.Event()
+sampler = threading.Thread(target=sample)
+sampler.start()
+session = ortmmap.Session(path, options, cache=folder)
+is_over.set()
+sampler.join()
+print([session.memory().recognized_blocks, max(samples) - samples[0]])
+"""
+
+
+@pytest.mark.skipif(not has_huge_pages_of_files(), reason="recognized blocks lie in scratch here")
+def test_a_recognized_block_of_any_size_takes_little_memory(tmp_path, folder):
+    """It lies on the fold; one that is compared takes as much as it has bytes."""
+    width = 4096
+    path, tiny = tmp_path / "matrix.onnx", tmp_path / "tiny.onnx"
+    path.write_bytes(models.weights(1, width))
+    tiny.write_bytes(models.weights(1, 4))
+    fill(path, folder)
+    feed = {"h0": np.linspace(-1, 1, width, dtype="f4").reshape(1, width)}
+    session = opened(path, folder)
+    assert blocks(session) == (1, 1, 0)
+    assert_same(session.run(None, feed), onnxruntime_session(path).run(None, feed))
+    for value, recognized, least, most in (("1", 1, 0, 8 << 20), ("0", 0, 60 << 20, 80 << 20)):
+        found = ask_python(PEAK, path, folder, tiny, env={"ORTMMAP_STANDINS": value})
+        assert found[0] == recognized
+        assert least <= found[1] <= most
 
 
 def test_a_model_whose_weights_are_small_in_all_is_compared(model, folder, expected, monkeypatch):
@@ -664,7 +713,7 @@ def test_no_room_for_the_recognition_leaves_the_entry_as_it_is(
 def test_the_file_has_the_format_that_its_module_describes(filled):
     entry = entry_of(filled)
     raw = Path(entry.path(RECOGNITION_FILE)).read_bytes()
-    assert raw[:12] == b"ORTMSTND\x02\0\0\0"
+    assert raw[:12] == b"ORTMSTND\x03\0\0\0"
     assert raw[24:56] == entry.key
     found = recognition_of(filled)
     assert len(found.fingerprints) == len(set(found.fingerprints)) == LAYERS

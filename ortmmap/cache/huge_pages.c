@@ -1,0 +1,58 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* MAP_ANONYMOUS */
+#endif
+
+#include "cache/huge_pages.h"
+
+#ifdef __linux__
+
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+unsigned char *ortmmap_huge_pages_map(size_t size, int protection) {
+  size_t reserved = size + ORTMMAP_HUGE_PAGE, skip;
+  unsigned char *start =
+      mmap(NULL, reserved, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED)
+    return NULL;
+  skip = -(uintptr_t)start % ORTMMAP_HUGE_PAGE;
+  if (skip > 0)
+    munmap(start, skip);
+  munmap(start + skip + size, reserved - skip - size);
+  return start + skip;
+}
+
+bool ortmmap_huge_pages_collapse(int file, size_t size) {
+  unsigned char *mapped = ortmmap_huge_pages_map(size, PROT_NONE);
+  bool is_collapsed = false;
+  size_t start;
+  if (mapped == NULL)
+    return false;
+  if (ftruncate(file, (off_t)size) == 0 &&
+      mmap(mapped, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED) {
+    for (start = 0; start < size; start += ORTMMAP_HUGE_PAGE)
+      mapped[start] = 0; /* one small page to begin with: a range without any stays empty */
+    is_collapsed = madvise(mapped, size, MADV_COLLAPSE) == 0;
+  }
+  munmap(mapped, size);
+  return is_collapsed;
+}
+
+#else /* not Linux: the functions are there to link */
+
+unsigned char *ortmmap_huge_pages_map(size_t size, int protection) {
+  (void)size, (void)protection;
+  return NULL;
+}
+
+bool ortmmap_huge_pages_collapse(int file, size_t size) {
+  (void)file, (void)size;
+  return false;
+}
+
+#endif /* __linux__ */

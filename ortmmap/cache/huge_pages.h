@@ -1,0 +1,18 @@
+/* Memory of huge pages. Linux only. */
+#ifndef ORTMMAP_HUGE_PAGES_H
+#define ORTMMAP_HUGE_PAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { ORTMMAP_HUGE_PAGE = 2 << 20 };
+
+/* Map private memory that begins at a multiple of a huge page, with the protection of mmap(2); NULL
+ * if there is none. Its pages are small until somebody advises otherwise. */
+unsigned char *ortmmap_huge_pages_map(size_t size, int protection);
+
+/* Have the first `size` bytes of an empty file in memory lie in huge pages, whatever the system's
+ * setting for such files. False before Linux 6.1, or if there are none to spare. */
+bool ortmmap_huge_pages_collapse(int file, size_t size);
+
+#endif /* ORTMMAP_HUGE_PAGES_H */
