@@ -58,6 +58,7 @@ HOT = {
 # C files beside a module's .pyx that are compiled into it.
 C_SOURCES = {
     "ortmmap.cache.prepack": (
+        "block_memory.c",
         "block_store.c",
         "fold.c",
         "heap.c",

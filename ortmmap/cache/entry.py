@@ -11,8 +11,6 @@ would be used without a comparison. A system cache's does not, since its owner v
 unless a file has the inode in the header: that one is no copy, but was written to.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import stat

@@ -5,8 +5,6 @@ of the same bytes, folders ``tmp-*`` of entries being written, files ``failed-*`
 could not be written, and ``locks``. Nothing else in it is touched.
 """
 
-from __future__ import annotations
-
 import os
 import stat
 import sys
@@ -105,7 +103,7 @@ def default_folder() -> str | None:
 
 
 def _platform_folder() -> str:
-    """Return the folder of platformdirs, without importing it on Linux, since that is slow."""
+    """Return the folder of platformdirs, which Linux does without: importing it is slow."""
     if sys.platform == "linux":
         base = os.environ.get("XDG_CACHE_HOME", "")
         if not os.path.isabs(base):  # a relative path is ignored by the specification
@@ -453,14 +451,14 @@ class CacheFolder:
         self.remove(name)
         warn(f"damaged {name}", f"an entry of the cache was removed: {name}: {damage}")
 
-    def note_failure(self, key: Key) -> None:
+    def note_failure(self, key: "Key") -> None:
         """Let processes that wait for the key's lock know that writing has failed."""
         try:
             os.utime(self.lock_path(key))
         except OSError:
             return
 
-    def lock_path(self, key: Key) -> str:
+    def lock_path(self, key: "Key") -> str:
         """Return the path of the file whose lock the key's writer holds."""
         # A fixed set of files, never removed: processes wait for the lock of an open file.
         number = (int(key.setting, 16) ^ int(key.identity, 16)) % LOCKS

@@ -1,8 +1,5 @@
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* MAP_ANONYMOUS */
-#endif
-
 #include "cache/shared_pages.h"
+#include "cache/block_memory.h"
 #include "cache/fold.h"
 #include "cache/scratch.h"
 
@@ -11,11 +8,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
 
 /* Blocks of that size and more have scratch, or the fold, of whole huge pages, and the address
  * space for it. */
@@ -36,18 +28,7 @@ typedef struct ortmmap_recording_thread {
  * active. */
 static _Thread_local recording_thread *current;
 
-/* --- memory of blocks --- */
-
-static bool map_private(unsigned char *address, size_t size) {
-  return mmap(address, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-              0) != MAP_FAILED;
-}
-
-/* Reserve a range only, as the heap does. */
-static bool map_nothing(unsigned char *address, size_t size) {
-  return mmap(address, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-              0) != MAP_FAILED;
-}
+/* --- memory of blocks that are not complete --- */
 
 static size_t unit_of(size_t size) { return size < LARGE_BLOCK ? ORTMMAP_PAGE : ORTMMAP_HUGE_PAGE; }
 
@@ -79,30 +60,6 @@ static bool lend_scratch(recording_thread *thread, const ortmmap_block *block) {
 
 static bool take_back_scratch(recording_thread *thread, const ortmmap_block *block) {
   return ortmmap_scratch_take_back(scratch_of(thread, block), block->extent, block->extent_size);
-}
-
-/* Give back the memory of the parts of an extent that no block lies in. If the address space is in
- * too many pieces, they stay accessible, without pages. */
-static void trim_extent(const ortmmap_block *block) {
-  unsigned char *end = block->address + ortmmap_whole_pages(block->size);
-  size_t before = (size_t)(block->address - block->extent);
-  size_t after = (size_t)(block->extent + block->extent_size - end);
-  if (before > 0 && !map_nothing(block->extent, before))
-    (void)madvise(block->extent, before, MADV_DONTNEED);
-  if (after > 0 && !map_nothing(end, after))
-    (void)madvise(end, after, MADV_DONTNEED);
-}
-
-/* Map a stored block at `address`. If it was not compared, its pages are left to the first run. */
-static bool map_stored(const ortmmap_store *store, size_t index, unsigned char *address) {
-  const ortmmap_stored_block *block = store->blocks + index;
-  size_t size = ortmmap_whole_pages((size_t)block->size);
-  if (mmap(address, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, store->fd,
-           (off_t)block->offset) == MAP_FAILED)
-    return false;
-  if (store->fingerprints == NULL)
-    (void)madvise(address, size, MADV_POPULATE_READ); /* kernels before 5.14 fault in each page */
-  return true;
 }
 
 /* --- sharing --- */
@@ -149,7 +106,7 @@ static size_t find_counterpart(const ortmmap_recorder *recorder, ortmmap_block *
 
 /* Map a stored block in the place of a recorded one. */
 static bool use_stored(ortmmap_recorder *recorder, size_t index, ortmmap_block *block) {
-  if (!map_stored(recorder->store, index, block->address))
+  if (!ortmmap_block_map_stored(recorder->store, index, block->address))
     return false;
   block->state = ORTMMAP_BLOCK_SHARED;
   block->stored = index;
@@ -201,7 +158,7 @@ static void finalize_pending(recording_thread *thread) {
     return;
   block.state = ORTMMAP_BLOCK_PRIVATE;
   exchange(thread, &block, find_counterpart(thread->recorder, &block));
-  trim_extent(&block);
+  ortmmap_block_trim(&block);
   ortmmap_heap_lock();
   *ortmmap_heap_find(block.address) = block;
   ortmmap_heap_unlock();
@@ -303,7 +260,7 @@ static void *allocate_block(recording_thread *thread, size_t size) {
     ortmmap_heap_unlock();
     return block.address;
   }
-  if (map_private(block.address, ortmmap_whole_pages(size)))
+  if (ortmmap_block_map_private(block.address, ortmmap_whole_pages(size)))
     return block.address;
   discard_block(&block);
   return NULL;
@@ -344,7 +301,7 @@ static bool forget_block(const void *address, ortmmap_block *copy) {
 
 /* Unmap a block that has left the table, and only then let another one take its address. */
 static void unmap_block(const ortmmap_block *block) {
-  if (!map_nothing(block->extent, block->extent_size))
+  if (!ortmmap_block_map_nothing(block->extent, block->extent_size))
     return;
   ortmmap_heap_lock();
   ortmmap_heap_return(block->extent, block->extent_size);

@@ -45,7 +45,7 @@ if processes:
     resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes))
 main()
 """
-NEEDED = ("click", "filelock", "numpy", "numpy.libs", "platformdirs", "xxhash")
+NEEDED = ("click", "filelock", "numpy", "numpy.libs", "xxhash")
 
 
 class Report:
