@@ -88,8 +88,9 @@ def _total(of: Callable[[int], int | None], pids: Sequence[int]) -> int | None:
 def not_of_files(pid: int) -> int | None:
     """Return the memory of a process that no file backs, which is cheap to ask for.
 
-    Shared memory is left out: the system counts each mapping of a page, and the 2 MiB of the
-    pattern that stands for weights are mapped in the place of all of them.
+    Shared memory is left out: the system counts each mapping of a page. The 2 MiB of the pattern
+    that stands for weights are mapped in the place of all of them, and the 6 MiB of the fold in
+    the place of each block.
     """
     status = Path(f"/proc/{pid}/status")
     if not status.exists():  # Windows counts it, macOS does not
