@@ -20,18 +20,9 @@ size of Linux, macOS and Windows (its allocation granularity), so each block can
 import os
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from ortmmap.cache.header import CHECKSUM_BYTES, checksum
-
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    class Digest(Protocol):
-        """The part of hashlib's objects that `write_pages` uses."""
-
-        def update(self, data: memoryview, /) -> object: ...
-
 
 __all__ = [
     "ALIGNMENT",
@@ -56,6 +47,12 @@ _HEAD = struct.Struct(f"<8sIIQQ{KEY_BYTES}s")
 _ENTRY = struct.Struct("<QQ")
 
 
+class Digest(Protocol):
+    """The part of hashlib's objects that `write_pages` uses."""
+
+    def update(self, data: memoryview, /) -> object: ...
+
+
 class BadPages(ValueError):  # noqa: N818 - a state of the file
     """A file breaks a rule of the format."""
 
@@ -65,7 +62,7 @@ def write_pages(
     key: bytes,
     blocks: Sequence[memoryview],
     check: Callable[[], object] | None = None,
-    digest: "Digest | None" = None,
+    digest: Digest | None = None,
     *,
     begun: Callable[[], object] | None = None,
 ) -> int:
