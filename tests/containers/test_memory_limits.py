@@ -10,9 +10,9 @@ from containers.limits import MIB, Workers, copy_packages, drop_from_page_cache
 
 from benchmarks.models import Store
 
-# One of 4 workers on BERT-base is killed in this limit with onnxruntime, of all versions; see
-# docs/containers.md for the smallest limits.
-TOO_LITTLE_FOR_ONNXRUNTIME = 2160 * MIB
+# One of 4 workers on BERT-base is killed in this limit with onnxruntime, of all versions, even if
+# they do not open at once; see docs/containers.md for the smallest limits.
+TOO_LITTLE_FOR_ONNXRUNTIME = 1728 * MIB
 OPEN = """
 import sys
 import ortmmap
@@ -113,15 +113,15 @@ def test_pages_in_memory_volumes_are_charged_and_stay(group, tmp_path):
 
 
 @pytest.mark.slow
-def test_four_workers_complete_in_a_tenth_of_what_onnxruntime_needs(bert):
-    assert bert.attempt(TOO_LITTLE_FOR_ONNXRUNTIME // 10).completed
+def test_four_workers_complete_in_an_eighth_of_what_onnxruntime_needs(bert):
+    assert bert.attempt(TOO_LITTLE_FOR_ONNXRUNTIME // 8).completed
     assert not replace(bert, module="onnxruntime").attempt(TOO_LITTLE_FOR_ONNXRUNTIME).completed
 
 
 @pytest.mark.slow
-def test_four_workers_run_from_memory_in_a_quarter_of_what_onnxruntime_needs(bert):
+def test_four_workers_run_from_memory_in_a_third_of_what_onnxruntime_needs(bert):
     """Little is read from disk then, so that runs are as fast as without a limit."""
-    found = bert.attempt(TOO_LITTLE_FOR_ONNXRUNTIME // 4, rounds=6)
+    found = bert.attempt(TOO_LITTLE_FOR_ONNXRUNTIME // 3, rounds=6)
     assert found.completed
     assert found.read <= bert.model.stat().st_size // 10
 
