@@ -5,7 +5,7 @@
 
 #include "cache/heap.h"
 
-/* Each of these takes the place of what is mapped there. False if there can be no more mappings. */
+/* What is mapped takes the place of what was. False if there can be no more mappings. */
 bool ortmmap_block_map_private(unsigned char *address, size_t size);
 
 /* Reserve a range only, as the heap does. */

@@ -38,14 +38,14 @@ static ortmmap_scratch *scratch_of(recording_thread *thread, const ortmmap_block
 
 /* Whether a block that is expected to be this stored one needs no memory beyond the fold: its
  * beginning is all that is looked at. Blocks that are compared need all of theirs. */
-static bool may_be_folded(const ortmmap_store *store, size_t index) {
-  return store->fingerprints != NULL && store->fingerprints[index].high != 0 &&
+static bool may_be_folded(const ortmmap_recorder *recorder, size_t index) {
+  const ortmmap_store *store = recorder->store;
+  return recorder->folds && store->fingerprints[index].high != 0 &&
          store->blocks[index].size >= LARGE_BLOCK;
 }
 
 static bool lend_fold(recording_thread *thread, const ortmmap_block *block, size_t expected) {
-  return thread->recorder->folds && may_be_folded(thread->recorder->store, expected) &&
-         ortmmap_fold_make(&thread->fold) &&
+  return may_be_folded(thread->recorder, expected) && ortmmap_fold_make(&thread->fold) &&
          ortmmap_fold_lend(&thread->fold, block->extent, block->extent_size);
 }
 
@@ -56,6 +56,12 @@ static bool lend_scratch(recording_thread *thread, const ortmmap_block *block) {
   if (scratch == &thread->small)
     most = LARGE_BLOCK;
   return ortmmap_scratch_lend(scratch, most, block->extent, block->extent_size);
+}
+
+/* Give memory to a block that is expected to be that stored one, until it is finalized. */
+static bool lend(recording_thread *thread, const ortmmap_block *block, size_t expected) {
+  thread->is_folded = lend_fold(thread, block, expected);
+  return thread->is_folded || lend_scratch(thread, block);
 }
 
 static bool take_back_scratch(recording_thread *thread, const ortmmap_block *block) {
@@ -252,8 +258,7 @@ static void *allocate_block(recording_thread *thread, size_t size) {
   block = add_block(recorder, size, may_be_stored, residue);
   if (block.address == NULL)
     return NULL;
-  thread->is_folded = may_be_stored && lend_fold(thread, &block, next);
-  if (thread->is_folded || (may_be_stored && lend_scratch(thread, &block))) {
+  if (may_be_stored && lend(thread, &block, next)) {
     ortmmap_heap_lock();
     ortmmap_heap_find(block.address)->state = ORTMMAP_BLOCK_SCRATCH;
     thread->pending = block.address;
@@ -354,25 +359,23 @@ static recording_thread *add_thread(ortmmap_recorder *recorder) {
   return thread;
 }
 
-/* The size of the largest block that is folded, or of the largest one that is not. */
-static size_t largest_block(const ortmmap_store *store, bool is_folded) {
+static size_t largest_in_scratch(const ortmmap_recorder *recorder) {
+  const ortmmap_store *store = recorder->store;
   size_t index, largest = 0;
-  for (index = 0; index < store->count; index++)
-    if (may_be_folded(store, index) == is_folded && store->blocks[index].size > largest)
+  for (index = 0; store != NULL && index < store->count; index++)
+    if (!may_be_folded(recorder, index) && store->blocks[index].size > largest)
       largest = (size_t)store->blocks[index].size;
   return largest;
 }
 
 bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store) {
-  size_t folded = store == NULL ? 0 : largest_block(store, true);
   current = add_thread(recorder);
   if (current == NULL)
     return false;
   recorder->store = store;
-  recorder->folds = folded > 0 && ortmmap_fold_make(&current->fold);
-  recorder->largest = store == NULL ? 0 : largest_block(store, false);
-  if (!recorder->folds && folded > recorder->largest)
-    recorder->largest = folded;
+  recorder->folds =
+      store != NULL && store->fingerprints != NULL && ortmmap_fold_make(&current->fold);
+  recorder->largest = largest_in_scratch(recorder);
   atomic_store(&recorder->active, true);
   return true;
 }

@@ -121,7 +121,7 @@ def test_four_workers_complete_in_an_eighth_of_what_onnxruntime_needs(bert):
 @pytest.mark.slow
 def test_four_workers_run_from_memory_in_a_third_of_what_onnxruntime_needs(bert):
     """Little is read from disk then, so that runs are as fast as without a limit."""
-    found = bert.attempt(TOO_LITTLE_FOR_ONNXRUNTIME // 3, rounds=6)
+    found = bert.attempt(540 * MIB, rounds=6)
     assert found.completed
     assert found.read <= bert.model.stat().st_size // 10
 

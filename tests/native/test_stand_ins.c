@@ -344,12 +344,27 @@ static bool is_folded(unsigned char *block, size_t size) {
   return *end == 2;
 }
 
+/* End a recording, check that all its blocks are the stored ones by now, and release them. */
+static void check_recognized(ortmmap_recorder *recorder, unsigned char *blocks[LARGE_BLOCKS]) {
+  ortmmap_block found[LARGE_BLOCKS];
+  int which;
+  ortmmap_recorder_end(recorder);
+  CHECK(ortmmap_recorder_blocks(recorder, found, LARGE_BLOCKS) == LARGE_BLOCKS);
+  for (which = 0; which < LARGE_BLOCKS; which++) {
+    CHECK(found[which].state == ORTMMAP_BLOCK_SHARED && found[which].recognized);
+    CHECK(blocks[which][0] == which + 1 && blocks[which][large_sizes[which] - 1] == 0);
+  }
+  for (which = 0; which < LARGE_BLOCKS; which++)
+    release(blocks[which]);
+  ortmmap_recorder_release(recorder);
+  CHECK(ortmmap_heap_is_empty());
+}
+
 static void large_blocks_lie_on_the_fold_until_they_are_recognized(void) {
   ortmmap_stored_block stored_large[LARGE_BLOCKS];
   ortmmap_fingerprint fingerprints[LARGE_BLOCKS];
   ortmmap_store store = make_large_store(stored_large, fingerprints);
   ortmmap_recorder recorder = {0};
-  ortmmap_block found[LARGE_BLOCKS];
   unsigned char *blocks[LARGE_BLOCKS];
   int which;
   CHECK(ortmmap_recorder_begin(&recorder, &store));
@@ -359,16 +374,7 @@ static void large_blocks_lie_on_the_fold_until_they_are_recognized(void) {
     if (which != 1)
       CHECK(is_folded(blocks[which], large_sizes[which]) == recorder.folds);
   }
-  ortmmap_recorder_end(&recorder);
-  CHECK(ortmmap_recorder_blocks(&recorder, found, LARGE_BLOCKS) == LARGE_BLOCKS);
-  for (which = 0; which < LARGE_BLOCKS; which++) {
-    CHECK(found[which].state == ORTMMAP_BLOCK_SHARED && found[which].recognized);
-    CHECK(blocks[which][0] == which + 1 && blocks[which][large_sizes[which] - 1] == 0);
-  }
-  for (which = 0; which < LARGE_BLOCKS; which++)
-    release(blocks[which]);
-  ortmmap_recorder_release(&recorder);
-  CHECK(ortmmap_heap_is_empty());
+  check_recognized(&recorder, blocks);
   close(store.fd);
 }
 
@@ -378,7 +384,6 @@ static void blocks_that_are_filled_late_have_folds_of_their_own(void) {
   ortmmap_fingerprint fingerprints[LARGE_BLOCKS];
   ortmmap_store store = make_large_store(stored_large, fingerprints);
   ortmmap_recorder recorder = {0};
-  ortmmap_block found[LARGE_BLOCKS];
   unsigned char *blocks[LARGE_BLOCKS];
   int which;
   CHECK(ortmmap_recorder_begin(&recorder, &store));
@@ -386,14 +391,7 @@ static void blocks_that_are_filled_late_have_folds_of_their_own(void) {
     blocks[which] = allocate(large_sizes[which]);
   for (which = 0; which < LARGE_BLOCKS; which++)
     memset(blocks[which], which + 10, large_sizes[which]);
-  ortmmap_recorder_end(&recorder);
-  CHECK(ortmmap_recorder_blocks(&recorder, found, LARGE_BLOCKS) == LARGE_BLOCKS);
-  for (which = 0; which < LARGE_BLOCKS; which++) {
-    CHECK(found[which].state == ORTMMAP_BLOCK_SHARED && found[which].recognized);
-    CHECK(blocks[which][0] == which + 1);
-    release(blocks[which]);
-  }
-  ortmmap_recorder_release(&recorder);
+  check_recognized(&recorder, blocks);
   close(store.fd);
 }
 

@@ -119,18 +119,19 @@ static void map_fold(unsigned char *address, size_t size) {
 }
 
 static void *ORT_API_CALL allocate(OrtAllocator *self, size_t size) {
-  size_t unit = size >= LEAST_BLOCK ? FOLD_PAGE : 64;
+  bool is_large = size >= LEAST_BLOCK;
+  size_t unit = is_large ? FOLD_PAGE : 64;
   size_t whole = (64 + size + unit - 1) / unit * unit;
-  unsigned char *heap = size >= LEAST_BLOCK ? large_heap : small_heap;
-  size_t *used = size >= LEAST_BLOCK ? &large_used : &small_used, start = *used;
+  unsigned char *heap = is_large ? large_heap : small_heap;
+  size_t *used = is_large ? &large_used : &small_used, start = *used;
   (void)self;
   *used += whole;
   if (*used > HEAP_BYTES)
     fail("the heap is too small");
-  if (shared->folds && size >= LEAST_BLOCK)
+  if (shared->folds && is_large)
     map_fold(heap + start, whole);
   memcpy(heap + start, &size, sizeof size);
-  if (size >= LEAST_BLOCK)
+  if (is_large)
     note_block(heap + start + 64, size);
   return heap + start + 64;
 }

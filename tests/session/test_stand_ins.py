@@ -226,28 +226,19 @@ assert resident("model.onnx") <= 3 << 20
 
 
 PEAK = """
+import os
 import sys
-import threading
 import ortmmap
+from benchmarks.memory import not_of_files, peak_private
 from support import configured
-
-def private():
-    return int(open("/proc/self/status").read().partition("RssAnon:")[2].split()[0]) << 10
-
-def sample():
-    while not is_over.wait(0.0005):
-        samples.append(private())
 
 path, folder, tiny = sys.argv[1:]
 options = configured(ortmmap.SessionOptions())
 ortmmap.Session(tiny, options, cache=False)   # makes what a process has once
-samples, is_over = [private()], threading.Event()
-sampler = threading.Thread(target=sample)
-sampler.start()
-session = ortmmap.Session(path, options, cache=folder)
-is_over.set()
-sampler.join()
-print([session.memory().recognized_blocks, max(samples) - samples[0]])
+before = not_of_files(os.getpid())
+with peak_private([os.getpid()], 0.0005) as peak:
+    session = ortmmap.Session(path, options, cache=folder)
+print([session.memory().recognized_blocks, peak.nbytes - before])
 """
 
 
