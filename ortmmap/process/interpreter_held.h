@@ -4,10 +4,18 @@
 
 #include <Python.h>
 
+static inline PyThreadState *ortmmap_current_thread_state(void) {
+#if PY_VERSION_HEX >= 0x030D0000
+  return PyThreadState_GetUnchecked();
+#else
+  return _PyThreadState_UncheckedGet();
+#endif
+}
+
 /* PyGILState_Check would not do: it returns 1 in every thread once a sub-interpreter existed. */
 static inline int ortmmap_interpreter_lock_held(void) {
   PyThreadState *own = PyGILState_GetThisThreadState();
-  return own != NULL && own == _PyThreadState_UncheckedGet();
+  return own != NULL && own == ortmmap_current_thread_state();
 }
 
 /* A thread that "holds the lock" of a free-threaded interpreter may call it, beside others. */

@@ -285,7 +285,7 @@ def _yield_to_others() -> None:
     if sys.platform != "linux":
         return
     try:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        os.nice(NICE)
     except OSError:
         return
 

@@ -26,13 +26,16 @@ CPUS = {
 HAS_SME_KERNELS = tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 32)
 
 OPEN = """
-import json, sys
+import json, sys, threading
 from pathlib import Path
 import ortmmap
-from ortmmap.cache import cpu_class
+from ortmmap.cache import cpu_class, pages
 from support import configured, contents, onnxruntime_session
 from test_cpus import CASES
 
+# Nothing is filed before the state was read.
+go, write_pages = threading.Event(), pages.write_pages
+pages.write_pages = lambda *args, **more: go.wait(60) and write_pages(*args, **more)
 folder, one_class = Path(sys.argv[1]), sys.argv[2] == "True"
 name = cpu_class.cpu_class()
 if one_class:
@@ -46,8 +49,10 @@ for case, make in CASES.items():
     expected = [*map(contents, onnxruntime_session(path).run(None, feeds))]
     visits, options = [], configured(ortmmap.SessionOptions())
     for _ in range(2):
+        go.clear()
         session = ortmmap.Session(path, options, cache=folder / "cache")
         state = session.cached.state
+        go.set()
         before = [*map(contents, session.run(None, feeds))]
         assert session.cached.wait(120)
         after = [*map(contents, session.run(None, feeds))]

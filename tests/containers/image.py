@@ -143,7 +143,8 @@ class Container:
         root = self.folder / "root"
         lower = ":".join(map(str, self.image.layers))
         layers = f"lowerdir={lower},upperdir={self.upper},workdir={self.folder / 'work'}"
-        lines = [f"mount -t overlay overlay -o {layers} {root}"]
+        # mount(8) of util-linux 2.42 refuses a long `lowerdir`, unless it uses mount(2)
+        lines = [f"LIBMOUNT_FORCE_MOUNT2=always mount -t overlay overlay -o {layers} {root}"]
         if not self.passwd:
             lines.append(f": > {root}/etc/passwd")
         for path, target in self.volumes.items():

@@ -21,6 +21,7 @@ from support import (
 )
 
 import ortmmap
+from ortmmap.session.filing import wait_for_all
 
 X = np.linspace(-1, 1, 16, dtype="f4").reshape(2, 8)
 BAD = np.ones((2, 7), "f4")
@@ -384,6 +385,7 @@ def test_loops_leave_no_descriptors(both):
     async def main() -> None:
         await asyncio.gather(*[both[0].run_awaitable(None, {"x": X}) for _ in range(10)])
 
+    assert wait_for_all(60)  # an earlier test's session may be filed
     asyncio.run(main())
     gc.collect()
     before = sorted(descriptors())
