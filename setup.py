@@ -60,6 +60,7 @@ C_SOURCES = {
     "ortmmap.cache.prepack": (
         "block_memory.c",
         "block_store.c",
+        "counterpart.c",
         "fold.c",
         "heap.c",
         "huge_pages.c",
@@ -67,6 +68,7 @@ C_SOURCES = {
         "shared_pages.c",
         "shared_pages_absent.c",
         "stand_ins.c",
+        "store_range.c",
     ),
 }
 DEBUG = os.environ.get("ORTMMAP_DEBUG") == "1"

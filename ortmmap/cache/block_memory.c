@@ -4,11 +4,11 @@
 
 #include "cache/block_memory.h"
 
-#ifdef __linux__
+#ifndef _WIN32
 
 #include <sys/mman.h>
 
-#ifndef MADV_POPULATE_READ
+#if defined(__linux__) && !defined(MADV_POPULATE_READ)
 #define MADV_POPULATE_READ 22
 #endif
 
@@ -32,15 +32,17 @@ void ortmmap_block_trim(const ortmmap_block *block) {
     (void)madvise(end, after, MADV_DONTNEED);
 }
 
-bool ortmmap_block_map_stored(const ortmmap_store *store, size_t index, unsigned char *address) {
+bool ortmmap_block_map_stored(const ortmmap_store *store, size_t index, unsigned char *address,
+                              size_t size) {
   const ortmmap_stored_block *block = store->blocks + index;
-  size_t size = ortmmap_whole_pages((size_t)block->size);
   if (mmap(address, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, store->fd,
            (off_t)block->offset) == MAP_FAILED)
     return false;
+#ifdef MADV_POPULATE_READ
   if (store->fingerprints == NULL)
     (void)madvise(address, size, MADV_POPULATE_READ); /* kernels before 5.14 fault in each page */
+#endif
   return true;
 }
 
-#endif /* __linux__ */
+#endif /* !_WIN32 */

@@ -1,4 +1,4 @@
-/* What the addresses of a block show: memory of its own, pages of a store, or nothing. Linux only.
+/* What the addresses of a block show: memory of its own, pages of a store, or nothing. POSIX only.
  */
 #ifndef ORTMMAP_BLOCK_MEMORY_H
 #define ORTMMAP_BLOCK_MEMORY_H
@@ -11,8 +11,10 @@ bool ortmmap_block_map_private(unsigned char *address, size_t size);
 /* Reserve a range only, as the heap does. */
 bool ortmmap_block_map_nothing(unsigned char *address, size_t size);
 
-/* Map a stored block at `address`. If it was not compared, its pages are left to the first run. */
-bool ortmmap_block_map_stored(const ortmmap_store *store, size_t index, unsigned char *address);
+/* Map the file at `address`, from the beginning of a stored block. If the store's blocks are not
+ * compared, their pages are left to the first run. */
+bool ortmmap_block_map_stored(const ortmmap_store *store, size_t index, unsigned char *address,
+                              size_t size);
 
 /* Give back the memory of the parts of an extent that no block lies in. If the address space is in
  * too many pieces, they stay accessible, without pages. */

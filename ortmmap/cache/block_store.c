@@ -4,7 +4,7 @@
 
 #include "cache/block_store.h"
 
-#ifdef __linux__
+#ifndef _WIN32
 
 #include <string.h>
 #include <sys/file.h>
@@ -95,7 +95,7 @@ const unsigned char *ortmmap_store_map(int fd, size_t size) {
 
 void ortmmap_store_unmap(const unsigned char *data, size_t size) { munmap((void *)data, size); }
 
-#else /* not Linux: no store is made; the functions are there to link */
+#else /* Windows: no store is made; the functions are there to link */
 
 bool ortmmap_store_wait(const ortmmap_store *store, size_t count) {
   (void)store, (void)count;
@@ -125,4 +125,4 @@ bool ortmmap_store_knows(const ortmmap_store *store, size_t index,
   return false;
 }
 
-#endif /* __linux__ */
+#endif /* !_WIN32 */

@@ -1,7 +1,7 @@
 /* A file of blocks that a process has recorded, or is writing from its beginning to its end.
  *
  * The writer holds a lock of the file (flock(2)) meanwhile, which the kernel frees if it is killed.
- * So a reader that waits for a block finds out that it will never be there. Linux only. */
+ * So a reader that waits for a block finds out that it will never be there. POSIX only. */
 #ifndef ORTMMAP_BLOCK_STORE_H
 #define ORTMMAP_BLOCK_STORE_H
 
@@ -39,6 +39,7 @@ typedef struct ortmmap_store {
   ortmmap_growing_file *growing; /* NULL: the file is complete, and never changes */
   /* Of each block, as kernels pack it from stand-ins (see stand_ins.h); NULL: all are compared. */
   const ortmmap_fingerprint *fingerprints;
+  const size_t *order; /* indices of blocks, in the order of allocation; NULL: that of the file */
 } ortmmap_store;
 
 /* Map `size` bytes of a file for reading, which may not be there yet; NULL if that fails. */

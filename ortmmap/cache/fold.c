@@ -3,9 +3,11 @@
 #endif
 
 #include "cache/fold.h"
+#include "cache/linux_memory.h"
 
-#ifdef __linux__
+#ifdef ORTMMAP_LINUX_MEMORY
 
+#include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -20,13 +22,19 @@ bool ortmmap_fold_make(ortmmap_fold *fold) {
   return fold->is_made;
 }
 
-bool ortmmap_fold_lend(const ortmmap_fold *fold, unsigned char *address, size_t length) {
-  const size_t last = ORTMMAP_FOLD_SIZE - ORTMMAP_HUGE_PAGE;
-  size_t start;
-  for (start = 0; start < length; start += ORTMMAP_HUGE_PAGE)
-    if (mmap(address + start, ORTMMAP_HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-             fold->file, (off_t)(start < last ? start : last)) == MAP_FAILED)
+bool ortmmap_fold_lend(ortmmap_fold *fold, const unsigned char *address, size_t length) {
+  unsigned char *region = (unsigned char *)address - (uintptr_t)address % ORTMMAP_HUGE_PAGE;
+  int number;
+  for (number = 0; region < address + length; number++, region += ORTMMAP_HUGE_PAGE) {
+    if (number > 0 && number < ORTMMAP_FOLD_PAGES)
+      fold->page = (fold->page + 1) % ORTMMAP_FOLD_PAGES;
+    if (region == fold->last)
+      continue;
+    if (mmap(region, ORTMMAP_HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fold->file,
+             (off_t)fold->page * ORTMMAP_HUGE_PAGE) == MAP_FAILED)
       return false;
+    fold->last = region;
+  }
   return true;
 }
 
@@ -43,11 +51,11 @@ bool ortmmap_fold_make(ortmmap_fold *fold) {
   return false;
 }
 
-bool ortmmap_fold_lend(const ortmmap_fold *fold, unsigned char *address, size_t length) {
+bool ortmmap_fold_lend(ortmmap_fold *fold, const unsigned char *address, size_t length) {
   (void)fold, (void)address, (void)length;
   return false;
 }
 
 void ortmmap_fold_release(ortmmap_fold *fold) { (void)fold; }
 
-#endif /* __linux__ */
+#endif /* ORTMMAP_LINUX_MEMORY */

@@ -1,8 +1,10 @@
-/* Memory of a few huge pages that a block of any size is folded onto.
+/* Memory of a few huge pages that blocks of any size are folded onto, one after another.
  *
  * A block that is recognized by its beginning needs no room for the rest. The first pages show it
- * one by one, and the last page shows all that follows: what a kernel packs there overwrites
- * itself, in the processor's cache, and takes no memory. Linux only. */
+ * one by one, and one more page shows all that follows: what a kernel packs there overwrites
+ * itself, in the processor's cache, and takes no memory. A huge page that holds the end of one
+ * block and the beginning of the next shows the same memory to both, so the next one spares what
+ * the first one's kernel packed there. Linux only. */
 #ifndef ORTMMAP_FOLD_H
 #define ORTMMAP_FOLD_H
 
@@ -18,15 +20,17 @@ enum {
 typedef struct ortmmap_fold {
   int file; /* a memfd, if `is_made` */
   bool is_made, is_denied;
+  const unsigned char *last; /* the address that was mapped last, or NULL */
+  int page;                  /* the page that it shows */
 } ortmmap_fold;
 
 /* Whether there is such memory; it is made at first use. False if the system has no huge pages for
  * files in memory (Linux before 6.1), or none to spare. */
 bool ortmmap_fold_make(ortmmap_fold *fold);
 
-/* Map it at `address`, in the place of what is mapped there. Both numbers are multiples of a huge
- * page. False if there can be no more mappings: part of the range may be mapped then. */
-bool ortmmap_fold_lend(const ortmmap_fold *fold, unsigned char *address, size_t length);
+/* Map it in the place of all huge pages that hold a part of the range; the address space is the
+ * caller's. False if there can be no more mappings: part of the range may be mapped then. */
+bool ortmmap_fold_lend(ortmmap_fold *fold, const unsigned char *address, size_t length);
 
 /* Leave the memory to those who have mapped it. */
 void ortmmap_fold_release(ortmmap_fold *fold);

@@ -4,7 +4,7 @@
 
 #include "cache/heap.h"
 
-#ifdef __linux__
+#ifndef _WIN32
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -62,7 +62,7 @@ static void remove_extent(size_t index) {
   memmove(heap.free + index, heap.free + index + 1, (heap.free_count - index) * sizeof *heap.free);
 }
 
-static unsigned char *take_extent(size_t size, size_t residue) {
+unsigned char *ortmmap_heap_take(size_t size, size_t residue) {
   size_t index, skip;
   for (index = 0; index < heap.free_count; index++) {
     extent found = heap.free[index], rest;
@@ -102,17 +102,27 @@ void ortmmap_heap_return(unsigned char *address, size_t size) {
 
 ortmmap_block *ortmmap_heap_add(struct ortmmap_recorder *recorder, size_t size, size_t residue,
                                 size_t unit) {
+  size_t before = residue % unit, extent_size = ortmmap_round_up(before + size, unit);
+  unsigned char *start = ortmmap_heap_take(extent_size, residue - before);
+  ortmmap_block *block;
+  if (start == NULL)
+    return NULL;
+  block = ortmmap_heap_add_in(recorder, size, start, extent_size);
+  if (block == NULL)
+    ortmmap_heap_return(start, extent_size);
+  else
+    block->address = start + before;
+  return block;
+}
+
+ortmmap_block *ortmmap_heap_add_in(struct ortmmap_recorder *recorder, size_t size,
+                                   unsigned char *start, size_t extent_size) {
   ortmmap_block *items =
       grown(heap.blocks, heap.block_count, &heap.block_capacity, sizeof *heap.blocks);
-  size_t before = residue % unit, extent_size = ortmmap_round_up(before + size, unit);
-  unsigned char *start;
   if (items == NULL)
     return NULL;
   heap.blocks = items;
-  start = take_extent(extent_size, residue - before);
-  if (start == NULL)
-    return NULL;
-  items[heap.block_count] = (ortmmap_block){.address = start + before,
+  items[heap.block_count] = (ortmmap_block){.address = start,
                                             .size = size,
                                             .extent = start,
                                             .extent_size = extent_size,
@@ -136,6 +146,23 @@ ortmmap_block *ortmmap_heap_find(const void *address) {
 ortmmap_block *ortmmap_heap_blocks(size_t *count) {
   *count = heap.block_count;
   return heap.blocks;
+}
+
+size_t ortmmap_heap_blocks_of(const struct ortmmap_recorder *recorder, ortmmap_block *blocks,
+                              size_t capacity) {
+  const ortmmap_block *all;
+  size_t index, count, found = 0;
+  ortmmap_heap_lock();
+  all = ortmmap_heap_blocks(&count);
+  for (index = 0; index < count; index++) {
+    if (all[index].recorder != recorder)
+      continue;
+    if (found < capacity)
+      blocks[found] = all[index];
+    found++;
+  }
+  ortmmap_heap_unlock();
+  return found;
 }
 
 /* --- the whole range --- */
@@ -174,10 +201,16 @@ bool ortmmap_heap_is_empty(void) {
          heap.free[0].size == heap.size;
 }
 
-#else /* not Linux: forks and tests may still call these */
+#else /* Windows: forks and tests may still call these */
 
 void ortmmap_heap_lock(void) {}
 
 void ortmmap_heap_unlock(void) {}
 
-#endif /* __linux__ */
+size_t ortmmap_heap_blocks_of(const struct ortmmap_recorder *recorder, ortmmap_block *blocks,
+                              size_t capacity) {
+  (void)recorder, (void)blocks, (void)capacity;
+  return 0;
+}
+
+#endif /* !_WIN32 */

@@ -2,7 +2,7 @@
  *
  * There is one per process. All blocks lie in one range, so that a free tells them from other
  * memory by their address. Functions that take or return a block are called with the lock held.
- * Linux only. */
+ * POSIX only. */
 #ifndef ORTMMAP_HEAP_H
 #define ORTMMAP_HEAP_H
 
@@ -24,6 +24,7 @@ enum { ORTMMAP_PAGE = 64 << 10 }; /* aarch64 and ppc64: of 4, 16 or 64 KiB, as i
 typedef enum ortmmap_block_state {
   ORTMMAP_BLOCK_PRIVATE,
   ORTMMAP_BLOCK_SCRATCH, /* in its thread's scratch, until the next allocation */
+  ORTMMAP_BLOCK_FOLDED,  /* recognized, on a fold until the recording ends */
   ORTMMAP_BLOCK_SHARED,  /* pages of a store */
   ORTMMAP_BLOCK_FREED    /* by its session; the recorder still keeps it */
 } ortmmap_block_state;
@@ -36,7 +37,8 @@ typedef struct ortmmap_block {
   uint64_t ordinal; /* counts allocations */
   struct ortmmap_recorder *recorder;
   ortmmap_block_state state;
-  size_t stored;                   /* the index in the store of a shared block */
+  bool as_in_file;                 /* in the store's range (store_range.h) */
+  size_t stored;                   /* the index in the store, if folded or shared */
   bool recognized;                 /* shared by its fingerprint, without a comparison */
   ortmmap_fingerprint fingerprint; /* if the recorder is learning, else zeros */
 } ortmmap_block;
@@ -56,6 +58,15 @@ void ortmmap_heap_unlock(void);
 ortmmap_block *ortmmap_heap_add(struct ortmmap_recorder *recorder, size_t size, size_t residue,
                                 size_t unit);
 
+/* Add a private block at the beginning of an extent that was taken. NULL if memory is out. */
+ortmmap_block *ortmmap_heap_add_in(struct ortmmap_recorder *recorder, size_t size,
+                                   unsigned char *extent, size_t extent_size);
+
+/* Take address space that begins at a multiple of a huge page plus `residue`; NULL if there is
+ * none.
+ */
+unsigned char *ortmmap_heap_take(size_t size, size_t residue);
+
 /* Remove a block from the table. Its extent stays taken until it is returned. */
 void ortmmap_heap_remove(ortmmap_block *block);
 void ortmmap_heap_return(unsigned char *address, size_t size);
@@ -65,6 +76,11 @@ ortmmap_block *ortmmap_heap_find(const void *address);
 
 /* The table: `*count` blocks in no order. */
 ortmmap_block *ortmmap_heap_blocks(size_t *count);
+
+/* Copy the live blocks of a recorder, at most `capacity`, and return how many there are. The lock
+ * is not held. */
+size_t ortmmap_heap_blocks_of(const struct ortmmap_recorder *recorder, ortmmap_block *blocks,
+                              size_t capacity);
 
 /* Whether there is no block and the address space is in one piece again; for tests. */
 bool ortmmap_heap_is_empty(void);

@@ -3,8 +3,9 @@
 #endif
 
 #include "cache/huge_pages.h"
+#include "cache/linux_memory.h"
 
-#ifdef __linux__
+#ifdef ORTMMAP_LINUX_MEMORY
 
 #include <stdint.h>
 #include <sys/mman.h>
@@ -55,4 +56,4 @@ bool ortmmap_huge_pages_collapse(int file, size_t size) {
   return false;
 }
 
-#endif /* __linux__ */
+#endif /* ORTMMAP_LINUX_MEMORY */

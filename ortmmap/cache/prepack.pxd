@@ -16,6 +16,7 @@ cdef class Pages:
     cdef readonly object entry
     cdef size_t _size
     cdef csp.ortmmap_fingerprint *_fingerprints   # NULL if they are not known
+    cdef size_t *_order                           # NULL with them
     cdef readonly list stand_ins   # names of the weights that these fingerprints are of
     cdef readonly Py_ssize_t dependent   # blocks of a session that depend on their stand-ins
 

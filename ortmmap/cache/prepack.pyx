@@ -155,26 +155,30 @@ cdef class Pages:
             self.growing.most_waits = <long>(1000 * min(most_seconds, LONGEST_WAIT))
             self.store.growing = &self.growing
         if recognition is not None:
-            self._set_fingerprints(recognition.fingerprints)
+            self._set_fingerprints(recognition.fingerprints, recognition.order)
             self.stand_ins, self.dependent = recognition.weights, recognition.dependent
 
     def __dealloc__(self):
         free(self._fingerprints)
+        free(self._order)
         if self.store.data != NULL:
             csp.ortmmap_store_unmap(self.store.data, self._size)
         if self.store.blocks != NULL:
             os.close(self.store.fd)
             free(<void *>self.store.blocks)
 
-    def _set_fingerprints(self, fingerprints):
+    def _set_fingerprints(self, fingerprints, order):
         cdef size_t index
         self._fingerprints = <csp.ortmmap_fingerprint *>calloc(
             self.store.count + 1, sizeof(self._fingerprints[0])
         )
-        if self._fingerprints == NULL:
+        self._order = <size_t *>calloc(self.store.count + 1, sizeof(self._order[0]))
+        if self._fingerprints == NULL or self._order == NULL:
             raise MemoryError()
         for index in range(self.store.count):
             self._fingerprints[index].low, self._fingerprints[index].high = fingerprints[index]
+            self._order[index] = order[index]
+        self.store.order = self._order
 
     cdef int recognize(self, bint whether) noexcept:
         """Have the next recording recognize the blocks, or compare them."""
@@ -269,7 +273,9 @@ cdef class Recording:
 
     def private_blocks(self) -> tuple[int, int]:
         """Return number and size in bytes of the live blocks that are not shared."""
-        return self._totals({csp.ORTMMAP_BLOCK_PRIVATE, csp.ORTMMAP_BLOCK_SCRATCH})
+        return self._totals(
+            {csp.ORTMMAP_BLOCK_PRIVATE, csp.ORTMMAP_BLOCK_SCRATCH, csp.ORTMMAP_BLOCK_FOLDED}
+        )
 
     def recognized_blocks(self) -> int:
         """Return the number of live blocks that are shared without having been compared."""
@@ -293,14 +299,14 @@ cdef class Recording:
 
     cdef list _table(self):
         """Return all that the table has of each block, the ordinal first."""
-        cdef size_t capacity = csp.ortmmap_recorder_blocks(&self.recorder, NULL, 0)
+        cdef size_t capacity = csp.ortmmap_heap_blocks_of(&self.recorder, NULL, 0)
         cdef csp.ortmmap_block *blocks
         cdef size_t count, index
         blocks = <csp.ortmmap_block *>calloc(capacity + 1, sizeof(blocks[0]))
         if blocks == NULL:
             raise MemoryError()
         try:
-            count = min(csp.ortmmap_recorder_blocks(&self.recorder, blocks, capacity), capacity)
+            count = min(csp.ortmmap_heap_blocks_of(&self.recorder, blocks, capacity), capacity)
             return [
                 (
                     blocks[index].ordinal,

@@ -2,13 +2,14 @@
 
 It is a file of the entry with the pages, and accepted only if every rule holds:
 
-1. Integers are little-endian. Magic ``ORTMSTND`` (8 bytes), version 3 (u32), number of blocks n
+1. Integers are little-endian. Magic ``ORTMSTND`` (8 bytes), version 4 (u32), number of blocks n
    (u32), number of weights m (u32), number of a session's blocks that depend on stand-ins (u32),
    the key (32 bytes).
 2. n fingerprints (two u64 each; zeros where there is none), in the order of the blocks.
-3. m names of weights, in the order in which they show parts of the pattern: each its length (u32)
+3. n indices of blocks (u32 each), each block once: the order in which a session allocates them.
+4. m names of weights, in the order in which they show parts of the pattern: each its length (u32)
    and bytes.
-4. BLAKE2b-128 of everything before it. Nothing follows.
+5. BLAKE2b-128 of everything before it. Nothing follows.
 """
 
 import os
@@ -36,18 +37,21 @@ PROVEN_VERSIONS = (
 PROVEN_MACHINES = ("x86_64",)
 
 MAGIC = b"ORTMSTND"
-VERSION = 3
+VERSION = 4
 _HEAD = struct.Struct("<8sIIII32s")
 _FINGERPRINT = struct.Struct("<QQ")
+_INDEX = struct.Struct("<I")
 _LENGTH = struct.Struct("<I")
 
-Recognition = namedtuple("Recognition", "fingerprints weights dependent")
+Recognition = namedtuple("Recognition", "fingerprints order weights dependent")
 Recognition.__doc__ = """How blocks are recognized.
 
 Attributes
 ----------
 fingerprints : list of (int, int)
     Of each stored block, as kernels pack it from stand-ins; zeros if it does not depend on them.
+order : list of int
+    The indices of the stored blocks, in the order in which a session allocates them.
 weights : list of bytes
     The names of the weights that have stand-ins, in their order.
 dependent : int
@@ -67,10 +71,12 @@ def is_proven(version: str) -> bool:
 
 def pack(recognition: Recognition, key: bytes) -> bytes:
     """Return the bytes of the file, for the entry of that key."""
-    fingerprints, weights, dependent = recognition
+    fingerprints, order, weights, dependent = recognition
     raw = bytearray(_HEAD.pack(MAGIC, VERSION, len(fingerprints), len(weights), dependent, key))
     for fingerprint in fingerprints:
         raw += _FINGERPRINT.pack(*fingerprint)
+    for index in order:
+        raw += _INDEX.pack(index)
     for name in weights:
         raw += _LENGTH.pack(len(name)) + name
     return bytes(raw) + checksum(raw)
@@ -85,10 +91,17 @@ def parse(raw: bytes, key: bytes, blocks: int) -> Recognition | None:
     if (magic, version, count, found) != (MAGIC, VERSION, blocks, key):
         return None
     start = _HEAD.size + count * _FINGERPRINT.size
+    end = start + count * _INDEX.size
+    if len(body) < end:
+        return None
     fingerprints = list(_FINGERPRINT.iter_unpack(body[_HEAD.size : start]))
+    order = [index for (index,) in _INDEX.iter_unpack(body[start:end])]
+    if sorted(order) != list(range(count)):
+        return None
+    start = end
     weights = []
     for _ in range(named):
         (length,) = _LENGTH.unpack_from(body, start)
         start += _LENGTH.size + length
         weights.append(body[start - length : start])
-    return Recognition(fingerprints, weights, dependent) if start == len(body) else None
+    return Recognition(fingerprints, order, weights, dependent) if start == len(body) else None

@@ -3,8 +3,9 @@
 #endif
 
 #include "cache/scratch.h"
+#include "cache/linux_memory.h"
 
-#ifdef __linux__
+#ifdef ORTMMAP_LINUX_MEMORY
 
 #include "cache/huge_pages.h"
 
@@ -62,4 +63,4 @@ bool ortmmap_scratch_take_back(ortmmap_scratch *scratch, unsigned char *address,
 
 void ortmmap_scratch_release(ortmmap_scratch *scratch) { (void)scratch; }
 
-#endif /* __linux__ */
+#endif /* ORTMMAP_LINUX_MEMORY */

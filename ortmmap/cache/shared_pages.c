@@ -1,24 +1,29 @@
 #include "cache/shared_pages.h"
 #include "cache/block_memory.h"
+#include "cache/counterpart.h"
 #include "cache/fold.h"
 #include "cache/scratch.h"
 
-#ifdef __linux__
+#ifndef _WIN32
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Blocks of that size and more have scratch, or the fold, of whole huge pages, and the address
- * space for it. */
+/* Blocks of that size and more have scratch of whole huge pages, and the address space for it. */
 enum { LARGE_BLOCK = 1 << 20 };
+
+/* The memory of a block until it is finalized: without Linux's, it has its own from the beginning.
+ */
+typedef enum pending_memory { ITS_OWN, THE_SCRATCH, THE_FOLD } pending_memory;
 
 /* A thread of a recorded creation. Only that thread accesses the fields while the recorder is
  * active, except for `pending` and `next`, which the heap's lock guards. */
 typedef struct ortmmap_recording_thread {
   ortmmap_recorder *recorder;
-  unsigned char *pending; /* the block in scratch or on the fold, or NULL */
-  bool is_folded;         /* that block is */
+  unsigned char *pending; /* the block that is not finalized, or NULL */
+  pending_memory lies_in; /* that block */
+  bool folds;             /* it is the thread that began the recording, which has a range */
   ortmmap_scratch small, large;
   ortmmap_fold fold;
   struct ortmmap_recording_thread *next; /* of the recorder */
@@ -38,93 +43,68 @@ static ortmmap_scratch *scratch_of(recording_thread *thread, const ortmmap_block
 
 /* Whether a block that is expected to be this stored one needs no memory beyond the fold: its
  * beginning is all that is looked at. Blocks that are compared need all of theirs. */
-static bool may_be_folded(const ortmmap_recorder *recorder, size_t index) {
-  const ortmmap_store *store = recorder->store;
-  return recorder->folds && store->fingerprints[index].high != 0 &&
-         store->blocks[index].size >= LARGE_BLOCK;
+static bool may_be_folded(const recording_thread *thread, size_t index) {
+  return thread->folds && thread->recorder->store->fingerprints[index].high != 0;
 }
 
-static bool lend_fold(recording_thread *thread, const ortmmap_block *block, size_t expected) {
-  return may_be_folded(thread->recorder, expected) && ortmmap_fold_make(&thread->fold) &&
-         ortmmap_fold_lend(&thread->fold, block->extent, block->extent_size);
+/* Scratch has room for the largest block of its kind. */
+static size_t scratch_size(const recording_thread *thread, const ortmmap_scratch *scratch) {
+  const ortmmap_store *store = thread->recorder->store;
+  size_t index, largest = 0;
+  if (scratch == &thread->small)
+    return LARGE_BLOCK;
+  for (index = 0; index < store->count; index++)
+    if (!may_be_folded(thread, index) && store->blocks[index].size > largest)
+      largest = (size_t)store->blocks[index].size;
+  return ortmmap_round_up(largest, ORTMMAP_HUGE_PAGE) + ORTMMAP_HUGE_PAGE;
 }
 
-/* Move the thread's scratch to a block. It has room for the largest one of its kind. */
+/* Move the thread's scratch to a block. */
 static bool lend_scratch(recording_thread *thread, const ortmmap_block *block) {
   ortmmap_scratch *scratch = scratch_of(thread, block);
-  size_t most = ortmmap_round_up(thread->recorder->largest, ORTMMAP_HUGE_PAGE) + ORTMMAP_HUGE_PAGE;
-  if (scratch == &thread->small)
-    most = LARGE_BLOCK;
-  return ortmmap_scratch_lend(scratch, most, block->extent, block->extent_size);
+  size_t size = scratch->home == NULL ? scratch_size(thread, scratch) : 0;
+  return ortmmap_scratch_lend(scratch, size, block->extent, block->extent_size);
 }
 
-/* Give memory to a block that is expected to be that stored one, until it is finalized. */
-static bool lend(recording_thread *thread, const ortmmap_block *block, size_t expected) {
-  thread->is_folded = lend_fold(thread, block, expected);
-  return thread->is_folded || lend_scratch(thread, block);
-}
-
-static bool take_back_scratch(recording_thread *thread, const ortmmap_block *block) {
-  return ortmmap_scratch_take_back(scratch_of(thread, block), block->extent, block->extent_size);
+/* Give memory to a block that is likely to be a stored one, until it is finalized. */
+static pending_memory lend(recording_thread *thread, const ortmmap_block *block) {
+  if (!block->as_in_file)
+    return lend_scratch(thread, block) ? THE_SCRATCH : ITS_OWN;
+  return ortmmap_fold_make(&thread->fold) &&
+                 ortmmap_fold_lend(&thread->fold, block->address, block->size)
+             ? THE_FOLD
+             : ITS_OWN;
 }
 
 /* --- sharing --- */
 
-/* The next stored block of that size and, unless `contents` is NULL, of those contents; `count` if
- * there is none. The search begins at the block that is expected. */
-static size_t find_stored(const ortmmap_recorder *recorder, const unsigned char *contents,
-                          size_t size) {
-  const ortmmap_store *store = recorder->store;
-  size_t expected = atomic_load(&recorder->expected), step, index;
-  for (step = 0; step < store->count; step++) {
-    index = (expected + step) % store->count;
-    if (store->blocks[index].size != size)
-      continue;
-    if (contents == NULL || ortmmap_store_equals(store, index, contents))
-      return index;
-  }
-  return store->count;
-}
-
-/* Whether a block was left empty after its fingerprint was taken, and not filled since. */
-static bool is_emptied(const ortmmap_block *block, ortmmap_fingerprint found) {
-  ortmmap_fingerprint zeros = ortmmap_fingerprint_of(NULL, block->size);
-  return block->fingerprint.high != 0 && found.low == zeros.low && found.high == zeros.high;
-}
-
-/* The stored block that stands for a recorded one: that of its fingerprint, or an equal one. */
-static size_t find_counterpart(const ortmmap_recorder *recorder, ortmmap_block *block) {
-  const ortmmap_store *store = recorder->store;
-  ortmmap_fingerprint fingerprint = {0, 0};
-  size_t index;
-  if (recorder->learning || store->fingerprints != NULL)
-    fingerprint = ortmmap_fingerprint_of(block->address, block->size);
-  if (recorder->learning && !is_emptied(block, fingerprint))
-    block->fingerprint = fingerprint;
-  for (index = 0; store->fingerprints != NULL && index < store->count; index++)
-    if (store->blocks[index].size == block->size &&
-        ortmmap_store_knows(store, index, fingerprint)) {
-      block->recognized = true;
-      return index;
-    }
-  return find_stored(recorder, block->address, block->size);
-}
-
 /* Map a stored block in the place of a recorded one. */
 static bool use_stored(ortmmap_recorder *recorder, size_t index, ortmmap_block *block) {
-  if (!ortmmap_block_map_stored(recorder->store, index, block->address))
+  if (!ortmmap_block_map_stored(recorder->store, index, block->address,
+                                ortmmap_whole_pages(block->size)))
     return false;
   block->state = ORTMMAP_BLOCK_SHARED;
   block->stored = index;
-  atomic_store(&recorder->expected, (index + 1) % recorder->store->count);
+  ortmmap_expect_after(recorder, index);
   return true;
 }
 
-/* Map a stored block in the place of the fold. If that is impossible, the block keeps the fold, and
- * with it bytes that are of no use: the recording is not one of recognized blocks then. */
-static void exchange_fold(recording_thread *thread, ortmmap_block *block, size_t index) {
-  if (index == thread->recorder->store->count || !use_stored(thread->recorder, index, block))
-    ortmmap_fold_release(&thread->fold);
+/* Leave a recognized block on the fold: at the end, the stored ones are mapped all at once. Any
+ * other block has the fold's memory to itself from here on. If it is one that other kernels may
+ * read before the end, since it does not depend on stand-ins, no later block may share a page with
+ * it. */
+static void leave_on_fold(recording_thread *thread, ortmmap_block *block, size_t index) {
+  if (block->recognized) {
+    block->state = ORTMMAP_BLOCK_FOLDED;
+    block->stored = index;
+    ortmmap_expect_after(thread->recorder, index);
+    return;
+  }
+  ortmmap_fold_release(&thread->fold);
+  if (index == thread->recorder->store->count)
+    return;
+  thread->folds = false;
+  (void)use_stored(thread->recorder, index, block);
 }
 
 /* Take scratch back from a block, and map the stored one in its place. If that is impossible, the
@@ -134,20 +114,22 @@ static void exchange_scratch(recording_thread *thread, ortmmap_block *block, siz
   const ortmmap_store *store = recorder->store;
   if (index == store->count && !recorder->learning)
     return;
-  if (!take_back_scratch(thread, block) || index == store->count ||
-      use_stored(recorder, index, block))
+  if (!ortmmap_scratch_take_back(scratch_of(thread, block), block->extent, block->extent_size) ||
+      index == store->count || use_stored(recorder, index, block))
     return;
   memcpy(block->address, store->data + store->blocks[index].offset, block->size);
 }
 
 static void exchange(recording_thread *thread, ortmmap_block *block, size_t index) {
-  if (thread->is_folded)
-    exchange_fold(thread, block, index);
-  else
+  if (thread->lies_in == THE_FOLD)
+    leave_on_fold(thread, block, index);
+  else if (thread->lies_in == THE_SCRATCH)
     exchange_scratch(thread, block, index);
+  else if (index < thread->recorder->store->count)
+    (void)use_stored(thread->recorder, index, block);
 }
 
-/* Finalize the thread's pending scratch block: share it, or leave it the scratch.
+/* Finalize the thread's pending block: share it, or leave it the memory that it has.
  *
  * The block is complete: a thread fills it before it allocates the next one, and no other thread
  * writes to it, since ONNX Runtime's parallel loops block their caller. If a kernel does allocate
@@ -163,8 +145,9 @@ static void finalize_pending(recording_thread *thread) {
   if (block.address == NULL)
     return;
   block.state = ORTMMAP_BLOCK_PRIVATE;
-  exchange(thread, &block, find_counterpart(thread->recorder, &block));
-  ortmmap_block_trim(&block);
+  exchange(thread, &block, ortmmap_find_counterpart(thread->recorder, &block));
+  if (!block.as_in_file) /* the range is unmapped at the end */
+    ortmmap_block_trim(&block);
   ortmmap_heap_lock();
   *ortmmap_heap_find(block.address) = block;
   ortmmap_heap_unlock();
@@ -190,7 +173,7 @@ static void share_listed(ortmmap_recorder *recorder, const ortmmap_block *listed
   ortmmap_heap_lock();
   block = ortmmap_heap_find(listed->address);
   if (block != NULL && block->ordinal == listed->ordinal && block->state == ORTMMAP_BLOCK_PRIVATE) {
-    index = find_counterpart(recorder, block);
+    index = ortmmap_find_counterpart(recorder, block);
     if (index < recorder->store->count)
       (void)use_stored(recorder, index, block);
   }
@@ -200,16 +183,32 @@ static void share_listed(ortmmap_recorder *recorder, const ortmmap_block *listed
 /* Compare each private block of the recorder with the store, and share the equal ones. If memory is
  * out, they stay private. */
 static void share_private_blocks(ortmmap_recorder *recorder) {
-  size_t index, count, capacity = ortmmap_recorder_blocks(recorder, NULL, 0);
+  size_t index, count, capacity = ortmmap_heap_blocks_of(recorder, NULL, 0);
   ortmmap_block *blocks = calloc(capacity + 1, sizeof *blocks);
   if (blocks == NULL)
     return;
-  count = ortmmap_recorder_blocks(recorder, blocks, capacity);
+  count = ortmmap_heap_blocks_of(recorder, blocks, capacity);
   if (count > 0)
     (void)ortmmap_store_wait(recorder->store,
                              recorder->store->count); /* not under the heap's lock */
   for (index = 0; index < count && index < capacity; index++)
     share_listed(recorder, blocks + index);
+  free(blocks);
+}
+
+/* Map the stored blocks in the place of folded ones, and return the rest of the range. */
+static void end_range(ortmmap_recorder *recorder) {
+  size_t index, count = ortmmap_heap_blocks_of(recorder, NULL, 0);
+  ortmmap_block *blocks = calloc(count + 1, sizeof *blocks);
+  if (blocks != NULL) {
+    count = ortmmap_heap_blocks_of(recorder, blocks, count);
+    ortmmap_store_range_unfold(recorder->store, blocks, count);
+  }
+  ortmmap_heap_lock();
+  for (index = 0; blocks != NULL && index < count; index++)
+    ortmmap_heap_find(blocks[index].address)->state = blocks[index].state;
+  ortmmap_store_range_return(&recorder->range);
+  ortmmap_heap_unlock();
   free(blocks);
 }
 
@@ -222,53 +221,70 @@ static const OrtMemoryInfo *memory_info;
 static void discard_block(const ortmmap_block *block) {
   ortmmap_heap_lock();
   ortmmap_heap_remove(ortmmap_heap_find(block->address));
-  ortmmap_heap_return(block->extent, block->extent_size);
+  if (!ortmmap_store_range_keep(&block->recorder->range, block))
+    ortmmap_heap_return(block->extent, block->extent_size);
   ortmmap_heap_unlock();
 }
 
+/* Add a block that is likely to be that stored one: in the store's range for the fold, or else at
+ * an address for scratch, and for huge pages of the file. */
+static ortmmap_block *add_stored_block(recording_thread *thread, size_t size, size_t index) {
+  ortmmap_recorder *recorder = thread->recorder;
+  const ortmmap_store *store = recorder->store;
+  ortmmap_block *block = NULL;
+  if (may_be_folded(thread, index))
+    block = ortmmap_store_range_add(&recorder->range, index, recorder);
+  if (block != NULL)
+    return block;
+  return ortmmap_heap_add(recorder, size, (size_t)(store->blocks[index].offset % ORTMMAP_HUGE_PAGE),
+                          unit_of(size));
+}
+
 /* Add a block to the table and return a copy; its address is NULL if memory or address space is
- * out. If it is likely to be stored, it has the address for scratch, and for huge pages of the
- * file. */
-static ortmmap_block add_block(ortmmap_recorder *recorder, size_t size, bool may_be_stored,
-                               size_t residue) {
+ * out. */
+static ortmmap_block add_block(recording_thread *thread, size_t size, bool may_be_stored,
+                               size_t index) {
   ortmmap_block *added, block = {0};
   ortmmap_heap_lock();
-  added = ortmmap_heap_add(recorder, size, residue, may_be_stored ? unit_of(size) : ORTMMAP_PAGE);
+  added = may_be_stored ? add_stored_block(thread, size, index)
+                        : ortmmap_heap_add(thread->recorder, size, 0, ORTMMAP_PAGE);
   if (added != NULL)
     block = *added;
   ortmmap_heap_unlock();
   return block;
 }
 
-/* Allocate a recorded block; NULL if memory or address space is out. If the store has blocks of its
- * size, it begins in scratch, at an address where the expected one can be mapped with huge pages.
- */
+static void note_pending(recording_thread *thread, unsigned char *address) {
+  ortmmap_heap_lock();
+  if (thread->lies_in != ITS_OWN)
+    ortmmap_heap_find(address)->state = ORTMMAP_BLOCK_SCRATCH;
+  thread->pending = address;
+  ortmmap_heap_unlock();
+}
+
+/* Allocate a recorded block; NULL if memory or address space is out. */
 static void *allocate_block(recording_thread *thread, size_t size) {
   ortmmap_recorder *recorder = thread->recorder;
   const ortmmap_store *store = recorder->store;
-  size_t residue = 0, next = 0;
+  size_t next = 0;
   bool may_be_stored;
   ortmmap_block block;
   finalize_pending(thread);
   if (store != NULL)
-    next = find_stored(recorder, NULL, size);
+    next = ortmmap_find_stored(recorder, NULL, size);
   may_be_stored = store != NULL && next < store->count;
-  if (may_be_stored)
-    residue = (size_t)(store->blocks[next].offset % ORTMMAP_HUGE_PAGE);
-  block = add_block(recorder, size, may_be_stored, residue);
+  block = add_block(thread, size, may_be_stored, next);
   if (block.address == NULL)
     return NULL;
-  if (may_be_stored && lend(thread, &block, next)) {
-    ortmmap_heap_lock();
-    ortmmap_heap_find(block.address)->state = ORTMMAP_BLOCK_SCRATCH;
-    thread->pending = block.address;
-    ortmmap_heap_unlock();
-    return block.address;
+  thread->lies_in = may_be_stored ? lend(thread, &block) : ITS_OWN;
+  if (thread->lies_in == ITS_OWN &&
+      !ortmmap_block_map_private(block.address, ortmmap_whole_pages(size))) {
+    discard_block(&block);
+    return NULL;
   }
-  if (ortmmap_block_map_private(block.address, ortmmap_whole_pages(size)))
-    return block.address;
-  discard_block(&block);
-  return NULL;
+  if (may_be_stored)
+    note_pending(thread, block.address);
+  return block.address;
 }
 
 static void *ORT_API_CALL allocator_alloc(OrtAllocator *self, size_t size) {
@@ -283,7 +299,7 @@ static void *ORT_API_CALL allocator_alloc(OrtAllocator *self, size_t size) {
 }
 
 /* Remove the block at `address` from the table and from its thread, and copy it; false if there is
- * none, or if its recorder keeps it. */
+ * none, or if its recorder keeps it or its address space. */
 static bool forget_block(const void *address, ortmmap_block *copy) {
   ortmmap_block *block;
   recording_thread *thread;
@@ -294,7 +310,7 @@ static bool forget_block(const void *address, ortmmap_block *copy) {
     block->state = ORTMMAP_BLOCK_FREED;
   } else if (block != NULL) {
     *copy = *block;
-    is_removed = true;
+    is_removed = !ortmmap_store_range_keep(&block->recorder->range, block);
     for (thread = block->recorder->threads; thread != NULL; thread = thread->next)
       if (thread->pending == address)
         thread->pending = NULL;
@@ -359,13 +375,16 @@ static recording_thread *add_thread(ortmmap_recorder *recorder) {
   return thread;
 }
 
-static size_t largest_in_scratch(const ortmmap_recorder *recorder) {
-  const ortmmap_store *store = recorder->store;
-  size_t index, largest = 0;
-  for (index = 0; store != NULL && index < store->count; index++)
-    if (!may_be_folded(recorder, index) && store->blocks[index].size > largest)
-      largest = (size_t)store->blocks[index].size;
-  return largest;
+/* Have the thread fold what it recognizes, if the system has such memory. */
+static void begin_range(recording_thread *thread) {
+  ortmmap_recorder *recorder = thread->recorder;
+  if (recorder->store == NULL || recorder->store->fingerprints == NULL ||
+      !ortmmap_fold_make(&thread->fold))
+    return;
+  ortmmap_heap_lock();
+  ortmmap_store_range_reserve(&recorder->range, recorder->store);
+  ortmmap_heap_unlock();
+  thread->folds = recorder->range.start != NULL;
 }
 
 bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store) {
@@ -373,9 +392,7 @@ bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *sto
   if (current == NULL)
     return false;
   recorder->store = store;
-  recorder->folds =
-      store != NULL && store->fingerprints != NULL && ortmmap_fold_make(&current->fold);
-  recorder->largest = largest_in_scratch(recorder);
+  begin_range(current);
   atomic_store(&recorder->active, true);
   return true;
 }
@@ -392,6 +409,8 @@ void ortmmap_recorder_end(ortmmap_recorder *recorder) {
   }
   if (recorder->store != NULL)
     share_private_blocks(recorder);
+  if (recorder->range.start != NULL)
+    end_range(recorder);
   recorder->store = NULL;
 }
 
@@ -442,23 +461,6 @@ void ortmmap_recorder_release(ortmmap_recorder *recorder) {
   }
 }
 
-size_t ortmmap_recorder_blocks(const ortmmap_recorder *recorder, ortmmap_block *blocks,
-                               size_t capacity) {
-  const ortmmap_block *all;
-  size_t index, count, found = 0;
-  ortmmap_heap_lock();
-  all = ortmmap_heap_blocks(&count);
-  for (index = 0; index < count; index++) {
-    if (all[index].recorder != recorder)
-      continue;
-    if (found < capacity)
-      blocks[found] = all[index];
-    found++;
-  }
-  ortmmap_heap_unlock();
-  return found;
-}
-
 /* --- the session's threads, which may prepack in parallel --- */
 
 typedef struct thread_start {
@@ -495,4 +497,4 @@ void ortmmap_join_thread(OrtCustomThreadHandle handle) {
   free(start);
 }
 
-#endif /* __linux__ */
+#endif /* !_WIN32 */

@@ -5,7 +5,7 @@
  * blocks that another process has recorded) is replaced by the file's pages. They are mapped
  * privately: a later write copies the page and never changes the file.
  *
- * Allocations outside a recording go to ONNX Runtime's own arena. Linux only: elsewhere
+ * Allocations outside a recording go to ONNX Runtime's own arena. POSIX only: on Windows
  * ortmmap_allocator_start() returns NULL, and the functions that follow it must not be called. */
 #ifndef ORTMMAP_SHARED_PAGES_H
 #define ORTMMAP_SHARED_PAGES_H
@@ -14,6 +14,7 @@
 
 #include "cache/block_store.h"
 #include "cache/heap.h"
+#include "cache/store_range.h"
 
 #include <stdatomic.h>
 
@@ -23,14 +24,13 @@ enum { ORTMMAP_SMALLEST_BLOCK = 64 << 10 }; /* smaller allocations go to the are
  * outlive the session. Only the functions below access the fields. */
 typedef struct ortmmap_recorder {
   atomic_bool active;
-  atomic_size_t expected;     /* index of the stored block that is likely to come next */
+  atomic_size_t expected; /* place in the store's order of the block that is likely to come next */
   const ortmmap_store *store; /* may be NULL; set while no thread allocates */
-  size_t largest;             /* bytes of the store's largest block in scratch; set with it */
-  bool folds;                 /* recognized blocks lie on a fold meanwhile; set with it */
   bool learning;              /* set before the recording begins */
   atomic_size_t missed;       /* blocks that are the arena's, since there can be no more mappings */
   struct ortmmap_recording_thread *threads; /* guarded by the heap's lock */
   bool keeping;                             /* guarded by the heap's lock */
+  ortmmap_store_range range; /* of a recording that folds; guarded by the heap's lock */
 } ortmmap_recorder;
 
 /* Start the heap, once in a process, and return the allocator to register with ONNX Runtime; NULL
@@ -45,8 +45,8 @@ void ortmmap_allocator_set_arena(OrtAllocator *arena);
 /* Record the calling thread's allocations. `store` may be NULL. False if memory is out.
  *
  * If the store has fingerprints, a block with one of these is replaced by the stored one without a
- * comparison. A large block that ought to have one and does not may keep its beginning only
- * (fold.h): a session with a private block must not run then. A learning recorder takes the
+ * comparison. A block that ought to have one and does not may keep its beginning only (fold.h): a
+ * session with a private block must not run then. A learning recorder takes the
  * fingerprint of each block. It keeps only the contents of blocks that the store has, so its
  * session must not run. */
 bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store);
@@ -67,10 +67,6 @@ void ortmmap_recorder_share(ortmmap_recorder *recorder, const ortmmap_store *sto
 
 /* Free the recorder's own memory, once its blocks are freed and its threads have ended. */
 void ortmmap_recorder_release(ortmmap_recorder *recorder);
-
-/* Copy the recorder's live blocks, at most `capacity`, and return how many there are. */
-size_t ortmmap_recorder_blocks(const ortmmap_recorder *recorder, ortmmap_block *blocks,
-                               size_t capacity);
 
 /* Thread functions for OrtSessionOptions, so that threads that prepack in parallel are recorded
  * too. The creation options are the recorder. */

@@ -17,6 +17,7 @@ cdef extern from "cache/heap.h" nogil:
     ctypedef enum ortmmap_block_state:
         ORTMMAP_BLOCK_PRIVATE
         ORTMMAP_BLOCK_SCRATCH
+        ORTMMAP_BLOCK_FOLDED
         ORTMMAP_BLOCK_SHARED
         ORTMMAP_BLOCK_FREED
 
@@ -33,6 +34,9 @@ cdef extern from "cache/heap.h" nogil:
     size_t ortmmap_whole_pages(size_t size) noexcept
     void ortmmap_heap_lock() noexcept
     void ortmmap_heap_unlock() noexcept
+    size_t ortmmap_heap_blocks_of(
+        const void *recorder, ortmmap_block *blocks, size_t capacity
+    )
 
 cdef extern from "cache/block_store.h" nogil:
     ctypedef struct ortmmap_growing_file:
@@ -51,6 +55,7 @@ cdef extern from "cache/block_store.h" nogil:
         size_t count
         ortmmap_growing_file *growing
         const ortmmap_fingerprint *fingerprints
+        const size_t *order
 
     const unsigned char *ortmmap_store_map(int fd, size_t size)
     void ortmmap_store_unmap(const unsigned char *data, size_t size)
@@ -68,9 +73,6 @@ cdef extern from "cache/shared_pages.h" nogil:
     void ortmmap_recorder_let(ortmmap_recorder *recorder)
     void ortmmap_recorder_share(ortmmap_recorder *recorder, const ortmmap_store *store)
     void ortmmap_recorder_release(ortmmap_recorder *recorder)
-    size_t ortmmap_recorder_blocks(
-        const ortmmap_recorder *recorder, ortmmap_block *blocks, size_t capacity
-    )
     OrtCustomCreateThreadFn ortmmap_create_thread
     OrtCustomJoinThreadFn ortmmap_join_thread
 

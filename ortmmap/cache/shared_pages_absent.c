@@ -1,7 +1,7 @@
-/* Systems other than Linux: only ortmmap_allocator_start() is called; the rest is there to link. */
+/* Windows: only ortmmap_allocator_start() is called; the rest is there to link. */
 #include "cache/shared_pages.h"
 
-#ifndef __linux__
+#ifdef _WIN32
 
 OrtAllocator *ortmmap_allocator_start(OrtAllocator *outside, const OrtMemoryInfo *info) {
   (void)outside, (void)info;
@@ -27,12 +27,6 @@ void ortmmap_recorder_share(ortmmap_recorder *recorder, const ortmmap_store *sto
 
 void ortmmap_recorder_release(ortmmap_recorder *recorder) { (void)recorder; }
 
-size_t ortmmap_recorder_blocks(const ortmmap_recorder *recorder, ortmmap_block *blocks,
-                               size_t capacity) {
-  (void)recorder, (void)blocks, (void)capacity;
-  return 0;
-}
-
 OrtCustomThreadHandle ortmmap_create_thread(void *recorder, OrtThreadWorkerFn run, void *argument) {
   (void)recorder, (void)run, (void)argument;
   return NULL;
@@ -40,4 +34,4 @@ OrtCustomThreadHandle ortmmap_create_thread(void *recorder, OrtThreadWorkerFn ru
 
 void ortmmap_join_thread(OrtCustomThreadHandle handle) { (void)handle; }
 
-#endif /* not Linux */
+#endif /* _WIN32 */

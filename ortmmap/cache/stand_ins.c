@@ -3,8 +3,9 @@
 #endif
 
 #include "cache/stand_ins.h"
+#include "cache/linux_memory.h"
 
-#ifdef __linux__
+#ifdef ORTMMAP_LINUX_MEMORY
 
 #include "cache/heap.h"
 
@@ -133,4 +134,4 @@ bool ortmmap_stand_in_remove(int file, uint64_t offset, unsigned char *address, 
   return false;
 }
 
-#endif /* __linux__ */
+#endif /* ORTMMAP_LINUX_MEMORY */

@@ -55,6 +55,7 @@ cdef object recognition_of(RecordedCreation creation, object filing):
 
     cdef list weights
     cdef object found = None
+    cdef size_t blocks = creation.pages.store.count
     if creation.pages._size < LEAST_TOTAL:
         return None
     weights = packed(creation)
@@ -72,9 +73,9 @@ cdef object recognition_of(RecordedCreation creation, object filing):
     finally:
         ortmmap_count_add(&creation.model.guard.users, -1)
     if found is None:
-        return Recognition([(0, 0)] * creation.pages.store.count, [], 0)
-    fingerprints, dependent = found
-    return Recognition(fingerprints, [weight.name for weight in weights], dependent)
+        return Recognition([(0, 0)] * blocks, list(range(blocks)), [], 0)
+    fingerprints, order, dependent = found
+    return Recognition(fingerprints, order, [weight.name for weight in weights], dependent)
 
 
 cdef list packed(RecordedCreation creation):
@@ -109,9 +110,10 @@ cdef list blocks_of(RecordedCreation creation, StandIns stand_ins):
 
 
 cdef object match(RecordedCreation creation, list compared, list stood_in):
-    """Return the fingerprint of each stored block, and how many blocks depend on the stand-ins.
+    """Return the fingerprint of each stored block, and the order in which they are allocated.
 
-    Return None if one cannot be told from another.
+    The third of the tuple is how many blocks depend on the stand-ins. Return None if one cannot be
+    told from another.
     """
     cdef dict found = {}
     cdef dict owners = {}
@@ -129,5 +131,7 @@ cdef object match(RecordedCreation creation, list compared, list stood_in):
         owner = owners.setdefault(fingerprint, stored)
         if not creation.pages.is_equal(owner, stored):
             return None
-    fingerprints = [found.get(index, (0, 0)) for index in range(creation.pages.store.count)]
-    return fingerprints, dependent
+    indices = range(creation.pages.store.count)
+    order = dict.fromkeys([stored for _, stored, _ in compared])   # each once
+    order.update(dict.fromkeys(indices))
+    return [found.get(index, (0, 0)) for index in indices], list(order), dependent

@@ -48,7 +48,7 @@ static void release_all(ortmmap_recorder *recorder, unsigned char *blocks[BLOCKS
 
 static size_t count_of(const ortmmap_recorder *recorder, ortmmap_block_state state) {
   ortmmap_block blocks[64];
-  size_t index, count = ortmmap_recorder_blocks(recorder, blocks, 64), found = 0;
+  size_t index, count = ortmmap_heap_blocks_of(recorder, blocks, 64), found = 0;
   for (index = 0; index < count; index++)
     found += blocks[index].state == state;
   return found;
@@ -72,7 +72,7 @@ static ortmmap_store store_of(const ortmmap_recorder *recorder) {
   ortmmap_block blocks[BLOCKS];
   char path[4096];
   size_t index, offset = 0;
-  store.count = ortmmap_recorder_blocks(recorder, blocks, BLOCKS);
+  store.count = ortmmap_heap_blocks_of(recorder, blocks, BLOCKS);
   CHECK(store.count == BLOCKS - 1);
   snprintf(path, sizeof path, "%s/store", folder);
   store.fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -371,7 +371,7 @@ static void freed_blocks_are_kept_until_let(const ortmmap_store *store) {
     CHECK(other != blocks[which]);
   ortmmap_recorder_end(&recorder);
   ortmmap_recorder_let(&recorder);
-  CHECK(ortmmap_recorder_blocks(&recorder, NULL, 0) == 1); /* the live one */
+  CHECK(ortmmap_heap_blocks_of(&recorder, NULL, 0) == 1); /* the live one */
   release(other);
   ortmmap_recorder_release(&recorder);
   nothing_is_left();

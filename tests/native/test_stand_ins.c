@@ -231,7 +231,7 @@ static void create(ortmmap_recorder *recorder, const ortmmap_store *store,
     fill(blocks[which], sizes[which], seeds[which]);
   }
   ortmmap_recorder_end(recorder);
-  CHECK(ortmmap_recorder_blocks(recorder, found, BLOCKS) == BLOCKS);
+  CHECK(ortmmap_heap_blocks_of(recorder, found, BLOCKS) == BLOCKS);
 }
 
 static void release_all(ortmmap_recorder *recorder, unsigned char *blocks[BLOCKS]) {
@@ -349,7 +349,7 @@ static void check_recognized(ortmmap_recorder *recorder, unsigned char *blocks[L
   ortmmap_block found[LARGE_BLOCKS];
   int which;
   ortmmap_recorder_end(recorder);
-  CHECK(ortmmap_recorder_blocks(recorder, found, LARGE_BLOCKS) == LARGE_BLOCKS);
+  CHECK(ortmmap_heap_blocks_of(recorder, found, LARGE_BLOCKS) == LARGE_BLOCKS);
   for (which = 0; which < LARGE_BLOCKS; which++) {
     CHECK(found[which].state == ORTMMAP_BLOCK_SHARED && found[which].recognized);
     CHECK(blocks[which][0] == which + 1 && blocks[which][large_sizes[which] - 1] == 0);
@@ -372,14 +372,14 @@ static void large_blocks_lie_on_the_fold_until_they_are_recognized(void) {
     blocks[which] = allocate(large_sizes[which]);
     memset(blocks[which], which + 10, large_sizes[which]);
     if (which != 1)
-      CHECK(is_folded(blocks[which], large_sizes[which]) == recorder.folds);
+      CHECK(is_folded(blocks[which], large_sizes[which]) == (recorder.range.start != NULL));
   }
   check_recognized(&recorder, blocks);
   close(store.fd);
 }
 
 /* A kernel may allocate a second block before it fills the first. */
-static void blocks_that_are_filled_late_have_folds_of_their_own(void) {
+static void blocks_that_are_filled_late_are_recognized_at_the_end(void) {
   ortmmap_stored_block stored_large[LARGE_BLOCKS];
   ortmmap_fingerprint fingerprints[LARGE_BLOCKS];
   ortmmap_store store = make_large_store(stored_large, fingerprints);
@@ -393,6 +393,150 @@ static void blocks_that_are_filled_late_have_folds_of_their_own(void) {
     memset(blocks[which], which + 10, large_sizes[which]);
   check_recognized(&recorder, blocks);
   close(store.fd);
+}
+
+/* --- the place of blocks --- */
+
+enum { NEIGHBOURS = 8 };
+
+/* A store of blocks of odd sizes that begin with 1, 2, …, and fingerprints of those that are filled
+ * with 10, 11, … */
+static ortmmap_store make_neighbours(ortmmap_stored_block blocks[NEIGHBOURS],
+                                     ortmmap_fingerprint fingerprints[NEIGHBOURS]) {
+  ortmmap_store store = {.blocks = blocks, .count = NEIGHBOURS, .fingerprints = fingerprints};
+  size_t index, offset = ALIGNMENT;
+  store.fd = make_file("neighbours");
+  for (index = 0; index < NEIGHBOURS; index++) {
+    size_t size = 70000 + index % 3 * ((1 << 20) + 12345);
+    unsigned char *bytes = malloc(size);
+    memset(bytes, (int)index + 10, size);
+    fingerprints[index] = ortmmap_fingerprint_of(bytes, size);
+    memset(bytes, (int)index + 1, size);
+    blocks[index] = (ortmmap_stored_block){offset, size};
+    CHECK(pwrite(store.fd, bytes, size, (off_t)offset) == (ssize_t)size);
+    offset = (offset + size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    free(bytes);
+  }
+  CHECK(ftruncate(store.fd, (off_t)offset) == 0);
+  store.data = mmap(NULL, offset, PROT_READ, MAP_SHARED, store.fd, 0);
+  CHECK(store.data != MAP_FAILED);
+  return store;
+}
+
+/* Whether one line of /proc/self/maps has both addresses. */
+static bool is_one_mapping(const unsigned char *first, const unsigned char *last) {
+  char line[512];
+  size_t start, end;
+  bool found = false;
+  FILE *maps = fopen("/proc/self/maps", "r");
+  while (maps != NULL && !found && fgets(line, sizeof line, maps) != NULL)
+    found =
+        sscanf(line, "%zx-%zx", &start, &end) == 2 && start <= (size_t)first && (size_t)last < end;
+  if (maps != NULL)
+    fclose(maps);
+  return found;
+}
+
+static unsigned char *packed_block(const ortmmap_store *store, size_t index, int first) {
+  unsigned char *block = allocate((size_t)store->blocks[index].size);
+  memset(block, first + (int)index, (size_t)store->blocks[index].size);
+  return block;
+}
+
+static void check_stored(const ortmmap_store *store, size_t index, const unsigned char *block) {
+  size_t size = (size_t)store->blocks[index].size;
+  CHECK(block[0] == index + 1 && memcmp(block, block + 1, size - 1) == 0);
+}
+
+static void end_neighbours(ortmmap_recorder *recorder, const ortmmap_store *store,
+                           unsigned char *blocks[NEIGHBOURS]) {
+  size_t index;
+  for (index = 0; index < NEIGHBOURS; index++)
+    release(blocks[index]);
+  ortmmap_recorder_release(recorder);
+  CHECK(ortmmap_heap_is_empty());
+  close(store->fd);
+}
+
+static void blocks_lie_as_in_the_file_in_any_order(void) {
+  static const size_t order[NEIGHBOURS] = {0, 2, 1, 3, 7, 6, 5, 4};
+  ortmmap_stored_block table[NEIGHBOURS];
+  ortmmap_fingerprint fingerprints[NEIGHBOURS];
+  ortmmap_store store = make_neighbours(table, fingerprints);
+  ortmmap_recorder recorder = {0};
+  unsigned char *blocks[NEIGHBOURS];
+  size_t step, index;
+  bool has_range;
+  store.order = order;
+  CHECK(ortmmap_recorder_begin(&recorder, &store));
+  has_range = recorder.range.start != NULL;
+  for (step = 0; step < NEIGHBOURS; step++)
+    blocks[order[step]] = packed_block(&store, order[step], 10);
+  ortmmap_recorder_end(&recorder);
+  for (index = 0; index < NEIGHBOURS; index++) {
+    check_stored(&store, index, blocks[index]);
+    if (has_range)
+      CHECK((size_t)(blocks[index] - blocks[0]) == table[index].offset - table[0].offset);
+  }
+  if (has_range) {
+    CHECK((uintptr_t)blocks[0] % ORTMMAP_HUGE_PAGE == table[0].offset);
+    CHECK(is_one_mapping(blocks[0], blocks[NEIGHBOURS - 1]));
+  }
+  end_neighbours(&recorder, &store, blocks);
+}
+
+/* Another session must not get a place that a neighbour's pages would be mapped over. */
+static void a_block_that_is_freed_meanwhile_leaves_its_place(void) {
+  ortmmap_stored_block table[NEIGHBOURS];
+  ortmmap_fingerprint fingerprints[NEIGHBOURS];
+  ortmmap_store store = make_neighbours(table, fingerprints);
+  ortmmap_recorder recorder = {0};
+  unsigned char *blocks[NEIGHBOURS], *freed, *other;
+  ortmmap_block *added;
+  size_t index;
+  CHECK(ortmmap_recorder_begin(&recorder, &store));
+  for (index = 0; index < 3; index++)
+    blocks[index] = packed_block(&store, index, 10);
+  freed = blocks[1];
+  release(freed);
+  ortmmap_heap_lock();
+  added = ortmmap_heap_add(&recorder, (size_t)table[1].size, (uintptr_t)freed % ORTMMAP_HUGE_PAGE,
+                           ORTMMAP_PAGE);
+  other = added->address;
+  CHECK(other != freed || recorder.range.start == NULL);
+  ortmmap_heap_remove(added);
+  ortmmap_heap_return(other, ortmmap_whole_pages((size_t)table[1].size));
+  ortmmap_heap_unlock();
+  for (index = 3; index < NEIGHBOURS; index++)
+    blocks[index] = packed_block(&store, index, 10);
+  blocks[1] = packed_block(&store, 1, 10);
+  ortmmap_recorder_end(&recorder);
+  for (index = 0; index < NEIGHBOURS; index++)
+    check_stored(&store, index, blocks[index]);
+  end_neighbours(&recorder, &store, blocks);
+}
+
+/* Another kernel may read them, so what is packed later must not lie in their huge pages. */
+static void blocks_that_do_not_depend_on_patterns_stay_as_they_are(void) {
+  ortmmap_stored_block table[NEIGHBOURS];
+  ortmmap_fingerprint fingerprints[NEIGHBOURS];
+  ortmmap_store store = make_neighbours(table, fingerprints);
+  ortmmap_recorder recorder = {0};
+  unsigned char *blocks[NEIGHBOURS];
+  size_t index;
+  CHECK(ortmmap_recorder_begin(&recorder, &store));
+  for (index = 0; index < NEIGHBOURS; index++) {
+    bool depends = index != 2 && index != 5; /* those that were expected to, and do not */
+    blocks[index] = packed_block(&store, index, depends ? 10 : 1);
+    if (index > 2)
+      check_stored(&store, 2, blocks[2]);
+    if (index > 5)
+      check_stored(&store, 5, blocks[5]);
+  }
+  ortmmap_recorder_end(&recorder);
+  for (index = 0; index < NEIGHBOURS; index++)
+    check_stored(&store, index, blocks[index]);
+  end_neighbours(&recorder, &store, blocks);
 }
 
 int main(int argc, char **argv) {
@@ -416,6 +560,9 @@ int main(int argc, char **argv) {
   blocks_of_patterns_become_the_stored_ones(&store);
   other_blocks_are_compared(&store);
   large_blocks_lie_on_the_fold_until_they_are_recognized();
-  blocks_that_are_filled_late_have_folds_of_their_own();
+  blocks_that_are_filled_late_are_recognized_at_the_end();
+  blocks_lie_as_in_the_file_in_any_order();
+  a_block_that_is_freed_meanwhile_leaves_its_place();
+  blocks_that_do_not_depend_on_patterns_stay_as_they_are();
   return checks_report("test_stand_ins");
 }
