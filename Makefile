@@ -5,6 +5,7 @@
 # make engines    tests with Ray, Spark (needs Java) and Dask, in an environment of their own
 #                 Some of them: ENGINES="tests/engines/test_spark.py -k url"
 # make native     the C layer, under sanitizers and on Windows (wine)
+# make posix      tests of the cache without what Linux alone has, as on macOS
 # make tsan       sixteen threads under ThreadSanitizer, by the free-threaded Python TSAN_PYTHON
 # make proof      what stand-ins rest on, with each version of onnxruntime that may use them
 # make counts     instructions, page faults … against benchmarks/counts/bounds.toml
@@ -40,7 +41,7 @@ WHEEL_TOOLS := import tomllib; read = tomllib.load(open('pyproject.toml', 'rb'))
 	print(*read['build-system']['requires'], *read['project']['optional-dependencies']['wheels'])
 WITHOUT_TORCH := "torch is not installed, so its tests were skipped; run them with: make test MORE=torch"
 
-.PHONY: demo test engines lint types native proof tsan counts fuzz docs workflows wheels test-wheels aarch64 \
+.PHONY: demo test engines lint types native posix proof tsan counts fuzz docs workflows wheels test-wheels aarch64 \
 	portable clean
 
 demo: $(VENV)/installed
@@ -79,6 +80,9 @@ types: $(VENV)/installed $(VENV)-bare/installed
 native: $(VENV)/installed
 	ORT_LIBRARIES=$$($(BIN)/python -c "import ortmmap; print(ortmmap.get_library_path())") \
 		tests/native/run
+
+posix: $(VENV)/installed
+	PYTHON=$(CURDIR)/$(BIN)/python tests/native/posix
 
 # The interpreter is one of clang's: see tools/tsan/__main__.py.
 tsan: $(VENV)-wheels/installed

@@ -30,8 +30,8 @@ def python() -> Finding:
 
     version = f"{platform.python_implementation()} {platform.python_version()}"
     text = f"{version} at {sys.executable}, {platform.platform()}"
-    if sys.platform != "linux":
-        return Finding(NOTE, f"{text}; prepacked weights are shared on Linux only")
+    if sys.platform == "win32":
+        return Finding(NOTE, f"{text}; prepacked weights are not shared on Windows")
     return Finding(OK, text)
 
 
