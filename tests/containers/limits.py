@@ -33,6 +33,34 @@ for line in sys.stdin:
     session.run(None, values)
     say([after - start for start, after in zip(before, spent())])
 """
+# One process opens the session, and its children run it; the parent answers for all of them.
+_FORKED = """
+import json, os, sys
+from containers.inside import feeds, open_as, say, spent
+
+module, model, threads, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+session = open_as(module, model, threads)
+values = feeds(session)
+children = []
+for _ in range(count):
+    orders, answers = os.pipe(), os.pipe()
+    if os.fork() == 0:
+        os.close(orders[1])
+        while os.read(orders[0], 1):
+            before = spent()
+            session.run(None, values)
+            ran = [after - start for start, after in zip(before, spent())]
+            os.write(answers[1], json.dumps(ran).encode())
+        os._exit(0)
+    os.close(orders[0]), os.close(answers[1])
+    children.append((orders[1], answers[0]))
+say([0, 0])
+for line in sys.stdin:
+    for order, _ in children:
+        os.write(order, b"1")
+    ran = [json.loads(os.read(answer, 1000)) for _, answer in children]
+    say([sum(each) / count for each in zip(*ran)])
+"""
 
 
 @dataclass(frozen=True)
@@ -55,6 +83,7 @@ class Workers:
     packages: Path  # a copy of the packages that nothing else has in memory
     count: int
     threads: int = 1
+    forked: bool = False  # from one that has opened the model, rather than each on its own
 
     def attempt(self, limit: int, rounds: int = 0) -> Attempt:
         """Open and run under a limit of so many bytes, with nothing in the page cache before."""
@@ -78,10 +107,12 @@ class Workers:
 
     @contextmanager
     def started(self, cgroup: Cgroup, code: str = _WORKER) -> Iterator[list[Process]]:
-        """Start the processes in a group, and kill them on the way out."""
-        arguments = [self.module, self.model, self.threads]
-        command = cgroup.command([sys.executable, "-c", code, *arguments])
-        processes = [Process(command, self._environment()) for _ in range(self.count)]
+        """Start the processes in a group, or the one that forks, and kill them on the way out."""
+        arguments = [self.module, self.model, self.threads, self.count]
+        code, count = (_FORKED, 1) if self.forked else (code, self.count)
+        apart = ["unshare", "--pid", "--fork"] if self.forked else []  # children end with it
+        command = cgroup.command([*apart, sys.executable, "-c", code, *arguments])
+        processes = [Process(command, self._environment()) for _ in range(count)]
         try:
             yield processes
         finally:
@@ -166,6 +197,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--modules", nargs="+", default=["ortmmap", "onnxruntime"])
     parser.add_argument("--step", type=int, default=16, help="in MiB")
+    parser.add_argument("--forked", action="store_true", help="workers of one parent that opens")
     arguments = parser.parse_args()
     from benchmarks.models import Store
 
@@ -174,7 +206,9 @@ def main() -> None:
     packages = copy_packages(folder / "packages")
     for module in arguments.modules:
         for count in arguments.workers:
-            workers = Workers(module, model, folder / "cache", packages, count)
+            workers = Workers(
+                module, model, folder / "cache", packages, count, forked=arguments.forked
+            )
             row = measured(workers, arguments.step * MIB)
             print(json.dumps({"module": module, "workers": count, **row}), flush=True)
 
@@ -183,7 +217,8 @@ def measured(workers: Workers, step: int) -> dict[str, float | None]:
     """Return the smallest limits in MiB, and the time of a round without and with the second."""
     plenty = (1 + workers.count) * 1024 * MIB
     workers.fill_cache()
-    completes = smallest(workers, 0, plenty, step)
+    least = 48 * MIB if workers.forked else 0  # with less, the parent reads its libraries for ever
+    completes = smallest(workers, least, plenty, step)
     resident = smallest(workers, completes - step, plenty, step, rounds=8)
     seconds = {"plenty": [], "resident": []}
     for _ in range(3):  # in alternation: other work on the machine disturbs both
