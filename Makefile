@@ -82,6 +82,7 @@ native: $(VENV)/installed
 		tests/native/run
 
 posix: $(VENV)/installed
+	$(BIN)/pip install --quiet "cython>=3.1" setuptools
 	PYTHON=$(CURDIR)/$(BIN)/python tests/native/posix
 
 # The interpreter is one of clang's: see tools/tsan/__main__.py.
