@@ -4,10 +4,11 @@
 
 #include "cache/heap.h"
 
+#include <stdlib.h>
+
 #ifndef _WIN32
 
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -214,3 +215,11 @@ size_t ortmmap_heap_blocks_of(const struct ortmmap_recorder *recorder, ortmmap_b
 }
 
 #endif /* !_WIN32 */
+
+ortmmap_block *ortmmap_heap_copy_blocks(const struct ortmmap_recorder *recorder, size_t *count) {
+  size_t found, capacity = ortmmap_heap_blocks_of(recorder, NULL, 0);
+  ortmmap_block *blocks = calloc(capacity + 1, sizeof *blocks);
+  found = blocks == NULL ? 0 : ortmmap_heap_blocks_of(recorder, blocks, capacity);
+  *count = found < capacity ? found : capacity; /* there may be more by now */
+  return blocks;
+}

@@ -82,6 +82,9 @@ ortmmap_block *ortmmap_heap_blocks(size_t *count);
 size_t ortmmap_heap_blocks_of(const struct ortmmap_recorder *recorder, ortmmap_block *blocks,
                               size_t capacity);
 
+/* The same as an array that the caller frees; NULL, and a count of 0, if memory is out. */
+ortmmap_block *ortmmap_heap_copy_blocks(const struct ortmmap_recorder *recorder, size_t *count);
+
 /* Whether there is no block and the address space is in one piece again; for tests. */
 bool ortmmap_heap_is_empty(void);
 

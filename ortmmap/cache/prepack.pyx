@@ -299,14 +299,11 @@ cdef class Recording:
 
     cdef list _table(self):
         """Return all that the table has of each block, the ordinal first."""
-        cdef size_t capacity = csp.ortmmap_heap_blocks_of(&self.recorder, NULL, 0)
-        cdef csp.ortmmap_block *blocks
         cdef size_t count, index
-        blocks = <csp.ortmmap_block *>calloc(capacity + 1, sizeof(blocks[0]))
+        cdef csp.ortmmap_block *blocks = csp.ortmmap_heap_copy_blocks(&self.recorder, &count)
         if blocks == NULL:
             raise MemoryError()
         try:
-            count = min(csp.ortmmap_heap_blocks_of(&self.recorder, blocks, capacity), capacity)
             return [
                 (
                     blocks[index].ordinal,

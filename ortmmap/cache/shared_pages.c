@@ -183,29 +183,23 @@ static void share_listed(ortmmap_recorder *recorder, const ortmmap_block *listed
 /* Compare each private block of the recorder with the store, and share the equal ones. If memory is
  * out, they stay private. */
 static void share_private_blocks(ortmmap_recorder *recorder) {
-  size_t index, count, capacity = ortmmap_heap_blocks_of(recorder, NULL, 0);
-  ortmmap_block *blocks = calloc(capacity + 1, sizeof *blocks);
-  if (blocks == NULL)
-    return;
-  count = ortmmap_heap_blocks_of(recorder, blocks, capacity);
+  size_t index, count;
+  ortmmap_block *blocks = ortmmap_heap_copy_blocks(recorder, &count);
   if (count > 0)
     (void)ortmmap_store_wait(recorder->store,
                              recorder->store->count); /* not under the heap's lock */
-  for (index = 0; index < count && index < capacity; index++)
+  for (index = 0; index < count; index++)
     share_listed(recorder, blocks + index);
   free(blocks);
 }
 
 /* Map the stored blocks in the place of folded ones, and return the rest of the range. */
 static void end_range(ortmmap_recorder *recorder) {
-  size_t index, count = ortmmap_heap_blocks_of(recorder, NULL, 0);
-  ortmmap_block *blocks = calloc(count + 1, sizeof *blocks);
-  if (blocks != NULL) {
-    count = ortmmap_heap_blocks_of(recorder, blocks, count);
-    ortmmap_store_range_unfold(recorder->store, blocks, count);
-  }
+  size_t index, count;
+  ortmmap_block *blocks = ortmmap_heap_copy_blocks(recorder, &count);
+  ortmmap_store_range_unfold(recorder->store, blocks, count);
   ortmmap_heap_lock();
-  for (index = 0; blocks != NULL && index < count; index++)
+  for (index = 0; index < count; index++)
     ortmmap_heap_find(blocks[index].address)->state = blocks[index].state;
   ortmmap_store_range_return(&recorder->range);
   ortmmap_heap_unlock();

@@ -34,9 +34,7 @@ cdef extern from "cache/heap.h" nogil:
     size_t ortmmap_whole_pages(size_t size) noexcept
     void ortmmap_heap_lock() noexcept
     void ortmmap_heap_unlock() noexcept
-    size_t ortmmap_heap_blocks_of(
-        const void *recorder, ortmmap_block *blocks, size_t capacity
-    )
+    ortmmap_block *ortmmap_heap_copy_blocks(const void *recorder, size_t *count)
 
 cdef extern from "cache/block_store.h" nogil:
     ctypedef struct ortmmap_growing_file:

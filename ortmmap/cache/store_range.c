@@ -99,7 +99,8 @@ static bool follows(const ortmmap_store *store, const ortmmap_block *next,
 
 void ortmmap_store_range_unfold(const ortmmap_store *store, ortmmap_block *blocks, size_t count) {
   size_t first, end, size;
-  qsort(blocks, count, sizeof *blocks, compare_addresses);
+  if (count > 0) /* or there may be no array */
+    qsort(blocks, count, sizeof *blocks, compare_addresses);
   for (first = 0; first < count; first = end) {
     end = first + 1;
     if (!is_ready(blocks + first))

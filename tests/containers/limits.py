@@ -217,7 +217,7 @@ def measured(workers: Workers, step: int) -> dict[str, float | None]:
     """Return the smallest limits in MiB, and the time of a round without and with the second."""
     plenty = (1 + workers.count) * 1024 * MIB
     workers.fill_cache()
-    least = 48 * MIB if workers.forked else 0  # with less, the parent reads its libraries for ever
+    least = 64 * MIB if workers.forked else 0  # with that, the parent reads its libraries for ever
     completes = smallest(workers, least, plenty, step)
     resident = smallest(workers, completes - step, plenty, step, rounds=8)
     seconds = {"plenty": [], "resident": []}

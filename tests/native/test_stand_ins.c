@@ -201,6 +201,13 @@ static void a_fold_shows_its_last_page_again_and_again(void) {
 
 static ortmmap_stored_block stored[BLOCKS];
 
+/* Give the store's file its size, and map it. */
+static void map_store(ortmmap_store *store, size_t size) {
+  CHECK(ftruncate(store->fd, (off_t)size) == 0);
+  store->data = mmap(NULL, size, PROT_READ, MAP_SHARED, store->fd, 0);
+  CHECK(store->data != MAP_FAILED);
+}
+
 /* A store of blocks that are filled with the seeds 0, 1 and 2. */
 static ortmmap_store make_store(void) {
   ortmmap_store store = {.blocks = stored, .count = BLOCKS};
@@ -214,9 +221,7 @@ static ortmmap_store make_store(void) {
     offset = (offset + sizes[index] + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     free(bytes);
   }
-  CHECK(ftruncate(store.fd, (off_t)offset) == 0);
-  store.data = mmap(NULL, offset, PROT_READ, MAP_SHARED, store.fd, 0);
-  CHECK(store.data != MAP_FAILED);
+  map_store(&store, offset);
   return store;
 }
 
@@ -330,9 +335,7 @@ static ortmmap_store make_large_store(ortmmap_stored_block blocks[LARGE_BLOCKS],
     CHECK(pwrite(store.fd, &first, 1, (off_t)offset) == 1);
     offset += ortmmap_whole_pages(large_sizes[index]);
   }
-  CHECK(ftruncate(store.fd, (off_t)offset) == 0);
-  store.data = mmap(NULL, offset, PROT_READ, MAP_SHARED, store.fd, 0);
-  CHECK(store.data != MAP_FAILED);
+  map_store(&store, offset);
   return store;
 }
 
@@ -399,28 +402,35 @@ static void blocks_that_are_filled_late_are_recognized_at_the_end(void) {
 
 enum { NEIGHBOURS = 8 };
 
-/* A store of blocks of odd sizes that begin with 1, 2, …, and fingerprints of those that are filled
- * with 10, 11, … */
-static ortmmap_store make_neighbours(ortmmap_stored_block blocks[NEIGHBOURS],
-                                     ortmmap_fingerprint fingerprints[NEIGHBOURS]) {
-  ortmmap_store store = {.blocks = blocks, .count = NEIGHBOURS, .fingerprints = fingerprints};
+/* A store of blocks of odd sizes that are filled with 1, 2, …, with fingerprints of those that are
+ * filled with 10, 11, …, and a recording with it. */
+typedef struct fixture {
+  ortmmap_stored_block table[NEIGHBOURS];
+  ortmmap_fingerprint fingerprints[NEIGHBOURS];
+  ortmmap_store store;
+  ortmmap_recorder recorder;
+  unsigned char *blocks[NEIGHBOURS];
+} fixture;
+
+static void begin(fixture *made, const size_t *order) {
   size_t index, offset = ALIGNMENT;
-  store.fd = make_file("neighbours");
+  *made = (fixture){.store = {.count = NEIGHBOURS, .order = order}};
+  made->store.blocks = made->table;
+  made->store.fingerprints = made->fingerprints;
+  made->store.fd = make_file("neighbours");
   for (index = 0; index < NEIGHBOURS; index++) {
     size_t size = 70000 + index % 3 * ((1 << 20) + 12345);
     unsigned char *bytes = malloc(size);
     memset(bytes, (int)index + 10, size);
-    fingerprints[index] = ortmmap_fingerprint_of(bytes, size);
+    made->fingerprints[index] = ortmmap_fingerprint_of(bytes, size);
     memset(bytes, (int)index + 1, size);
-    blocks[index] = (ortmmap_stored_block){offset, size};
-    CHECK(pwrite(store.fd, bytes, size, (off_t)offset) == (ssize_t)size);
+    made->table[index] = (ortmmap_stored_block){offset, size};
+    CHECK(pwrite(made->store.fd, bytes, size, (off_t)offset) == (ssize_t)size);
     offset = (offset + size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     free(bytes);
   }
-  CHECK(ftruncate(store.fd, (off_t)offset) == 0);
-  store.data = mmap(NULL, offset, PROT_READ, MAP_SHARED, store.fd, 0);
-  CHECK(store.data != MAP_FAILED);
-  return store;
+  map_store(&made->store, offset);
+  CHECK(ortmmap_recorder_begin(&made->recorder, &made->store));
 }
 
 /* Whether one line of /proc/self/maps has both addresses. */
@@ -437,106 +447,98 @@ static bool is_one_mapping(const unsigned char *first, const unsigned char *last
   return found;
 }
 
-static unsigned char *packed_block(const ortmmap_store *store, size_t index, int first) {
-  unsigned char *block = allocate((size_t)store->blocks[index].size);
-  memset(block, first + (int)index, (size_t)store->blocks[index].size);
-  return block;
+/* Allocate a block, and fill it with `first` plus its index. */
+static void pack_block(fixture *made, size_t index, int first) {
+  size_t size = (size_t)made->table[index].size;
+  made->blocks[index] = allocate(size);
+  memset(made->blocks[index], first + (int)index, size);
 }
 
-static void check_stored(const ortmmap_store *store, size_t index, const unsigned char *block) {
-  size_t size = (size_t)store->blocks[index].size;
-  CHECK(block[0] == index + 1 && memcmp(block, block + 1, size - 1) == 0);
+static void check_stored(const fixture *made, size_t index) {
+  const unsigned char *block = made->blocks[index];
+  CHECK(block[0] == index + 1 &&
+        memcmp(block, block + 1, (size_t)made->table[index].size - 1) == 0);
 }
 
-static void end_neighbours(ortmmap_recorder *recorder, const ortmmap_store *store,
-                           unsigned char *blocks[NEIGHBOURS]) {
+/* End the recording, and check that all blocks are the stored ones. */
+static void end_recording(fixture *made) {
+  size_t index;
+  ortmmap_recorder_end(&made->recorder);
+  for (index = 0; index < NEIGHBOURS; index++)
+    check_stored(made, index);
+}
+
+static void release_fixture(fixture *made) {
   size_t index;
   for (index = 0; index < NEIGHBOURS; index++)
-    release(blocks[index]);
-  ortmmap_recorder_release(recorder);
+    release(made->blocks[index]);
+  ortmmap_recorder_release(&made->recorder);
   CHECK(ortmmap_heap_is_empty());
-  close(store->fd);
+  close(made->store.fd);
 }
 
 static void blocks_lie_as_in_the_file_in_any_order(void) {
   static const size_t order[NEIGHBOURS] = {0, 2, 1, 3, 7, 6, 5, 4};
-  ortmmap_stored_block table[NEIGHBOURS];
-  ortmmap_fingerprint fingerprints[NEIGHBOURS];
-  ortmmap_store store = make_neighbours(table, fingerprints);
-  ortmmap_recorder recorder = {0};
-  unsigned char *blocks[NEIGHBOURS];
-  size_t step, index;
+  fixture made;
+  size_t index;
   bool has_range;
-  store.order = order;
-  CHECK(ortmmap_recorder_begin(&recorder, &store));
-  has_range = recorder.range.start != NULL;
-  for (step = 0; step < NEIGHBOURS; step++)
-    blocks[order[step]] = packed_block(&store, order[step], 10);
-  ortmmap_recorder_end(&recorder);
-  for (index = 0; index < NEIGHBOURS; index++) {
-    check_stored(&store, index, blocks[index]);
-    if (has_range)
-      CHECK((size_t)(blocks[index] - blocks[0]) == table[index].offset - table[0].offset);
-  }
+  begin(&made, order);
+  has_range = made.recorder.range.start != NULL;
+  for (index = 0; index < NEIGHBOURS; index++)
+    pack_block(&made, order[index], 10);
+  end_recording(&made);
+  for (index = 0; has_range && index < NEIGHBOURS; index++)
+    CHECK((size_t)(made.blocks[index] - made.blocks[0]) ==
+          made.table[index].offset - made.table[0].offset);
   if (has_range) {
-    CHECK((uintptr_t)blocks[0] % ORTMMAP_HUGE_PAGE == table[0].offset);
-    CHECK(is_one_mapping(blocks[0], blocks[NEIGHBOURS - 1]));
+    CHECK((uintptr_t)made.blocks[0] % ORTMMAP_HUGE_PAGE == made.table[0].offset);
+    CHECK(is_one_mapping(made.blocks[0], made.blocks[NEIGHBOURS - 1]));
   }
-  end_neighbours(&recorder, &store, blocks);
+  release_fixture(&made);
 }
 
 /* Another session must not get a place that a neighbour's pages would be mapped over. */
 static void a_block_that_is_freed_meanwhile_leaves_its_place(void) {
-  ortmmap_stored_block table[NEIGHBOURS];
-  ortmmap_fingerprint fingerprints[NEIGHBOURS];
-  ortmmap_store store = make_neighbours(table, fingerprints);
-  ortmmap_recorder recorder = {0};
-  unsigned char *blocks[NEIGHBOURS], *freed, *other;
+  fixture made;
+  unsigned char *freed, *other;
   ortmmap_block *added;
-  size_t index;
-  CHECK(ortmmap_recorder_begin(&recorder, &store));
+  size_t index, size;
+  begin(&made, NULL);
   for (index = 0; index < 3; index++)
-    blocks[index] = packed_block(&store, index, 10);
-  freed = blocks[1];
+    pack_block(&made, index, 10);
+  freed = made.blocks[1];
+  size = (size_t)made.table[1].size;
   release(freed);
   ortmmap_heap_lock();
-  added = ortmmap_heap_add(&recorder, (size_t)table[1].size, (uintptr_t)freed % ORTMMAP_HUGE_PAGE,
-                           ORTMMAP_PAGE);
+  added =
+      ortmmap_heap_add(&made.recorder, size, (uintptr_t)freed % ORTMMAP_HUGE_PAGE, ORTMMAP_PAGE);
   other = added->address;
-  CHECK(other != freed || recorder.range.start == NULL);
+  CHECK(other != freed || made.recorder.range.start == NULL);
   ortmmap_heap_remove(added);
-  ortmmap_heap_return(other, ortmmap_whole_pages((size_t)table[1].size));
+  ortmmap_heap_return(other, ortmmap_whole_pages(size));
   ortmmap_heap_unlock();
   for (index = 3; index < NEIGHBOURS; index++)
-    blocks[index] = packed_block(&store, index, 10);
-  blocks[1] = packed_block(&store, 1, 10);
-  ortmmap_recorder_end(&recorder);
-  for (index = 0; index < NEIGHBOURS; index++)
-    check_stored(&store, index, blocks[index]);
-  end_neighbours(&recorder, &store, blocks);
+    pack_block(&made, index, 10);
+  pack_block(&made, 1, 10);
+  end_recording(&made);
+  release_fixture(&made);
 }
 
 /* Another kernel may read them, so what is packed later must not lie in their huge pages. */
 static void blocks_that_do_not_depend_on_patterns_stay_as_they_are(void) {
-  ortmmap_stored_block table[NEIGHBOURS];
-  ortmmap_fingerprint fingerprints[NEIGHBOURS];
-  ortmmap_store store = make_neighbours(table, fingerprints);
-  ortmmap_recorder recorder = {0};
-  unsigned char *blocks[NEIGHBOURS];
+  fixture made;
   size_t index;
-  CHECK(ortmmap_recorder_begin(&recorder, &store));
+  begin(&made, NULL);
   for (index = 0; index < NEIGHBOURS; index++) {
     bool depends = index != 2 && index != 5; /* those that were expected to, and do not */
-    blocks[index] = packed_block(&store, index, depends ? 10 : 1);
+    pack_block(&made, index, depends ? 10 : 1);
     if (index > 2)
-      check_stored(&store, 2, blocks[2]);
+      check_stored(&made, 2);
     if (index > 5)
-      check_stored(&store, 5, blocks[5]);
+      check_stored(&made, 5);
   }
-  ortmmap_recorder_end(&recorder);
-  for (index = 0; index < NEIGHBOURS; index++)
-    check_stored(&store, index, blocks[index]);
-  end_neighbours(&recorder, &store, blocks);
+  end_recording(&made);
+  release_fixture(&made);
 }
 
 int main(int argc, char **argv) {
