@@ -4,7 +4,6 @@ cimport ortmmap.abi.ort as ort
 cimport ortmmap.cache.shared_pages as csp
 
 from ortmmap.model.mapping cimport Mapping
-from ortmmap.model.weights cimport Weight
 from ortmmap.runtime.library cimport ProcessLock
 
 cdef ProcessLock creating
@@ -43,18 +42,15 @@ cdef class Recording:
 cdef class StandIns:
     # Changed by put() and remove() only, in the thread of one creation.
     cdef list _weights
-    cdef list _covered   # for each weight whose turn has come, how many bytes the pattern covers
+    cdef csp.ortmmap_stand_in *_stand_ins   # of the weights, in their order
+    cdef unsigned char *_range
+    cdef size_t _size    # of the range
     cdef dict _files     # descriptors by mapping
-    cdef int _pattern    # a descriptor
-    cdef void *_spare    # mappings that are given up before the files are mapped again
 
-    cdef bint put(self) except -1
-    cdef int remove(self) except -1
-    cdef bint _put_one(self, size_t number, Weight weight) except -1
+    cdef list put(self)
+    cdef bint remove(self) except -1
     cdef bint _open(self, Mapping mapping) except -1
-    cdef int _close(self) except -1
 
-cdef tuple edges_of(Weight weight)
 cdef bint start() except -1
 cdef object why_not_started()
 cdef object address_space_limit()

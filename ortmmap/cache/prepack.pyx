@@ -12,6 +12,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
 from ortmmap.cache.arena cimport make_arena, shrink_arena
+from ortmmap.model.weights cimport Weight, placed_at
 from ortmmap.runtime.library cimport (
     ProcessLock,
     api,
@@ -323,42 +324,52 @@ cdef class Recording:
 cdef class StandIns:
     """Pages of a pattern in the place of weights, while a session is created.
 
-    Nobody else may read the mappings meanwhile. Pages that a weight shares with others stay.
+    The weights get a range of their own: what the mappings of their files show stays as it is.
 
     Parameters
     ----------
     weights : list of Weight
-        Each one's place in the list decides which part of the pattern it shows.
     """
 
     def __cinit__(self, list weights not None):
-        self._weights, self._covered, self._files, self._pattern = weights, [], {}, -1
+        cdef Weight weight
+        cdef csp.ortmmap_stand_in *each
+        self._weights, self._files = weights, {}
+        self._stand_ins = <csp.ortmmap_stand_in *>calloc(len(weights) + 1, sizeof(each[0]))
+        if self._stand_ins == NULL:
+            raise MemoryError()
+        each = self._stand_ins
+        for weight in weights:
+            each.name = csp.ortmmap_name_hash(weight.name, len(weight.name))
+            each.offset, each.size = weight.offset, weight.nbytes
+            each += 1
 
-    cdef bint put(self) except -1:
-        """Put the pattern in their place; return False if that is impossible.
+    def __dealloc__(self):
+        if self._range != NULL:
+            csp.ortmmap_stand_ins_unmap(self._range, self._size)
+        free(self._stand_ins)
 
-        remove() must follow in any case, before the session is used or released.
+    cdef list put(self):
+        """Return the weights as they lie in the range, which shows the pattern; None if it cannot.
+
+        The weights hold the range. remove() must follow before a session of them is used.
         """
-        cdef Py_ssize_t number
-        self._pattern = csp.ortmmap_pattern_make()
-        self._spare = csp.ortmmap_spare_mappings_make()
-        if self._pattern < 0 or self._spare == NULL:
-            return False
-        for number in range(len(self._weights)):
-            if not self._put_one(number, self._weights[number]):
-                return False
-        return True
-
-    cdef bint _put_one(self, size_t number, Weight weight) except -1:
-        cdef size_t start = csp.ortmmap_whole_pages(weight.offset)
-        cdef size_t size = last_page(weight) - start
-        cdef size_t covered
-        cdef unsigned char *address = <unsigned char *>weight.mapping._mapping.data + start
-        if not self._open(weight.mapping):
-            return False
-        covered = csp.ortmmap_stand_in_put(self._pattern, address, size, start, number)
-        self._covered.append(covered)
-        return covered == size
+        cdef size_t index, count = len(self._weights)
+        cdef Weight weight
+        cdef list placed = []
+        for weight in self._weights:
+            if not self._open(weight.mapping):
+                return None
+        self._size = csp.ortmmap_stand_ins_lay(self._stand_ins, count)
+        if self._size > 0:
+            with nogil:
+                self._range = csp.ortmmap_stand_ins_map(self._stand_ins, count, self._size)
+        if self._range == NULL:
+            return None
+        for index in range(count):
+            weight = self._weights[index]
+            placed.append(placed_at(weight, self._range + self._stand_ins[index].place, self))
+        return placed
 
     cdef bint _open(self, Mapping mapping) except -1:
         """Open a mapping's file; return False if its path names another one now."""
@@ -377,46 +388,25 @@ cdef class StandIns:
         self._files[mapping] = fd
         return True
 
-    cdef int remove(self) except -1:
-        """Map the files again.
+    cdef bint remove(self) except -1:
+        """Have the range show the weights.
 
-        Raises
-        ------
-        MemoryError
-            If that is impossible. The mappings must not be used then.
+        Return False if that is impossible: a session of them must be released then.
         """
+        cdef size_t index
         cdef Weight weight
-        cdef size_t start, covered
-        cdef bint is_whole = True
-        csp.ortmmap_spare_mappings_release(self._spare)
-        for weight, covered in zip(self._weights, self._covered):
-            start = csp.ortmmap_whole_pages(weight.offset)
-            is_whole &= covered == 0 or csp.ortmmap_stand_in_remove(
-                self._files[weight.mapping],
-                start,
-                <unsigned char *>weight.mapping._mapping.data + start,
-                covered,
-            )
-        self._close()
-        if not is_whole:
-            raise MemoryError("the pages of a model's weights cannot be mapped again")
-        return 0
-
-    cdef int _close(self) except -1:
-        for fd in (*self._files.values(), *([self._pattern] if self._pattern >= 0 else [])):
+        cdef int file
+        cdef bint is_whole = self._range == NULL or csp.ortmmap_stand_ins_clear(
+            self._range, self._size
+        )
+        if self._range != NULL:
+            for index in range(<size_t>len(self._weights)):
+                weight = self._weights[index]
+                file = self._files[weight.mapping]
+                is_whole &= csp.ortmmap_stand_in_replace(
+                    self._range, &self._stand_ins[index], file
+                )
+        for fd in self._files.values():
             os.close(fd)
-        self._files, self._pattern = {}, -1
-        return 0
-
-
-cdef tuple edges_of(Weight weight):
-    """Return start and end, in the file, of a weight's part before and after its whole pages."""
-    return (
-        (weight.offset, csp.ortmmap_whole_pages(weight.offset)),
-        (last_page(weight), weight.offset + weight.nbytes),
-    )
-
-
-cdef size_t last_page(Weight weight) noexcept:
-    """Where the last whole page of a weight ends in its file."""
-    return (weight.offset + weight.nbytes) // csp.ORTMMAP_PAGE * csp.ORTMMAP_PAGE
+        self._files = {}
+        return is_whole

@@ -2,13 +2,13 @@
 
 It is a file of the entry with the pages, and accepted only if every rule holds:
 
-1. Integers are little-endian. Magic ``ORTMSTND`` (8 bytes), version 4 (u32), number of blocks n
+1. Integers are little-endian. Magic ``ORTMSTND`` (8 bytes), version 5 (u32), number of blocks n
    (u32), number of weights m (u32), number of a session's blocks that depend on stand-ins (u32),
    the key (32 bytes).
 2. n fingerprints (two u64 each; zeros where there is none), in the order of the blocks.
 3. n indices of blocks (u32 each), each block once: the order in which a session allocates them.
-4. m names of weights, in the order in which they show parts of the pattern: each its length (u32)
-   and bytes.
+4. m names of weights, each its length (u32) and bytes. On their order depends which one begins at
+   another page of the pattern if the hashes of two names are alike.
 5. BLAKE2b-128 of everything before it. Nothing follows.
 """
 
@@ -21,7 +21,8 @@ from ortmmap.cache.header import CHECKSUM_BYTES, checksum
 
 __all__ = ["RECOGNITION_FILE", "VARIABLE", "Recognition", "is_proven", "pack", "parse"]
 
-RECOGNITION_FILE = "recognition"
+VERSION = 5
+RECOGNITION_FILE = f"recognition-{VERSION}"  # so that each version finds its own
 VARIABLE = "ORTMMAP_STANDINS"
 LEAST_BYTES = 1 << 18  # of a weight: kernels make no blocks of it that are too small to be recorded
 LEAST_TOTAL = 32 << 20  # of all these weights: the pattern takes as long as comparing 16 MiB
@@ -37,7 +38,6 @@ PROVEN_VERSIONS = (
 PROVEN_MACHINES = ("x86_64",)
 
 MAGIC = b"ORTMSTND"
-VERSION = 4
 _HEAD = struct.Struct("<8sIIII32s")
 _FINGERPRINT = struct.Struct("<QQ")
 _INDEX = struct.Struct("<I")

@@ -30,8 +30,6 @@ cdef extern from "cache/heap.h" nogil:
         ortmmap_fingerprint fingerprint
         bint recognized
 
-    enum: ORTMMAP_PAGE
-    size_t ortmmap_whole_pages(size_t size) noexcept
     void ortmmap_heap_lock() noexcept
     void ortmmap_heap_unlock() noexcept
     ortmmap_block *ortmmap_heap_copy_blocks(const void *recorder, size_t *count)
@@ -75,12 +73,19 @@ cdef extern from "cache/shared_pages.h" nogil:
     OrtCustomJoinThreadFn ortmmap_join_thread
 
 cdef extern from "cache/stand_ins.h" nogil:
-    int ortmmap_pattern_make()
-    void *ortmmap_spare_mappings_make()
-    void ortmmap_spare_mappings_release(void *spare)
-    size_t ortmmap_stand_in_put(
-        int pattern, unsigned char *address, size_t size, uint64_t offset, size_t number
+    ctypedef struct ortmmap_stand_in:
+        uint64_t name
+        uint64_t offset
+        size_t size
+        size_t place
+
+    uint64_t ortmmap_name_hash(const char *name, size_t size)
+    size_t ortmmap_stand_ins_lay(ortmmap_stand_in *weights, size_t count)
+    unsigned char *ortmmap_stand_ins_map(
+        const ortmmap_stand_in *weights, size_t count, size_t size
     )
-    bint ortmmap_stand_in_remove(
-        int file, uint64_t offset, unsigned char *address, size_t size
+    bint ortmmap_stand_ins_clear(unsigned char *range, size_t size)
+    bint ortmmap_stand_in_replace(
+        unsigned char *range, const ortmmap_stand_in *weight, int file
     )
+    void ortmmap_stand_ins_unmap(unsigned char *range, size_t size)

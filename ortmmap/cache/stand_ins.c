@@ -5,6 +5,14 @@
 #include "cache/stand_ins.h"
 #include "cache/linux_memory.h"
 
+uint64_t ortmmap_name_hash(const char *name, size_t size) {
+  uint64_t hash = UINT64_C(0xCBF29CE484222325);
+  size_t index;
+  for (index = 0; index < size; index++)
+    hash = (hash ^ (unsigned char)name[index]) * UINT64_C(0x100000001B3);
+  return hash;
+}
+
 #ifdef ORTMMAP_LINUX_MEMORY
 
 #include "cache/heap.h"
@@ -12,19 +20,39 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* A weight sees a window of the pattern again and again, which fits a core's own cache. Windows
- * begin at different pages, and after STARTS weights they have different lengths. In its middle it
- * sees the whole pattern, where that can be mapped as one huge page. */
+/* A pattern is a huge page, which the range shows from one multiple of a huge page to the next. So
+ * weights that begin at different pages modulo a huge page, their phase, differ everywhere. After
+ * as many weights as there are phases, another pattern follows. */
 enum {
   PATTERN_SIZE = ORTMMAP_HUGE_PAGE,
-  WINDOW_SIZE = PATTERN_SIZE / 4,
-  LEAST_WINDOWS = WINDOW_SIZE / 2, /* bytes of windows in a weight that has a middle */
-  STEP = ORTMMAP_PAGE,
-  BYTES_AT_ONCE = 64 << 10, /* on the stack */
-  SPARE = 8,
-  STARTS = (PATTERN_SIZE - WINDOW_SIZE) / STEP,
-  LENGTHS = WINDOW_SIZE / STEP / 4
+  PHASES = PATTERN_SIZE / ORTMMAP_PAGE,
+  MOST_PATTERNS = 64,
+  LANES = 8 /* sequences that do not wait for each other */
 };
+
+static size_t patterns_of(size_t count) { return (count + PHASES - 1) / PHASES; }
+
+size_t ortmmap_stand_ins_lay(ortmmap_stand_in *weights, size_t count) {
+  bool taken[PHASES];
+  size_t at = 0, index, phase;
+  if (patterns_of(count) > MOST_PATTERNS)
+    return 0;
+  for (index = 0; index < count; index++) {
+    ortmmap_stand_in *each = weights + index;
+    if (index % PHASES == 0) {
+      at = ortmmap_round_up(at, PATTERN_SIZE);
+      for (phase = 0; phase < PHASES; phase++)
+        taken[phase] = false;
+    }
+    for (phase = each->name % PHASES; taken[phase];)
+      phase = (phase + 1) % PHASES;
+    taken[phase] = true;
+    at += (phase * ORTMMAP_PAGE - at) % PATTERN_SIZE;
+    each->place = at + each->offset % ORTMMAP_PAGE;
+    at = ortmmap_whole_pages(each->place + each->size);
+  }
+  return ortmmap_round_up(at, PATTERN_SIZE);
+}
 
 /* Change it, and recorded fingerprints are of no use: see VERSION in recognition.py. */
 static uint64_t next_word(uint64_t *state) {
@@ -37,101 +65,111 @@ static uint64_t next_word(uint64_t *state) {
   return (word & UINT64_C(0x807FFFFF807FFFFF)) | UINT64_C(0x3F8000003F800000);
 }
 
-static bool write_pattern(int fd) {
-  uint64_t words[BYTES_AT_ONCE / sizeof(uint64_t)];
-  uint64_t state = UINT64_C(0x9E3779B97F4A7C15);
-  size_t written, word;
-  for (written = 0; written < PATTERN_SIZE; written += sizeof words) {
-    for (word = 0; word < sizeof words / sizeof words[0]; word++)
-      words[word] = next_word(&state);
-    if (write(fd, words, sizeof words) != (ssize_t)sizeof words)
-      return false;
-  }
-  return true;
+static void write_words(uint64_t *words, size_t count) {
+  uint64_t states[LANES];
+  size_t word, lane;
+  for (lane = 0; lane < LANES; lane++)
+    states[lane] = UINT64_C(0x9E3779B97F4A7C15) * (lane + 1);
+  for (word = 0; word < count; word += LANES)
+    for (lane = 0; lane < LANES; lane++)
+      words[word + lane] = next_word(states + lane);
 }
 
-int ortmmap_pattern_make(void) {
+/* Make a file of patterns, whose bytes are always the same; return a descriptor, or -1. */
+static int make_patterns(size_t count) {
+  size_t size = count * PATTERN_SIZE;
   int fd = memfd_create("ortmmap stand-ins", MFD_CLOEXEC);
+  void *mapped = MAP_FAILED;
   if (fd < 0)
     return -1;
   /* Huge pages are mapped and removed at once. Small ones serve too. */
-  (void)ortmmap_huge_pages_collapse(fd, PATTERN_SIZE);
-  if (write_pattern(fd))
-    return fd;
-  close(fd);
-  return -1;
-}
-
-/* Map a part of the pattern again and again; return how many bytes that covers. */
-static size_t put_windows(int pattern, unsigned char *address, size_t size, size_t start,
-                          size_t length) {
-  size_t put, piece;
-  for (put = 0; put < size; put += piece) {
-    piece = length < size - put ? length : size - put;
-    if (mmap(address + put, piece, PROT_READ, MAP_PRIVATE | MAP_FIXED, pattern, (off_t)start) ==
-        MAP_FAILED)
-      return put;
+  if (ftruncate(fd, (off_t)size) == 0) {
+    (void)ortmmap_huge_pages_collapse(fd, size);
+    mapped = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   }
-  return size;
+  if (mapped == MAP_FAILED) {
+    close(fd);
+    return -1;
+  }
+  write_words(mapped, size / sizeof(uint64_t));
+  munmap(mapped, size);
+  return fd;
 }
 
-size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, uint64_t offset,
-                            size_t number) {
-  size_t start = number % STARTS * STEP, length = WINDOW_SIZE - number / STARTS % LENGTHS * STEP;
-  size_t before = (size_t)(-offset % PATTERN_SIZE), middle, put;
-  if (before < LEAST_WINDOWS)
-    before += PATTERN_SIZE;
-  if (before > size)
-    before = size;
-  middle = (size - before) / PATTERN_SIZE * PATTERN_SIZE;
-  put = put_windows(pattern, address, before, start, length);
-  if (put == before)
-    put += put_windows(pattern, address + put, middle, 0, PATTERN_SIZE);
-  if (put == before + middle)
-    put += put_windows(pattern, address + put, size - put, start, length);
-  return put;
+/* Map one pattern from `start` to `stop`. */
+static bool show(int patterns, size_t number, unsigned char *start, const unsigned char *stop) {
+  off_t offset = (off_t)number * PATTERN_SIZE;
+  for (; start < stop; start += PATTERN_SIZE)
+    if (mmap(start, PATTERN_SIZE, PROT_READ, MAP_PRIVATE | MAP_FIXED, patterns, offset) ==
+        MAP_FAILED)
+      return false;
+  return true;
 }
 
-void *ortmmap_spare_mappings_make(void) {
-  unsigned char *spare = mmap(NULL, SPARE * ORTMMAP_PAGE, PROT_NONE,
-                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  size_t index;
-  if (spare == MAP_FAILED)
-    return NULL;
-  for (index = 1; index < SPARE; index += 2)
-    if (mprotect(spare + index * ORTMMAP_PAGE, ORTMMAP_PAGE, PROT_READ) != 0) {
-      ortmmap_spare_mappings_release(spare);
-      return NULL;
-    }
-  return spare;
+/* Where, in the range, the weights of a pattern begin. */
+static size_t start_of(const ortmmap_stand_in *weights, size_t count, size_t size, size_t number) {
+  if (number * PHASES >= count)
+    return size;
+  return weights[number * PHASES].place / PATTERN_SIZE * PATTERN_SIZE;
 }
 
-void ortmmap_spare_mappings_release(void *spare) {
-  if (spare != NULL)
-    munmap(spare, SPARE * ORTMMAP_PAGE);
+static bool show_all(int patterns, const ortmmap_stand_in *weights, size_t count,
+                     unsigned char *range, size_t size) {
+  size_t number;
+  for (number = 0; number < patterns_of(count); number++)
+    if (!show(patterns, number, range + start_of(weights, count, size, number),
+              range + start_of(weights, count, size, number + 1)))
+      return false;
+  return true;
 }
 
-bool ortmmap_stand_in_remove(int file, uint64_t offset, unsigned char *address, size_t size) {
-  return mmap(address, size, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, (off_t)offset) != MAP_FAILED;
+unsigned char *ortmmap_stand_ins_map(const ortmmap_stand_in *weights, size_t count, size_t size) {
+  unsigned char *range = ortmmap_huge_pages_map(size, PROT_NONE);
+  int patterns = range == NULL ? -1 : make_patterns(patterns_of(count));
+  bool is_shown = patterns >= 0 && show_all(patterns, weights, count, range, size);
+  if (patterns >= 0)
+    close(patterns);
+  if (is_shown || range == NULL)
+    return range;
+  ortmmap_stand_ins_unmap(range, size);
+  return NULL;
 }
+
+bool ortmmap_stand_ins_clear(unsigned char *range, size_t size) {
+  return mmap(range, size, PROT_NONE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+              0) != MAP_FAILED;
+}
+
+bool ortmmap_stand_in_replace(unsigned char *range, const ortmmap_stand_in *weight, int file) {
+  size_t before = weight->place % ORTMMAP_PAGE; /* as in the file */
+  return mmap(range + weight->place - before, before + weight->size, PROT_READ,
+              MAP_PRIVATE | MAP_FIXED, file, (off_t)(weight->offset - before)) != MAP_FAILED;
+}
+
+void ortmmap_stand_ins_unmap(unsigned char *range, size_t size) { munmap(range, size); }
 
 #else /* not Linux: the functions are there to link */
 
-int ortmmap_pattern_make(void) { return -1; }
-
-size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, uint64_t offset,
-                            size_t number) {
-  (void)pattern, (void)address, (void)size, (void)offset, (void)number;
+size_t ortmmap_stand_ins_lay(ortmmap_stand_in *weights, size_t count) {
+  (void)weights, (void)count;
   return 0;
 }
 
-void *ortmmap_spare_mappings_make(void) { return NULL; }
+unsigned char *ortmmap_stand_ins_map(const ortmmap_stand_in *weights, size_t count, size_t size) {
+  (void)weights, (void)count, (void)size;
+  return NULL;
+}
 
-void ortmmap_spare_mappings_release(void *spare) { (void)spare; }
-
-bool ortmmap_stand_in_remove(int file, uint64_t offset, unsigned char *address, size_t size) {
-  (void)file, (void)offset, (void)address, (void)size;
+bool ortmmap_stand_ins_clear(unsigned char *range, size_t size) {
+  (void)range, (void)size;
   return false;
 }
+
+bool ortmmap_stand_in_replace(unsigned char *range, const ortmmap_stand_in *weight, int file) {
+  (void)range, (void)weight, (void)file;
+  return false;
+}
+
+void ortmmap_stand_ins_unmap(unsigned char *range, size_t size) { (void)range, (void)size; }
 
 #endif /* ORTMMAP_LINUX_MEMORY */

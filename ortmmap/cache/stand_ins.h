@@ -1,8 +1,10 @@
-/* Stand-ins: pages of a small pattern in the place of mapped weights, while a session is created.
+/* Stand-ins: a small pattern in the place of weights, while a session is created.
  *
  * A kernel packs whatever it is given, in a time that depends on where the bytes lie. A block that
  * was packed from a pattern is recognized by its fingerprint, and replaced by the stored block. So
- * neither the weights nor the stored blocks are read. Linux only. */
+ * neither the weights nor the stored blocks are read. All weights of a session lie in a range of
+ * their own, which shows the pattern again and again, and their files' pages in the end. Linux
+ * only. */
 #ifndef ORTMMAP_STAND_INS_H
 #define ORTMMAP_STAND_INS_H
 
@@ -10,23 +12,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Make the file of the pattern, whose bytes are always the same; return a descriptor, or -1. */
-int ortmmap_pattern_make(void);
+/* A weight that has a stand-in. */
+typedef struct ortmmap_stand_in {
+  uint64_t name;   /* ortmmap_name_hash(), by which it shows a part of the pattern of its own */
+  uint64_t offset; /* of its data in its file */
+  size_t size;     /* of its data in bytes, not 0 */
+  size_t place;    /* of its data in the range */
+} ortmmap_stand_in;
 
-/* Map the pattern over whole pages of a private mapping of a file. What they show depends on their
- * offset in the file and on the number, which is another one for each weight. Return how many bytes
- * it covers: less than `size` if a process can have no more mappings. ortmmap_stand_in_remove() is
- * due for these. */
-size_t ortmmap_stand_in_put(int pattern, unsigned char *address, size_t size, uint64_t offset,
-                            size_t number);
+/* FNV-1a, as http://www.isthe.com/chongo/tech/comp/fnv/ describes it. */
+uint64_t ortmmap_name_hash(const char *name, size_t size);
 
-/* Make a few mappings that are in nobody's way, and unmap them. A process may have so many mappings
- * (vm.max_map_count); beyond that number not even pages that are mapped can be replaced by others.
- * NULL if there can be none. */
-void *ortmmap_spare_mappings_make(void);
-void ortmmap_spare_mappings_release(void *spare);
+/* Give each weight its place, which depends on nothing but the weights. Return the range's size; 0
+ * if there are too many. */
+size_t ortmmap_stand_ins_lay(ortmmap_stand_in *weights, size_t count);
 
-/* Map the file again, for reading. False if that is impossible. */
-bool ortmmap_stand_in_remove(int file, uint64_t offset, unsigned char *address, size_t size);
+/* Map a range of that size, which shows the pattern. NULL if memory, address space or mappings are
+ * out. */
+unsigned char *ortmmap_stand_ins_map(const ortmmap_stand_in *weights, size_t count, size_t size);
+
+/* Show the files' pages in the place of the pattern: ortmmap_stand_ins_clear() leaves nothing that
+ * can be read, and ortmmap_stand_in_replace() maps the part of a file that is a weight. False if
+ * that is impossible: a process can have no more mappings, for instance. */
+bool ortmmap_stand_ins_clear(unsigned char *range, size_t size);
+bool ortmmap_stand_in_replace(unsigned char *range, const ortmmap_stand_in *weight, int file);
+
+void ortmmap_stand_ins_unmap(unsigned char *range, size_t size);
 
 #endif /* ORTMMAP_STAND_INS_H */

@@ -23,7 +23,6 @@ cdef class ModelSource:
     # OpenSession is another owner of it, and of the texts.
     cdef ortmmap_guard *guard
     cdef list guarded                # texts that `guard.files` points to or has pointed to
-    cdef bint is_shared              # whether a session that is open already uses the mapping
     cdef bint prefault
     cdef bint lock
 

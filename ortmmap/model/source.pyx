@@ -112,7 +112,7 @@ cdef class ModelSource:
         The model's bytes must be held.
         """
         cdef ModelSource made = ModelSource.__new__(ModelSource)
-        made.prefault, made.lock, made.is_shared = self.prefault, self.lock, True
+        made.prefault, made.lock = self.prefault, self.lock
         made.path, made.real_path, made.mapping = self.path, self.real_path, self.mapping
         made.identity = self.identity
         made.files = list(self.files)

@@ -12,3 +12,4 @@ cdef class Weight:
     cdef readonly size_t offset, nbytes
 
 cdef list weights_of(Skeleton skeleton, Mapping graph, dict files, bint every)
+cdef Weight placed_at(Weight weight, unsigned char *data, object memory)

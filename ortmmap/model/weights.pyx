@@ -21,7 +21,7 @@ from ortmmap.model.wire cimport (
 )
 from ortmmap.runtime.library cimport check
 from ortmmap.values.element_types cimport element_type_numbered, onnx_bits
-from ortmmap.values.native_tensor cimport MOST_DIMENSIONS, tensor_over
+from ortmmap.values.native_tensor cimport MOST_DIMENSIONS, Layout, read_layout, tensor_over
 from ortmmap.values.value cimport own_as, Value
 
 
@@ -130,6 +130,21 @@ cdef Value value_at(
         <void *>(mapping._mapping.data + offset), size, shape, tensor.rank, element_type, &value
     ))
     return own_as(Value, value, memoryview(mapping))
+
+
+cdef Weight placed_at(Weight weight, unsigned char *data, object memory):
+    """Make a weight whose value lies at `data`, which `memory` keeps mapped."""
+    cdef Layout layout
+    cdef ort.OrtValue *value = NULL
+    cdef Weight placed = Weight.__new__(Weight)
+    check(read_layout(weight.value.value, &layout))
+    check(tensor_over(
+        data, weight.nbytes, layout.shape, layout.rank, layout.element_type, &value
+    ))
+    placed.value = own_as(Value, value, memory)
+    placed.name, placed.mapping = weight.name, weight.mapping
+    placed.offset, placed.nbytes = weight.offset, weight.nbytes
+    return placed
 
 
 cdef void read_shape(Reader *reader, Span body, int64_t *shape) noexcept:

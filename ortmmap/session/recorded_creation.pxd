@@ -2,7 +2,7 @@
 
 cimport ortmmap.abi.ort as ort
 from ortmmap.cache.prepack cimport Pages, StandIns
-from ortmmap.session.creation cimport Creation
+from ortmmap.session.creation cimport Attempt, Creation
 
 cdef class RecordedCreation(Creation):
     # Set once, when it is made.
@@ -37,7 +37,7 @@ cdef class RecordedCreation(Creation):
     cdef int _drop_weights(self) except -1
 
 cdef int advise(list weights, str advice) except -1
-cdef int read_edges(list weights) except -1
+cdef Attempt with_weights(Attempt attempt, list weights)
 cdef list recorded_attempts(list attempts)
 cpdef bint is_prepacked(object options) except -1
 cdef Pages open_pages(object entry)

@@ -12,7 +12,6 @@ from ortmmap.cache.prepack cimport (
     Recording,
     StandIns,
     address_space_limit,
-    edges_of,
     creating,
     start,
     why_not_started,
@@ -145,7 +144,6 @@ cdef class RecordedCreation(Creation):
             return NULL
         in_turn = [allocating(attempt, IN_TURN) for attempt in attempts]
         self._read_single_pages(weights)
-        read_edges(weights)
         try:
             session = self.record(in_turn, StandIns(weights), False)
         except OrtError:
@@ -153,9 +151,7 @@ cdef class RecordedCreation(Creation):
         if session != NULL and not self._is_recognized():
             self.release(session)
             session = NULL
-        if session != NULL:
-            self._read_single_pages(weights)   # the pages that are mapped again too
-        else:
+        if session == NULL:
             advise(weights, "normal")
         return session
 
@@ -185,7 +181,7 @@ cdef class RecordedCreation(Creation):
         return 0
 
     cdef bint _may_stand_in(self) except -1:
-        """Whether nobody else reads the mappings of the weights, and all else is as it must be."""
+        """Whether blocks can be recognized, and weights need not be in memory."""
         from ortmmap.cache.recognition import is_proven
 
         cdef ModelSource model = self.model
@@ -193,7 +189,7 @@ cdef class RecordedCreation(Creation):
             self.pages is not None
             and self.pages.stand_ins is not None
             and bool(self.graph)
-            and not (model.is_shared or model.prefault or model.lock)
+            and not (model.prefault or model.lock)
             and not self._may_blocks_change()
             and is_proven(get_version_string())
         )
@@ -217,24 +213,33 @@ cdef class RecordedCreation(Creation):
     cdef ort.OrtSession *record(
         self, list attempts, StandIns stand_ins, bint learning
     ) except? NULL:
-        """Create a session, recorded; return NULL if the stand-ins could not be put in place."""
+        """Create a session, recorded; return NULL if the stand-ins cannot be put in or out of place.
+        """
         cdef Recording recording = Recording()
-        cdef bint is_recorded = False
+        cdef ort.OrtSession *session = NULL
+        cdef bint is_recorded = False, is_whole = True
         self.recording = recording
         if self.pages is not None:
             self.pages.recognize(stand_ins is not None and not learning)
         try:
-            if stand_ins is not None and not stand_ins.put():
-                return NULL
+            if stand_ins is not None:
+                placed = stand_ins.put()
+                if placed is None:
+                    return NULL
+                attempts = [with_weights(attempt, placed) for attempt in attempts]
             recording.begin(self.pages, learning)
             is_recorded = True
-            return self.try_each(attempts)
+            session = self.try_each(attempts)
         finally:
             if is_recorded:
                 with nogil:
                     recording.end()
             if stand_ins is not None:
-                stand_ins.remove()
+                is_whole = stand_ins.remove()
+        if not is_whole:
+            self.release(session)
+            return NULL
+        return session
 
     cdef int release(self, ort.OrtSession *session) except -1:
         """Release a session that is not handed out."""
@@ -281,14 +286,12 @@ cdef int advise(list weights, str advice) except -1:
     return 0
 
 
-cdef int read_edges(list weights) except -1:
-    """Begin to read the first and last pages of weights, which no stand-in takes the place of."""
+cdef Attempt with_weights(Attempt attempt, list weights):
+    """Return an attempt with these in the place of its weights of the same names."""
     cdef Weight weight
-    for weight in weights:
-        for start, stop in edges_of(weight):
-            if start < stop:
-                weight.mapping.advise("willneed", start, stop - start)
-    return 0
+    given = {weight.name: weight for weight in weights}
+    weights = [given.get(weight.name, weight) for weight in attempt.weights]
+    return Attempt(attempt.options, attempt.config, attempt.data, attempt.file, weights)
 
 
 cdef list recorded_attempts(list attempts):

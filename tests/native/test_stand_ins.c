@@ -1,5 +1,5 @@
-/* test_stand_ins FOLDER: a pattern takes the place of a file's pages, and blocks that were packed
- * from it are recognized. Linux only. FOLDER is empty and may be written. */
+/* test_stand_ins FOLDER: a pattern takes the place of weights, and blocks that were packed from it
+ * are recognized. Linux only. FOLDER is empty and may be written. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #endif
@@ -64,99 +64,98 @@ static void equal_blocks_have_one_fingerprint(void) {
 
 /* --- patterns --- */
 
-static unsigned char *map(int fd) {
-  unsigned char *mapped = mmap(NULL, PAGES * PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
-  CHECK(mapped != MAP_FAILED);
-  return mapped;
-}
+enum { WEIGHTS = 3, HUGE = ORTMMAP_HUGE_PAGE, PHASES = HUGE / ORTMMAP_PAGE };
 
-static void the_pattern_takes_the_place_of_pages_and_gives_it_back(void) {
-  size_t size = PAGES * PAGE;
-  unsigned char *content = malloc(size), *mapped, *seen = malloc(size);
-  int fd = make_file("weights"), pattern = ortmmap_pattern_make(), again = ortmmap_pattern_make();
+/* Of a file of PAGES pages. The first and the second share a page of it, as neighbours do. */
+static const ortmmap_stand_in few[WEIGHTS] = {
+    {.name = 7, .offset = 100, .size = 3 * PAGE},
+    {.name = 7, .offset = 100 + 3 * PAGE, .size = 600 * PAGE + 1},
+    {.name = 1, .offset = PAGES * PAGE - 9, .size = 9},
+};
+
+static void the_pattern_is_followed_by_the_weights_themselves(void) {
+  ortmmap_stand_in weights[WEIGHTS];
+  size_t size = PAGES * PAGE, range_size, index;
+  unsigned char *content = malloc(size), *range, *again;
+  int fd = make_file("weights");
   fill(content, size, 3);
   CHECK(write(fd, content, size) == (ssize_t)size);
-  mapped = map(fd);
-  CHECK(pattern >= 0 && again >= 0);
-  CHECK(ortmmap_stand_in_put(pattern, mapped + PAGE, size - 2 * PAGE, PAGE, 5) == size - 2 * PAGE);
-  CHECK(memcmp(mapped, content, PAGE) == 0);
-  CHECK(memcmp(mapped + size - PAGE, content + size - PAGE, PAGE) == 0);
-  memcpy(seen, mapped, size);
-  CHECK(memcmp(seen + PAGE, content + PAGE, PAGE) != 0);
-  CHECK(ortmmap_stand_in_remove(fd, PAGE, mapped + PAGE, size - 2 * PAGE));
-  CHECK(memcmp(mapped, content, size) == 0);
-  CHECK(ortmmap_stand_in_put(again, mapped + PAGE, size - 2 * PAGE, PAGE, 5) >
-        0); /* always the same */
-  CHECK(memcmp(mapped, seen, size) == 0);
-  CHECK(ortmmap_stand_in_put(again, mapped + PAGE, size - 2 * PAGE, PAGE, 6) >
-        0); /* another weight's */
-  CHECK(memcmp(mapped + PAGE, seen + PAGE, size - 2 * PAGE) != 0);
-  CHECK(lseek(pattern, 0, SEEK_END) == lseek(again, 0, SEEK_END));
-  munmap(mapped, size);
+  memcpy(weights, few, sizeof few);
+  range_size = ortmmap_stand_ins_lay(weights, WEIGHTS);
+  CHECK(range_size > 0 && range_size % HUGE == 0);
+  range = ortmmap_stand_ins_map(weights, WEIGHTS, range_size);
+  again = ortmmap_stand_ins_map(weights, WEIGHTS, range_size);
+  CHECK(range != NULL && again != NULL && (uintptr_t)range % HUGE == 0);
+  CHECK(memcmp(range, again, range_size) == 0); /* always the same */
+  for (index = 0; index < WEIGHTS; index++)
+    CHECK(memcmp(range + weights[index].place, content + weights[index].offset,
+                 weights[index].size) != 0);
+  CHECK(ortmmap_stand_ins_clear(range, range_size));
+  for (index = 0; index < WEIGHTS; index++)
+    CHECK(ortmmap_stand_in_replace(range, weights + index, fd));
+  for (index = 0; index < WEIGHTS; index++)
+    CHECK(memcmp(range + weights[index].place, content + weights[index].offset,
+                 weights[index].size) == 0);
+  ortmmap_stand_ins_unmap(range, range_size);
+  ortmmap_stand_ins_unmap(again, range_size);
   close(fd);
-  close(pattern);
-  close(again);
   free(content);
-  free(seen);
 }
 
-static void each_number_has_a_pattern_of_its_own(void) {
-  enum { NUMBERS = ORTMMAP_PAGE == 4096 ? 3000 : 40, SHOWN = 128 };
-  static ortmmap_fingerprint found[NUMBERS];
-  int fd = make_file("numbers"), pattern = ortmmap_pattern_make();
-  size_t number, other, size = SHOWN * PAGE, same = 0;
-  unsigned char *mapped;
-  CHECK(ftruncate(fd, PAGES * PAGE) == 0);
-  mapped = map(fd);
-  for (number = 0; number < NUMBERS; number++) {
-    CHECK(ortmmap_stand_in_put(pattern, mapped, size, 0, number) == size);
-    found[number] = ortmmap_fingerprint_of(mapped, size);
-    for (other = 0; other < number; other++)
-      same += is_same(found[other], found[number]);
+/* Two weights would be taken for each other if they showed the same bytes. */
+static void each_weight_has_a_place_and_a_pattern_of_its_own(void) {
+  enum { COUNT = 3 * PHASES + 5, SIZE = 50 * PAGE };
+  static ortmmap_stand_in weights[COUNT];
+  static ortmmap_fingerprint found[COUNT];
+  size_t index, other, same = 0, size;
+  unsigned char *range;
+  for (index = 0; index < COUNT; index++)
+    weights[index] =
+        (ortmmap_stand_in){.name = index * index, .offset = index * SIZE + 5, .size = SIZE};
+  size = ortmmap_stand_ins_lay(weights, COUNT);
+  range = ortmmap_stand_ins_map(weights, COUNT, size);
+  CHECK(range != NULL);
+  for (index = 0; index < COUNT; index++) {
+    CHECK(weights[index].place % ORTMMAP_PAGE == weights[index].offset % ORTMMAP_PAGE);
+    CHECK(weights[index].place + SIZE <= size);
+    CHECK(index == 0 || weights[index].place >= weights[index - 1].place + SIZE);
+    found[index] = ortmmap_fingerprint_of(range + weights[index].place, SIZE);
+    for (other = 0; other < index; other++)
+      same += is_same(found[other], found[index]);
   }
   CHECK(same == 0);
-  munmap(mapped, PAGES * PAGE);
-  close(fd);
-  close(pattern);
+  ortmmap_stand_ins_unmap(range, size);
 }
 
-/* Bytes of a mapping that equal those of the pattern at the same offset of the file, in pages. */
-static size_t pages_of_the_whole_pattern(const unsigned char *mapped, size_t size, size_t offset,
-                                         const unsigned char *whole) {
-  size_t start, count = 0;
-  for (start = 0; start < size; start += PAGE)
-    count += memcmp(mapped + start, whole + (offset + start) % ORTMMAP_HUGE_PAGE, PAGE) == 0;
-  return count;
+static void a_hash_of_a_name_is_its_published_one(void) {
+  CHECK(ortmmap_name_hash("", 0) == UINT64_C(0xCBF29CE484222325));
+  CHECK(ortmmap_name_hash("a", 1) == UINT64_C(0xAF63DC4C8601EC8C));
+  CHECK(ortmmap_name_hash("foobar", 6) == UINT64_C(0x85944171F73967E8));
 }
 
-static void the_middle_of_a_large_weight_shows_the_whole_pattern(void) {
-  enum { HUGE = ORTMMAP_HUGE_PAGE, SIZE = 3 * HUGE + 7 * PAGE };
-  static const struct {
-    size_t offset, pages;            /* of the middle */
-  } cases[] = {{0, 2 * HUGE / PAGE}, /* what tells weights apart comes first */
-               {HUGE - PAGE, 2 * HUGE / PAGE},
-               {HUGE / 2, 2 * HUGE / PAGE},
-               {HUGE / 2 + 7 * PAGE, 2 * HUGE / PAGE},
-               {PAGE, 2 * HUGE / PAGE}};
-  int pattern = ortmmap_pattern_make();
-  unsigned char *whole = malloc(HUGE), *first = malloc(SIZE);
-  unsigned char *mapped = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+/* So a list that names another weight, or is in another order, has other fingerprints. */
+static void the_part_of_the_pattern_depends_on_the_name(void) {
+  ortmmap_stand_in weights[WEIGHTS], others[WEIGHTS];
+  memcpy(weights, few, sizeof few);
+  memcpy(others, few, sizeof few);
+  others[0].name = 8;
+  CHECK(ortmmap_stand_ins_lay(weights, WEIGHTS) > 0 && ortmmap_stand_ins_lay(others, WEIGHTS) > 0);
+  CHECK(weights[0].place / ORTMMAP_PAGE % PHASES == 7);
+  CHECK(weights[1].place / ORTMMAP_PAGE % PHASES == 8); /* 7 is taken */
+  CHECK(others[0].place / ORTMMAP_PAGE % PHASES == 8);
+  CHECK(others[2].place / ORTMMAP_PAGE % PHASES == 1);
+}
+
+static void too_many_weights_have_no_places(void) {
+  enum { COUNT = 64 * PHASES + 1 };
+  ortmmap_stand_in *weights = calloc(COUNT, sizeof weights[0]);
   size_t index;
-  CHECK(mapped != MAP_FAILED && pread(pattern, whole, HUGE, 0) == HUGE);
-  for (index = 0; index < sizeof cases / sizeof cases[0]; index++) {
-    CHECK(ortmmap_stand_in_put(pattern, mapped, SIZE, cases[index].offset, 41) == SIZE);
-    CHECK(pages_of_the_whole_pattern(mapped, SIZE, cases[index].offset, whole) ==
-          cases[index].pages);
-    memcpy(first, mapped, SIZE);
-    CHECK(ortmmap_stand_in_put(pattern, mapped, SIZE, cases[index].offset, 42) == SIZE);
-    CHECK(memcmp(first, mapped, PAGE) != 0);
-    CHECK(pages_of_the_whole_pattern(mapped, SIZE, cases[index].offset, whole) ==
-          cases[index].pages);
-  }
-  munmap(mapped, SIZE);
-  close(pattern);
-  free(whole);
-  free(first);
+  for (index = 0; index < COUNT; index++)
+    weights[index].size = 1;
+  CHECK(ortmmap_stand_ins_lay(weights, COUNT) == 0);
+  CHECK(ortmmap_stand_ins_lay(weights, COUNT - 1) > 0);
+  CHECK(ortmmap_stand_ins_lay(weights, 0) == 0);
+  free(weights);
 }
 
 static void what_follows_the_beginning_of_a_block_has_no_part_in_its_fingerprint(void) {
@@ -174,7 +173,7 @@ static void what_follows_the_beginning_of_a_block_has_no_part_in_its_fingerprint
 /* --- the fold --- */
 
 static void a_fold_shows_its_last_page_again_and_again(void) {
-  enum { HUGE = ORTMMAP_HUGE_PAGE, SIZE = 6 * HUGE };
+  enum { SIZE = 6 * HUGE };
   ortmmap_fold fold = {0};
   unsigned char *mapped = ortmmap_huge_pages_map(SIZE, PROT_NONE);
   size_t page, number;
@@ -552,9 +551,11 @@ int main(int argc, char **argv) {
   if (!CHECK(allocator != NULL))
     return 1;
   equal_blocks_have_one_fingerprint();
-  the_pattern_takes_the_place_of_pages_and_gives_it_back();
-  each_number_has_a_pattern_of_its_own();
-  the_middle_of_a_large_weight_shows_the_whole_pattern();
+  the_pattern_is_followed_by_the_weights_themselves();
+  each_weight_has_a_place_and_a_pattern_of_its_own();
+  a_hash_of_a_name_is_its_published_one();
+  the_part_of_the_pattern_depends_on_the_name();
+  too_many_weights_have_no_places();
   what_follows_the_beginning_of_a_block_has_no_part_in_its_fingerprint();
   a_fold_shows_its_last_page_again_and_again();
   store = make_store();

@@ -2,11 +2,11 @@
  * weights but what kernels have packed.
  *
  * Children of one process create the same session, in turn of the weights themselves and of a
- * pattern in the place of the weights' whole pages. The blocks of the latter lie on folds (as in
- * ortmmap/cache/fold.h, with smaller pages): behind its beginning, a block shows one piece of
- * memory again and again. All memory that they may write is compared. Where children of one kind
- * differ (process identifiers, times), nothing is said. Where each kind has a value of its own, the
- * session depends on the weights outside of
+ * pattern in their place. The blocks of the latter lie on folds (as in ortmmap/cache/fold.h, with
+ * smaller pages): behind its beginning, a block shows one piece of memory again and again. All
+ * memory that they may write is compared. Where children of one kind differ (process identifiers,
+ * times), nothing is said. Where each kind has a value of its own, the session depends on the
+ * weights outside of
  *   - the weights' own pages,
  *   - blocks of LEAST_BLOCK bytes and more that kernels have allocated,
  *   - the keys that ONNX Runtime makes of these blocks (prepacked_keys.h),
@@ -197,12 +197,12 @@ static void put_pattern(uint64_t seed) {
   for (index = 0; index < weight_count; index++) {
     if (!weights[index].stands_in)
       continue;
-    at = (weights[index].offset + PAGE - 1) / PAGE * PAGE;
-    stop = (weights[index].offset + weights[index].size) / PAGE * PAGE;
+    at = weights[index].offset;
+    stop = at + weights[index].size;
     for (; at < stop; at += sizeof state) {
       state ^= state << 13, state ^= state >> 7, state ^= state << 17;
       state = (state & 0x807FFFFF807FFFFFu) | 0x3F8000003F800000u;
-      memcpy(data + at, &state, sizeof state);
+      memcpy(data + at, &state, sizeof state < stop - at ? sizeof state : stop - at);
     }
   }
 }

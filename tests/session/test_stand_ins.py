@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 import re
@@ -394,6 +395,41 @@ def test_sessions_of_many_threads_at_once(model, filled, expected):
         list(pool.map(work, range(32)))
 
 
+def test_a_session_over_the_mapping_of_another_recognizes_blocks_too(model, filled, expected):
+    with opened(model, filled) as first, copy.copy(first) as second:
+        assert blocks(first) == blocks(second) == ALL_RECOGNIZED
+        first.close()
+        assert output(second) == expected
+
+
+def test_the_weights_are_mapped_in_the_end(tmp_path, folder):
+    """A kernel that does not pack its weight reads it when it runs."""
+    path = made(tmp_path / "model.onnx")
+    fill(path, folder)
+    code = """
+import ctypes, sys
+import ortmmap
+from support import configured
+path, folder = sys.argv[1:]
+session = ortmmap.Session(path, configured(ortmmap.SessionOptions()), cache=folder)
+assert session.memory().recognized_blocks == 4
+content = open(path, "rb").read()
+found = []
+for line in open("/proc/self/maps"):
+    if not line.rstrip().endswith("/model.onnx"):
+        continue
+    addresses, modes, offset, *_ = line.split()
+    start, stop = (int(part, 16) for part in addresses.split("-"))
+    size = min(stop - start, len(content) - int(offset, 16))
+    assert modes == "r--p"
+    assert ctypes.string_at(start, size) == content[int(offset, 16):][:size]
+    found.append(size)
+assert len([size for size in found if (1 << 20) <= size < (1 << 20) + 8192]) == 4, found
+assert "stand-ins" not in open("/proc/self/maps").read()
+"""
+    run_python(code, path, folder)
+
+
 def test_sessions_run_while_others_are_created(model, filled, expected):
     with opened(model, filled) as first, ThreadPoolExecutor(4) as pool:
         runs = [pool.submit(output, first) for _ in range(200)]
@@ -426,8 +462,14 @@ def leave_out_a_weight(found: Recognition) -> Recognition:
     return found._replace(weights=found.weights[1:])
 
 
-def turn_around(found: Recognition) -> Recognition:
-    return found._replace(weights=found.weights[::-1])
+def take_one_for_another(found: Recognition) -> Recognition:
+    """The last weight stands in, whose block has no fingerprint; the first one's has its own."""
+    last = found.weights.index(b"w%d" % (LAYERS - 1))
+    first = found.weights.index(b"w0")
+    weights = [name for index, name in enumerate(found.weights) if index != first]
+    fingerprints = list(found.fingerprints)
+    fingerprints[last] = (0, 0)
+    return found._replace(weights=weights, fingerprints=fingerprints, dependent=found.dependent - 1)
 
 
 def name_another(found: Recognition) -> Recognition:
@@ -441,7 +483,7 @@ def name_another(found: Recognition) -> Recognition:
         change_one,
         forget_one,
         leave_out_a_weight,
-        turn_around,
+        take_one_for_another,
         name_another,
         count_another,
     ],
@@ -452,6 +494,16 @@ def test_a_wrong_recognition_leads_to_comparing(model, filled, expected, change)
         recognized, shared, private = blocks(session)
         assert (shared, private) == (LAYERS, 0)
         assert recognized == 0
+        assert output(session) == expected
+
+
+def test_weights_are_recognized_in_any_order(model, filled, expected):
+    """Which part of the pattern a weight shows depends on its name."""
+    found = recognition_of(filled)
+    turned = found._replace(weights=found.weights[::-1])
+    put(filled, pack(turned, entry_of(filled).key))
+    with opened(model, filled) as session:
+        assert blocks(session) == ALL_RECOGNIZED
         assert output(session) == expected
 
 
@@ -720,7 +772,7 @@ def test_no_room_for_the_recognition_leaves_the_entry_as_it_is(
 def test_the_file_has_the_format_that_its_module_describes(filled):
     entry = entry_of(filled)
     raw = Path(entry.path(RECOGNITION_FILE)).read_bytes()
-    assert raw[:12] == b"ORTMSTND\x04\0\0\0"
+    assert raw[:12] == b"ORTMSTND\x05\0\0\0"
     assert raw[24:56] == entry.key
     found = recognition_of(filled)
     assert len(found.fingerprints) == len(set(found.fingerprints)) == LAYERS
