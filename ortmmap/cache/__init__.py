@@ -1,7 +1,7 @@
 """The cache on disk: optimized graphs, and prepacked weights as pages that processes share.
 
 `is_used` decides whether a session goes through the cache. It is here, and not in `store`, because
-every session asks, and one that goes without the cache imports nothing more of it.
+it needs nothing more of it.
 """
 
 import os

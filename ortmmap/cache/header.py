@@ -13,6 +13,7 @@
 """
 
 import struct
+from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
 from collections import namedtuple
 
 from ortmmap.cache.folder import HEADER_NAME
@@ -116,6 +117,4 @@ def _file(name: bytes, *fields: object) -> File:
 
 def checksum(raw: bytes | bytearray) -> bytes:
     """Return the BLAKE2b-128 that ends each of the cache's own files."""
-    from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
-
     return blake2b(raw, digest_size=CHECKSUM_BYTES).digest()

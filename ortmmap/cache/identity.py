@@ -14,6 +14,7 @@ time is the recorded one if it is equal, or equal to the recorded one without it
 
 import os
 import sys
+from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -87,8 +88,6 @@ def is_same_time(mtime_ns: int, recorded_ns: int) -> bool:
 
 def place_of(sources: Iterable[Source], unit: int = 1) -> bytes:
     """Return a digest of the places of files, in `SAMPLE_BYTES` bytes."""
-    from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
-
     places = repr([source.place(unit) for source in sources])
     return blake2b(places.encode("utf-8", "replace"), digest_size=SAMPLE_BYTES).digest()
 
@@ -101,8 +100,6 @@ def samples_of(sources: Iterable[Source]) -> bytes:
     OSError
         If a file cannot be read, or is not the one that its `Source` describes.
     """
-    from _blake2 import blake2b
-
     digest = blake2b(digest_size=SAMPLE_BYTES)
     for source in sources:
         with open(source.path, "rb", buffering=0) as file:
@@ -123,8 +120,6 @@ def samples_of_file(fd: int, size: int, spacing: int = SPACING) -> bytes:
     spacing : int
         In bytes, a multiple of 4096.
     """
-    from _blake2 import blake2b
-
     digest = blake2b(size.to_bytes(8, "little"), digest_size=SAMPLE_BYTES)
     _read_no_further(fd)
     for offset in range(0, size, spacing):

@@ -2,8 +2,10 @@
 
 import os
 import sys
+from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
 from collections.abc import Callable, Iterable, Mapping
 
+from ortmmap.cache.cpu_class import cpu_class
 from ortmmap.cache.identity import (
     SECOND,
     Source,
@@ -154,8 +156,6 @@ def machine() -> str:
     """Return a description of the platform and of the CPU that kernels are chosen for."""
     global _machine
     if _machine is None:
-        from ortmmap.cache.cpu_class import cpu_class
-
         _machine = f"{sys.platform} {sys.byteorder} {sys.maxsize} {cpu_class().name}"
     return _machine
 
@@ -186,14 +186,10 @@ def _plain(value: object) -> object:
 
 
 def _digest(value: object) -> str:
-    from _blake2 import blake2b  # hashlib's own; hashlib loads OpenSSL too, which takes longer
-
     return blake2b(repr(value).encode("utf-8", "replace"), digest_size=DIGEST_BYTES).hexdigest()
 
 
 def _content(sources: tuple[Source, ...], check: Callable[[], object] | None) -> bytes:
-    from _blake2 import blake2b
-
     digest = blake2b(digest_size=32)
     for source in sources:
         digest.update(source.size.to_bytes(8, "little"))

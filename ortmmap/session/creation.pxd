@@ -30,7 +30,7 @@ cdef class Creation:
 
     cdef ort.OrtSession *create_found(self) except? NULL
     cdef ort.OrtSession *create(self, list attempts) except NULL
-    cdef int hand_out(self) except -1
+    cdef bint hand_out(self) except -1
     cdef int give_up(self) except -1
     cdef ort.OrtSession *try_each(self, list attempts) except NULL
     cdef tuple signature(self, list attempts)

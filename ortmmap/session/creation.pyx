@@ -86,9 +86,12 @@ cdef class Creation:
         """Create the session that is handed out; the caller releases it."""
         return self.try_each(attempts)
 
-    cdef int hand_out(self) except -1:
-        """Start the work that remains after the session has been handed out."""
-        return 0
+    cdef bint hand_out(self) except -1:
+        """Start the work that remains after the session has been handed out.
+
+        Return whether that gives the memory back which creating the session has freed.
+        """
+        return False
 
     cdef int give_up(self) except -1:
         """Drop that work, because the session is not handed out."""

@@ -79,6 +79,7 @@ cdef class OpenSession:
     cdef int _pass_on(self, ort.OrtSession *session, tuple held) except -1
     cdef int shrink_arena(self) except -1
     cdef int _release_memory(self, object recording) except -1
+    cdef int give_back_freed(self) except -1
     cdef str end_profiling(self)
     cdef bint returns_maps(self) except -1
     cdef int use_zip_maps(self, list zip_maps) except -1

@@ -341,6 +341,10 @@ cdef class OpenSession:
         """Give memory that the released session has used back to the system."""
         if recording is not None:
             recording.release_memory()
+        return self.give_back_freed()
+
+    cdef int give_back_freed(self) except -1:
+        """Give memory that creating or releasing the session has freed back to the system."""
         if self.is_large:
             with nogil:
                 ortmmap_malloc_trim()
@@ -448,9 +452,6 @@ cdef OpenSession open_session(
     made.recording, made.initializers = recording, initializers
     made.store, made.key, made.entries = store, key, entries
     made.inheritable, made.is_large = inheritable, nbytes >= LARGE
-    if made.is_large:
-        with nogil:
-            ortmmap_malloc_trim()   # what creating has freed
     made._describe()
     ortmmap_count_set(&made.state, OPEN)
     return made

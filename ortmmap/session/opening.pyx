@@ -25,6 +25,8 @@ from ortmmap.process.interpreter_held cimport ORTMMAP_FREE_THREADED, ortmmap_int
 import os
 
 from ortmmap.cache import is_used
+from ortmmap.cache.key import Key, Source, options_signature, runtime_signature
+from ortmmap.cache.store import open_store
 from ortmmap.errors import (
     PARSING_FAILED,
     InvalidProtobuf,
@@ -37,6 +39,8 @@ from ortmmap.model.mapping import check_sources
 from ortmmap.model.skeleton import DEFAULT_THRESHOLD
 from ortmmap.runtime.providers import CPU
 from ortmmap.session.creation import LOAD_FORMAT, ONNX
+from ortmmap.session.prepacking import PrepackedCreation
+from ortmmap.session.recorded_creation import is_prepacked
 
 # Keys of onnxruntime_session_options_config_keys.h.
 MAPPED_ORT = {
@@ -159,7 +163,8 @@ cdef class Opening:
         try:
             made = self._create_open()
             made.cached = self.creation.cached
-            self.creation.hand_out()
+            if not self.creation.hand_out():
+                made.give_back_freed()
         except BaseException:
             if self.creation is not None:
                 self.creation.give_up()
@@ -229,8 +234,6 @@ cdef class Opening:
 
     cpdef tuple cache_key(self):
         """Return the key of the model's entries, and their kinds; (None, ()) without the cache."""
-        from ortmmap.session.recorded_creation import is_prepacked
-
         self._look(self._is_ort_format())
         if not self._uses_cache():
             return None, ()
@@ -392,8 +395,6 @@ cdef class Opening:
 
     cdef int _find_cache(self) except -1:
         """Find the cache, and this session's key in it."""
-        from ortmmap.cache.store import open_store
-
         self.store = self.store or open_store(self.cache, self.model.path)
         if self.store is None:
             return 0
@@ -405,8 +406,6 @@ cdef class Opening:
 
     cdef object _key(self):
         """Return the key of everything that the cache's entries are made from."""
-        from ortmmap.cache.key import Key, Source, options_signature, runtime_signature
-
         sources = [Source(os.path.abspath(self.model.path), *self.model.mapping.identity)]
         if self.skeleton is not None:
             sources.extend(map(Source.of, external_files(self.model, self.skeleton)))
@@ -426,8 +425,6 @@ cdef class Opening:
                 self.model, self.skeleton, self.options, self.config, self.providers
             )
         else:
-            from ortmmap.session.prepacking import PrepackedCreation
-
             made = PrepackedCreation(
                 self.model, self.skeleton, self.options, self.config, self.providers,
                 self.store, self.key,

@@ -24,6 +24,8 @@ from ortmmap.runtime.library cimport api, enter_runtime, leave_runtime
 
 import os
 
+from ortmmap.cache.folder import warn
+from ortmmap.cache.pages import BadPages, read_ahead, read_table
 from ortmmap.errors import OrtError
 from ortmmap.runtime.library import get_version_string
 from ortmmap.runtime.providers import CPU
@@ -64,8 +66,6 @@ cdef class RecordedCreation(Creation):
 
     cdef int _check_sharing(self) except -1:
         """Find out whether prepacked weights can be shared in this process."""
-        from ortmmap.cache.folder import warn
-
         if not self.prepacked or start():
             return 0
         self.prepacked = False
@@ -105,8 +105,6 @@ cdef class RecordedCreation(Creation):
 
     cdef Pages _open(self, object entry):
         """Open an entry's blocks; if they are damaged or gone, drop it and return None."""
-        from ortmmap.cache.pages import BadPages
-
         try:
             return open_pages(entry)
         except (BadPages, OSError) as error:
@@ -213,8 +211,7 @@ cdef class RecordedCreation(Creation):
     cdef ort.OrtSession *record(
         self, list attempts, StandIns stand_ins, bint learning
     ) except? NULL:
-        """Create a session, recorded; return NULL if the stand-ins cannot be put in or out of place.
-        """
+        """Create a session, recorded; return NULL if stand-ins cannot be put in or out of place."""
         cdef Recording recording = Recording()
         cdef ort.OrtSession *session = NULL
         cdef bint is_recorded = False, is_whole = True
@@ -310,8 +307,6 @@ cpdef bint is_prepacked(object options) except -1:
 
 
 cdef Pages open_pages(object entry):
-    from ortmmap.cache.pages import read_ahead, read_table
-
     fd = entry.open(PAGES_FILE)
     try:
         read_ahead(fd)   # the disk works while ONNX Runtime prepacks

@@ -175,5 +175,5 @@ def test_the_class_is_part_of_the_key(model, monkeypatch):
     before = repr(key_of(model))
     assert cpu_class().name in cache_key.machine()
     monkeypatch.setattr(cache_key, "_machine", None)
-    monkeypatch.setattr("ortmmap.cache.cpu_class.cpu_class", lambda: classify("x86_64", ["avx"]))
+    monkeypatch.setattr("ortmmap.cache.key.cpu_class", lambda: classify("x86_64", ["avx"]))
     assert repr(key_of(model)) != before

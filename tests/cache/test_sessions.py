@@ -89,9 +89,8 @@ def test_the_first_process_fills_the_cache_and_the_second_shares_it(model, folde
 
 def test_shared_pages_are_read_ahead_when_they_are_found(model, folder, monkeypatch):
     ahead = []
-    monkeypatch.setattr(
-        "ortmmap.cache.pages.read_ahead", lambda fd: ahead.append(os.fstat(fd).st_ino)
-    )
+    reader = "ortmmap.session.recorded_creation.read_ahead"
+    monkeypatch.setattr(reader, lambda fd: ahead.append(os.fstat(fd).st_ino))
     ortmmap_session_at(model, folder).close()
     ahead.clear()
     ortmmap.Session(model, cache=folder).close()
