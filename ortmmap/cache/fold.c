@@ -22,9 +22,12 @@ bool ortmmap_fold_make(ortmmap_fold *fold) {
   return fold->is_made;
 }
 
-bool ortmmap_fold_lend(ortmmap_fold *fold, const unsigned char *address, size_t length) {
+bool ortmmap_fold_lend(ortmmap_fold *fold, const unsigned char *address, size_t length,
+                       bool has_neighbours) {
   unsigned char *region = (unsigned char *)address - (uintptr_t)address % ORTMMAP_HUGE_PAGE;
   int number;
+  if (!has_neighbours)
+    fold->last = NULL; /* what is there may have been unmapped since */
   for (number = 0; region < address + length; number++, region += ORTMMAP_HUGE_PAGE) {
     if (number > 0 && number < ORTMMAP_FOLD_PAGES)
       fold->page = (fold->page + 1) % ORTMMAP_FOLD_PAGES;
@@ -51,8 +54,9 @@ bool ortmmap_fold_make(ortmmap_fold *fold) {
   return false;
 }
 
-bool ortmmap_fold_lend(ortmmap_fold *fold, const unsigned char *address, size_t length) {
-  (void)fold, (void)address, (void)length;
+bool ortmmap_fold_lend(ortmmap_fold *fold, const unsigned char *address, size_t length,
+                       bool has_neighbours) {
+  (void)fold, (void)address, (void)length, (void)has_neighbours;
   return false;
 }
 

@@ -29,8 +29,10 @@ typedef struct ortmmap_fold {
 bool ortmmap_fold_make(ortmmap_fold *fold);
 
 /* Map it in the place of all huge pages that hold a part of the range; the address space is the
- * caller's. False if there can be no more mappings: part of the range may be mapped then. */
-bool ortmmap_fold_lend(ortmmap_fold *fold, const unsigned char *address, size_t length);
+ * caller's. If the range has neighbours that the fold was lent to, they share the huge pages where
+ * they meet. False if there can be no more mappings: part of the range may be mapped then. */
+bool ortmmap_fold_lend(ortmmap_fold *fold, const unsigned char *address, size_t length,
+                       bool has_neighbours);
 
 /* Leave the memory to those who have mapped it. */
 void ortmmap_fold_release(ortmmap_fold *fold);

@@ -8,7 +8,6 @@ is writing; the kernel reports the close of a killed owner's file.
 from __future__ import annotations
 
 import os
-import select
 import sys
 import time
 from collections.abc import Callable
@@ -233,6 +232,8 @@ def _sleep(events: int | None, left: float) -> None:
     if events is None:
         time.sleep(min(left, POLL_SECONDS))
         return
+    import select  # who acquires the lock at once waits for nothing
+
     poll = select.poll()
     poll.register(events, select.POLLIN)
     if poll.poll(1000 * min(left, MOST_SECONDS_BETWEEN_TRIES)):

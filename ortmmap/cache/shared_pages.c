@@ -23,7 +23,8 @@ typedef struct ortmmap_recording_thread {
   ortmmap_recorder *recorder;
   unsigned char *pending; /* the block that is not finalized, or NULL */
   pending_memory lies_in; /* that block */
-  bool folds;             /* it is the thread that began the recording, which has a range */
+  bool folds;             /* what it recognizes; the recording has a range then */
+  bool lies_as_in_file;   /* it began the recording: its blocks lie in the range, if they can */
   ortmmap_scratch small, large;
   ortmmap_fold fold;
   struct ortmmap_recording_thread *next; /* of the recorder */
@@ -66,12 +67,12 @@ static bool lend_scratch(recording_thread *thread, const ortmmap_block *block) {
   return ortmmap_scratch_lend(scratch, size, block->extent, block->extent_size);
 }
 
-/* Give memory to a block that is likely to be a stored one, until it is finalized. */
-static pending_memory lend(recording_thread *thread, const ortmmap_block *block) {
-  if (!block->as_in_file)
+/* Give memory to a block that is likely to be that stored one, until it is finalized. */
+static pending_memory lend(recording_thread *thread, const ortmmap_block *block, size_t index) {
+  if (!may_be_folded(thread, index))
     return lend_scratch(thread, block) ? THE_SCRATCH : ITS_OWN;
   return ortmmap_fold_make(&thread->fold) &&
-                 ortmmap_fold_lend(&thread->fold, block->address, block->size)
+                 ortmmap_fold_lend(&thread->fold, block->address, block->size, block->as_in_file)
              ? THE_FOLD
              : ITS_OWN;
 }
@@ -146,7 +147,7 @@ static void finalize_pending(recording_thread *thread) {
     return;
   block.state = ORTMMAP_BLOCK_PRIVATE;
   exchange(thread, &block, ortmmap_find_counterpart(thread->recorder, &block));
-  if (!block.as_in_file) /* the range is unmapped at the end */
+  if (!block.as_in_file && block.state != ORTMMAP_BLOCK_FOLDED) /* these are at the end */
     ortmmap_block_trim(&block);
   ortmmap_heap_lock();
   *ortmmap_heap_find(block.address) = block;
@@ -220,18 +221,17 @@ static void discard_block(const ortmmap_block *block) {
   ortmmap_heap_unlock();
 }
 
-/* Add a block that is likely to be that stored one: in the store's range for the fold, or else at
- * an address for scratch, and for huge pages of the file. */
+/* Add a block that is likely to be that stored one: in the store's range, or else at an address for
+ * huge pages of the fold, of scratch and of the file. */
 static ortmmap_block *add_stored_block(recording_thread *thread, size_t size, size_t index) {
   ortmmap_recorder *recorder = thread->recorder;
-  const ortmmap_store *store = recorder->store;
+  size_t residue = (size_t)(recorder->store->blocks[index].offset % ORTMMAP_HUGE_PAGE);
   ortmmap_block *block = NULL;
-  if (may_be_folded(thread, index))
+  if (!may_be_folded(thread, index))
+    return ortmmap_heap_add(recorder, size, residue, unit_of(size));
+  if (thread->lies_as_in_file)
     block = ortmmap_store_range_add(&recorder->range, index, recorder);
-  if (block != NULL)
-    return block;
-  return ortmmap_heap_add(recorder, size, (size_t)(store->blocks[index].offset % ORTMMAP_HUGE_PAGE),
-                          unit_of(size));
+  return block != NULL ? block : ortmmap_heap_add(recorder, size, residue, ORTMMAP_HUGE_PAGE);
 }
 
 /* Add a block to the table and return a copy; its address is NULL if memory or address space is
@@ -270,7 +270,7 @@ static void *allocate_block(recording_thread *thread, size_t size) {
   block = add_block(thread, size, may_be_stored, next);
   if (block.address == NULL)
     return NULL;
-  thread->lies_in = may_be_stored ? lend(thread, &block) : ITS_OWN;
+  thread->lies_in = may_be_stored ? lend(thread, &block, next) : ITS_OWN;
   if (thread->lies_in == ITS_OWN &&
       !ortmmap_block_map_private(block.address, ortmmap_whole_pages(size))) {
     discard_block(&block);
@@ -378,7 +378,7 @@ static void begin_range(recording_thread *thread) {
   ortmmap_heap_lock();
   ortmmap_store_range_reserve(&recorder->range, recorder->store);
   ortmmap_heap_unlock();
-  thread->folds = recorder->range.start != NULL;
+  thread->folds = thread->lies_as_in_file = recorder->range.start != NULL;
 }
 
 bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store) {
@@ -478,6 +478,8 @@ OrtCustomThreadHandle ortmmap_create_thread(void *recorder, OrtThreadWorkerFn ru
   start->recording = add_thread(recorder);
   start->run = run;
   start->argument = argument;
+  if (start->recording != NULL)
+    start->recording->folds = start->recording->recorder->range.start != NULL;
   if (start->recording == NULL || pthread_create(&start->thread, NULL, thread_main, start) != 0) {
     free(start);
     return NULL;

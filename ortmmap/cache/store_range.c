@@ -97,14 +97,26 @@ static bool follows(const ortmmap_store *store, const ortmmap_block *next,
              store->blocks[block->stored].offset + block->extent_size;
 }
 
+/* Map the file over a recognized block that lies outside of the range. */
+static void unfold_alone(const ortmmap_store *store, ortmmap_block *block) {
+  if (block->state != ORTMMAP_BLOCK_FOLDED ||
+      !ortmmap_block_map_stored(store, block->stored, block->address,
+                                ortmmap_whole_pages(block->size)))
+    return;
+  block->state = ORTMMAP_BLOCK_SHARED;
+  ortmmap_block_trim(block);
+}
+
 void ortmmap_store_range_unfold(const ortmmap_store *store, ortmmap_block *blocks, size_t count) {
   size_t first, end, size;
   if (count > 0) /* or there may be no array */
     qsort(blocks, count, sizeof *blocks, compare_addresses);
   for (first = 0; first < count; first = end) {
     end = first + 1;
-    if (!is_ready(blocks + first))
+    if (!is_ready(blocks + first)) {
+      unfold_alone(store, blocks + first);
       continue;
+    }
     size = blocks[first].extent_size;
     for (; end < count && follows(store, blocks + end, blocks + end - 1); end++)
       size += blocks[end].extent_size;

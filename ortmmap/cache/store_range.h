@@ -29,7 +29,7 @@ bool ortmmap_store_range_keep(ortmmap_store_range *range, const ortmmap_block *b
 /* Unmap and return what no block lies in. */
 void ortmmap_store_range_return(ortmmap_store_range *range);
 
-/* Map the file over the extents of recognized blocks, neighbours at once. They are shared then,
+/* Map the file over recognized blocks, over neighbours in the range at once. They are shared then,
  * unless there can be no more mappings. The blocks are a copy of the table, and are sorted. */
 void ortmmap_store_range_unfold(const ortmmap_store *store, ortmmap_block *blocks, size_t count);
 

@@ -24,6 +24,8 @@ cdef class RecordedCreation(Creation):
     cdef Pages _open(self, object entry)
     cdef ort.OrtSession *_create_recorded(self, list attempts) except NULL
     cdef ort.OrtSession *_create_of_stand_ins(self, list attempts) except? NULL
+    cdef list _packings(self)
+    cdef ort.OrtSession *_recognized(self, list attempts, list weights) except? NULL
     cdef bint _may_stand_in(self) except -1
     cdef bint _may_blocks_change(self) except -1
     cdef bint _is_recognized(self) except -1

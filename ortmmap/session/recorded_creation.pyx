@@ -36,8 +36,8 @@ from ortmmap.session.optimizing import attempts_of
 NO_PREPACKING = "session.disable_prepacking"
 ENVIRONMENT_ALLOCATORS = "session.use_env_allocators"
 
-# Threads that prepack at once leave all packed buffers to one thread, which digests them: it would
-# read the stored pages. Unless the user wants it, stand-ins are packed in turn.
+# Stand-ins are packed in turn by sessions of more threads than these, each of which has a fold.
+MOST_FOLDS = 8
 IN_TURN = {PARALLEL_PREPACKING: "0"}
 
 PAGES_FILE = "pages"
@@ -140,17 +140,34 @@ cdef class RecordedCreation(Creation):
         weights = self.stood_for(self.pages.stand_ins) if self._may_stand_in() else []
         if not weights:
             return NULL
-        in_turn = [allocating(attempt, IN_TURN) for attempt in attempts]
         self._read_single_pages(weights)
+        for packing in self._packings():
+            session = self._recognized([allocating(each, packing) for each in attempts], weights)
+            if session != NULL:
+                return session
+        advise(weights, "normal")
+        return NULL
+
+    cdef list _packings(self):
+        """Return the configurations to create a session of stand-ins with, first choice first.
+
+        ONNX Runtime's threads digest each packed buffer while the fold still has it. If a version
+        did so later, buffers that lie alike would have one digest, and be taken for one: then the
+        session lacks blocks, and stand-ins are packed in turn.
+        """
+        cdef int threads = self.options.intra_op_num_threads or self.threads
+        return [{}, IN_TURN] if 2 <= threads <= MOST_FOLDS else [IN_TURN]
+
+    cdef ort.OrtSession *_recognized(self, list attempts, list weights) except? NULL:
+        """Create a session of stand-ins; return NULL if a block is not recognized."""
+        cdef ort.OrtSession *session
         try:
-            session = self.record(in_turn, StandIns(weights), False)
+            session = self.record(attempts, StandIns(weights), False)
         except OrtError:
-            session = NULL   # it fails in the same way, or is created, without them
+            return NULL   # it fails in the same way, or is created, without them
         if session != NULL and not self._is_recognized():
             self.release(session)
-            session = NULL
-        if session == NULL:
-            advise(weights, "normal")
+            return NULL
         return session
 
     cdef bint _is_recognized(self) except -1:

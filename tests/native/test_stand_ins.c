@@ -183,7 +183,7 @@ static void a_fold_shows_its_last_page_again_and_again(void) {
     munmap(mapped, SIZE);
     return;
   }
-  CHECK(ortmmap_fold_lend(&fold, mapped, SIZE));
+  CHECK(ortmmap_fold_lend(&fold, mapped, SIZE, false));
   CHECK((uintptr_t)mapped % HUGE == 0);
   for (page = 0; page < SIZE / HUGE; page++)
     memset(mapped + page * HUGE, (int)page + 1, HUGE);
@@ -314,12 +314,14 @@ static void other_blocks_are_compared(ortmmap_store *store) {
 
 /* --- recognizing large blocks, which lie on the fold --- */
 
-enum { LARGE_BLOCKS = 3 };
+enum { LARGE_BLOCKS = 4 };
 
-static const size_t large_sizes[LARGE_BLOCKS] = {9 << 20, (2 << 20) + 5 * PAGE, (40 << 20) + 1};
+/* The second is too small to show a page of the fold twice, the last one shows but one. */
+static const size_t large_sizes[LARGE_BLOCKS] = {9 << 20, (2 << 20) + 5 * PAGE, (40 << 20) + 1,
+                                                 300001};
 
-/* A sparse store of large blocks that begin with 1, 2 and 3, and fingerprints of blocks that are
- * filled with 10, 11 and 12. */
+/* A sparse store of large blocks that begin with 1, 2, …, and fingerprints of blocks that are
+ * filled with 10, 11, …. */
 static ortmmap_store make_large_store(ortmmap_stored_block blocks[LARGE_BLOCKS],
                                       ortmmap_fingerprint fingerprints[LARGE_BLOCKS]) {
   ortmmap_store store = {.blocks = blocks, .count = LARGE_BLOCKS, .fingerprints = fingerprints};
@@ -373,7 +375,7 @@ static void large_blocks_lie_on_the_fold_until_they_are_recognized(void) {
   for (which = 0; which < LARGE_BLOCKS; which++) {
     blocks[which] = allocate(large_sizes[which]);
     memset(blocks[which], which + 10, large_sizes[which]);
-    if (which != 1)
+    if (which % 2 == 0)
       CHECK(is_folded(blocks[which], large_sizes[which]) == (recorder.range.start != NULL));
   }
   check_recognized(&recorder, blocks);
@@ -393,6 +395,39 @@ static void blocks_that_are_filled_late_are_recognized_at_the_end(void) {
     blocks[which] = allocate(large_sizes[which]);
   for (which = 0; which < LARGE_BLOCKS; which++)
     memset(blocks[which], which + 10, large_sizes[which]);
+  check_recognized(&recorder, blocks);
+  close(store.fd);
+}
+
+static unsigned char *packed(int which) {
+  unsigned char *block = allocate(large_sizes[which]);
+  memset(block, which + 10, large_sizes[which]);
+  return block;
+}
+
+/* The second block gets the address of the first, where the fold is no longer mapped. */
+static void pack_in_a_thread(void *argument) {
+  unsigned char **blocks = argument;
+  blocks[3] = packed(3);
+  release(blocks[3]);
+  blocks[3] = packed(3);
+  blocks[0] = packed(0);
+  blocks[2] = packed(2);
+}
+
+static void threads_of_the_session_have_folds_of_their_own(void) {
+  ortmmap_stored_block stored_large[LARGE_BLOCKS];
+  ortmmap_fingerprint fingerprints[LARGE_BLOCKS];
+  ortmmap_store store = make_large_store(stored_large, fingerprints);
+  ortmmap_recorder recorder = {0};
+  unsigned char *blocks[LARGE_BLOCKS];
+  OrtCustomThreadHandle thread;
+  CHECK(ortmmap_recorder_begin(&recorder, &store));
+  blocks[1] = packed(1);
+  thread = ortmmap_create_thread(&recorder, pack_in_a_thread, blocks);
+  CHECK(thread != NULL);
+  ortmmap_join_thread(thread);
+  CHECK(is_folded(blocks[2], large_sizes[2]) == (recorder.range.start != NULL));
   check_recognized(&recorder, blocks);
   close(store.fd);
 }
@@ -564,6 +599,7 @@ int main(int argc, char **argv) {
   other_blocks_are_compared(&store);
   large_blocks_lie_on_the_fold_until_they_are_recognized();
   blocks_that_are_filled_late_are_recognized_at_the_end();
+  threads_of_the_session_have_folds_of_their_own();
   blocks_lie_as_in_the_file_in_any_order();
   a_block_that_is_freed_meanwhile_leaves_its_place();
   blocks_that_do_not_depend_on_patterns_stay_as_they_are();
