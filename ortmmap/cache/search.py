@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections import namedtuple
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -22,7 +23,9 @@ from ortmmap.cache.header import NO_CONTENT
 if TYPE_CHECKING:
     from ortmmap.cache.key import Key
 
-__all__ = ["Place", "distrust_of_sources", "explain", "find_entry", "read_alias"]
+__all__ = ["Place", "distrust_of_sources", "explain", "find_entry", "read_alias", "settled_times"]
+
+UNSETTLED_NS = 10**8  # clocks of files tick some milliseconds apart, those of servers differ
 
 Place = namedtuple("Place", "folder kinds refusal system")
 Place.__doc__ = """A folder that `Store.explain` has searched.
@@ -65,6 +68,23 @@ def find_entry(cache: CacheFolder, key: Key, kind: str, *, thorough: bool) -> En
         entry = _of_alias(cache, key, kind, thorough)
     entry = entry or _of_samples(cache, key, kind, thorough)
     return entry or (_of_content(cache, key, kind) if thorough else None)
+
+
+def settled_times(caches: Iterable[CacheFolder]) -> tuple[int, ...] | None:
+    """Return times of modification of folders, in ns; 0 for one that does not exist.
+
+    An entry or an alias that appears in a folder changes its time. None if a folder was changed a
+    moment ago, so that it might get the same time again, or if it cannot be examined.
+    """
+    now, times = time.time_ns(), []
+    for cache in caches:
+        try:
+            times.append(os.stat(cache.folder).st_mtime_ns)
+        except FileNotFoundError:
+            times.append(0)
+        except OSError:
+            return None
+    return tuple(times) if all(abs(now - each) > UNSETTLED_NS for each in times) else None
 
 
 def explain(own: CacheFolder, refused: str | None, key: Key, kinds: Iterable[str]) -> list[Place]:

@@ -130,6 +130,8 @@ class Store(CacheFolder):
         self.refused = refused
         self._model = model
         self._system_caches: list[CacheFolder] | None = [] if system else None
+        # Of names that were searched in vain, the times of the folders then. A dict has its lock.
+        self._missing: dict[str, tuple[int, ...]] = {}
 
     def system_caches(self) -> list[CacheFolder]:
         """Return the system caches that may be used."""
@@ -194,10 +196,14 @@ class Store(CacheFolder):
             return None
 
     def _search(self, key: Key, kind: str, thorough: bool) -> Entry | None:
-        from ortmmap.cache.search import find_entry
+        from ortmmap.cache.search import find_entry, settled_times
 
-        own = [] if self.refused is not None else [self]
-        for cache in (*own, *self.system_caches()):
+        name, own = key.name(kind), [] if self.refused is not None else [self]
+        caches = (*own, *self.system_caches())
+        times = None if thorough else settled_times(caches)
+        if times is not None and self._missing.get(name) == times:
+            return None
+        for cache in caches:
             try:
                 entry = find_entry(cache, key, kind, thorough=thorough and not cache.system)
             except OSError as error:
@@ -205,6 +211,8 @@ class Store(CacheFolder):
                 continue
             if entry is not None:
                 return entry
+        if times is not None:
+            self._missing[name] = times
         return None
 
     def explain(self, key: Key, kinds: Iterable[str] = ("model", "pages")) -> "list[Place]":

@@ -22,6 +22,7 @@ from ortmmap.cache import folder as cache_folder
 from ortmmap.cache import lock as cache_lock
 from ortmmap.cache import store as cache
 from ortmmap.cache.folder import CacheWarning
+from ortmmap.cache.search import find_entry
 from ortmmap.cache.store import Store, open_store
 
 pytestmark = pytest.mark.usefixtures("clean")
@@ -290,6 +291,63 @@ with warnings.catch_warnings(record=True) as caught:
 assert len(caught) == 1 and "belongs to user 0" in str(caught[0].message), caught
 """
     run_python(code, store.folder)
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list:
+    """The keys' names that a folder is searched for."""
+    seen = []
+
+    def counted(store, key, kind, *, thorough):
+        seen.append(key.name(kind))
+        return find_entry(store, key, kind, thorough=thorough)
+
+    monkeypatch.setattr("ortmmap.cache.search.find_entry", counted)
+    return seen
+
+
+def age_by(seconds: float, folder: str) -> None:
+    os.utime(folder, (0, time.time() - seconds))
+
+
+def test_what_was_searched_for_in_vain_is_not_until_the_folder_changes(store, model, searches):
+    key, other = key_of(model), key_of(model, level=1)
+    put(store, other)
+    age_by(1, store.folder)
+    for _ in range(3):
+        assert store.find(key, "model", thorough=False) is None
+    assert searches == [key.name("model")]
+    assert store.find(key, "model") is None  # in full
+    assert store.find(key, "pages", thorough=False) is None
+    assert len(searches) == 3
+    Path(store.path(other.name("model"))).rename(store.path("elsewhere"))
+    assert store.find(key, "model", thorough=False) is None
+    assert len(searches) == 4
+    put(store, key)
+    assert store.find(key, "model", thorough=False) is not None
+
+
+def test_a_folder_that_has_just_changed_is_searched_again(store, model, searches):
+    """What appears a moment later may not change its time."""
+    put(store, key_of(model, level=1))
+    key = key_of(model)
+    for seconds in (0, -3600):  # a server's clock may be ahead
+        age_by(seconds, store.folder)
+        searches.clear()
+        for _ in range(2):
+            assert store.find(key, "model", thorough=False) is None
+        assert len(searches) == (2 if seconds == 0 else 1)
+
+
+def test_an_alias_that_appears_is_found(store, model, tmp_path):
+    """Another process has left it: it found the copied model's entry by its content."""
+    put(store, key_of(model))
+    copy = tmp_path / "elsewhere.onnx"
+    shutil.copy(model, copy)
+    age_by(1, store.folder)
+    assert store.find(key_of(copy), "model", thorough=False) is None
+    assert Store(store.folder).find(key_of(copy), "model") is not None
+    assert store.find(key_of(copy), "model", thorough=False) is not None
 
 
 def test_looking_is_quick_to_import():
