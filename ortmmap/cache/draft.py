@@ -237,9 +237,9 @@ def identify(cache: CacheFolder, key: Key, check: Callable[[], object] | None = 
 
 
 def add_file(cache: CacheFolder, entry: Entry, name: str, raw: bytes) -> None:
-    """Add a file to an entry that is in its place; if that fails, the entry stays as it is.
+    """Add a file to an entry that is in its place, or replace it; if that fails, it stays as it is.
 
-    A file that the header does not name is never read, so the header is replaced last.
+    A file that the header does not describe is never read, so the header is replaced last.
     """
     path = cache.path(temporary_name())
     try:
@@ -252,5 +252,6 @@ def add_file(cache: CacheFolder, entry: Entry, name: str, raw: bytes) -> None:
             os.unlink(path)
         return
     file = file._replace(ctime_ns=found.st_ctime_ns)
-    entry.replace_header(entry.header._replace(files=(*entry.files, file)))
+    others = [each for each in entry.files if each.name != name]
+    entry.replace_header(entry.header._replace(files=(*others, file)))
     entry.files = entry.header.files

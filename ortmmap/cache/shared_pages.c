@@ -13,8 +13,9 @@
 /* Blocks of that size and more have scratch of whole huge pages, and the address space for it. */
 enum { LARGE_BLOCK = 1 << 20 };
 
-/* The memory of a block until it is finalized: without Linux's, it has its own from the beginning.
- */
+enum { MOST_UNKNOWN = 4 }; /* some are filled late; with more, nobody will use the session */
+
+/* The memory of a block until it is finalized; on systems without Linux's, always its own. */
 typedef enum pending_memory { ITS_OWN, THE_SCRATCH, THE_FOLD } pending_memory;
 
 /* A thread of a recorded creation. Only that thread accesses the fields while the recorder is
@@ -25,6 +26,7 @@ typedef struct ortmmap_recording_thread {
   pending_memory lies_in; /* that block */
   bool folds;             /* what it recognizes; the recording has a range then */
   bool lies_as_in_file;   /* it began the recording: its blocks lie in the range, if they can */
+  int unknown;            /* blocks on the fold that were not recognized then */
   ortmmap_scratch small, large;
   ortmmap_fold fold;
   struct ortmmap_recording_thread *next; /* of the recorder */
@@ -101,6 +103,9 @@ static void leave_on_fold(recording_thread *thread, ortmmap_block *block, size_t
     ortmmap_expect_after(thread->recorder, index);
     return;
   }
+  thread->unknown += index == thread->recorder->store->count;
+  if (thread->unknown > MOST_UNKNOWN)
+    return;
   ortmmap_fold_release(&thread->fold);
   if (index == thread->recorder->store->count)
     return;
@@ -234,8 +239,7 @@ static ortmmap_block *add_stored_block(recording_thread *thread, size_t size, si
   return block != NULL ? block : ortmmap_heap_add(recorder, size, residue, ORTMMAP_HUGE_PAGE);
 }
 
-/* Add a block to the table and return a copy; its address is NULL if memory or address space is
- * out. */
+/* Add a block to the table and return a copy; its address is NULL if there is no room. */
 static ortmmap_block add_block(recording_thread *thread, size_t size, bool may_be_stored,
                                size_t index) {
   ortmmap_block *added, block = {0};

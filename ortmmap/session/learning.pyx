@@ -38,7 +38,7 @@ def learn(RecordedCreation creation not None, filing) -> None:
     if creation._may_blocks_change() or not creation._find() or not creation.graph:
         return
     entry = creation.pages.entry
-    if entry.system or creation.pages.stand_ins is not None:
+    if entry.system or (creation.pages.stand_ins is not None and not creation.mistaken):
         return
     found = recognition_of(creation, filing)
     filing.check()

@@ -179,10 +179,12 @@ cdef class PrepackedCreation(RecordedCreation):
 
     cdef RecordedCreation _learner(self):
         """Return what learns of the entries; it does not hold the session's model."""
-        return RecordedCreation(
+        cdef RecordedCreation learner = RecordedCreation(
             self.model.of_files(), self.skeleton, self.options.copy(), self.config,
             self.providers, self.store, self.key,
         )
+        learner.mistaken = self.mistaken
+        return learner
 
     cdef int _prepare_learning(self) except -1:
         """Have the thread learn of an entry whose writer has not: it may have been killed before.
@@ -205,9 +207,10 @@ cdef class PrepackedCreation(RecordedCreation):
         return 0
 
     cdef bint _is_to_be_learned(self) except -1:
-        """Whether the entry lacks a recognition, and may get one.
+        """Whether the entry lacks a recognition, or has a wrong one, and may get another.
 
-        A copy may not: in each new container of an image, the whole model would be read.
+        A copy may not: in each new container of an image, the whole model would be read. What is
+        wrong for a session whose blocks are others may be right where the entry was written.
         """
         from ortmmap.cache.recognition import LEAST_TOTAL, RECOGNITION_FILE, is_proven
 
@@ -215,7 +218,11 @@ cdef class PrepackedCreation(RecordedCreation):
         if pages is None or pages._size < LEAST_TOTAL or pages.is_growing() or not self.graph:
             return False
         entry = pages.entry
-        if entry.system or any([file.name == RECOGNITION_FILE for file in entry.files]):
+        if self.mistaken and self.recording.private_blocks()[0] > 0:
+            return False
+        if entry.system or (
+            any([file.name == RECOGNITION_FILE for file in entry.files]) and not self.mistaken
+        ):
             return False
         return (
             is_proven(get_version_string())

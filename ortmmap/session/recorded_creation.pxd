@@ -13,6 +13,7 @@ cdef class RecordedCreation(Creation):
     cdef object unshared  # why they are not; None if they are, or if kernels prepack nothing
     cdef list graph       # attempts for a session of the saved graph; None if there is no entry
     cdef Pages pages      # None if there is no entry
+    cdef bint mistaken    # whether the blocks of stand-ins were not what is known of them
     cdef str folder       # the cache folder of the entries that were found; else None
 
     cdef int _check_sharing(self) except -1

@@ -165,7 +165,10 @@ cdef class RecordedCreation(Creation):
             session = self.record(attempts, StandIns(weights), False)
         except OrtError:
             return NULL   # it fails in the same way, or is created, without them
-        if session != NULL and not self._is_recognized():
+        if session == NULL:
+            return NULL
+        self.mistaken = not self._is_recognized()
+        if self.mistaken:
             self.release(session)
             return NULL
         return session

@@ -26,7 +26,7 @@ import ortmmap
 from ortmmap.cache import folder as cache_folder
 from ortmmap.cache import recognition
 from ortmmap.cache.draft import add_file
-from ortmmap.cache.entry import MOST_TOUCHING_NS, Entry
+from ortmmap.cache.entry import MOST_TOUCHING_NS, Entry, record
 from ortmmap.cache.folder import CacheWarning, write_file
 from ortmmap.cache.recognition import RECOGNITION_FILE, Recognition, is_proven, pack, parse
 from ortmmap.cache.store import Store
@@ -495,6 +495,27 @@ def test_a_wrong_recognition_leads_to_comparing(model, filled, expected, change)
         assert (shared, private) == (LAYERS, 0)
         assert recognized == 0
         assert output(session) == expected
+        assert wait_for_all(120)
+    with opened(model, filled) as session:  # what was right has been learned again
+        assert blocks(session) == (ALL_COMPARED if change is name_another else ALL_RECOGNIZED)
+        assert output(session) == expected
+
+
+def test_a_wrong_recognition_stays_if_the_stored_blocks_are_others_too(model, filled, expected):
+    """Where the entry was written, by another processor, it may be right."""
+    put(filled, pack(change_each(recognition_of(filled)), entry_of(filled).key))
+    before = Path(entry_of(filled).path(RECOGNITION_FILE)).read_bytes()
+    pages = Path(entry_of(filled).path("pages"))
+    for offset in range(1 << 18, pages.stat().st_size, 1 << 18):
+        flip(pages, offset)
+    entry = entry_of(filled)
+    files = tuple(record(entry.path(file.name)) for file in entry.files)
+    entry.replace_header(entry.header._replace(files=files))
+    with opened(model, filled) as session:
+        assert session.memory().private_blocks > 0
+        assert output(session) == expected
+        assert wait_for_all(120)
+    assert Path(entry_of(filled).path(RECOGNITION_FILE)).read_bytes() == before
 
 
 def test_weights_are_recognized_in_any_order(model, filled, expected):
