@@ -101,14 +101,15 @@ class Workers:
     def measure(self, request: Request, case: Case, rival: Rival, count: int) -> list[Record]:
         """Run one group; return a record of each worker, or of the process that forks them."""
         with prepared(request, case, rival) as task, ExitStack() as alive:
-            more = {"calls": self.calls, "fork": self.fork, "together": self.together}
+            more = {"calls": self.calls, "fork": self.fork}
             more["copies"] = count * rival.preload
             workers: list[Process] = []
             for index in range(1 if rival.preload else count):
                 workers.append(alive.enter_context(Process(rival.title, task(index, **more))))
                 if not self.together:
-                    _pass_steps(workers[-1:])
-            group = _pass_steps(workers, sampled=True) if self.together else {}
+                    peak = _pass_steps(workers[-1:])["peak_private"]
+                    workers[-1].figures["peak"] = {"private": peak}
+            group = _pass_steps(workers, 0.02) if self.together else {}
             group["pss"] = total_pss([pid for worker in workers for pid in worker.family()])
             outputs = [arrays.load(Path(one.task.outputs)) for one in workers]
             if not rival.empty_cache:
@@ -191,11 +192,14 @@ class Process:
         self._errors.close()
 
 
-def _pass_steps(workers: Sequence[Process], sampled: bool = False) -> dict[str, Any]:
-    """Let workers take each step at once; return the time until all have opened, and the peak."""
+def _pass_steps(workers: Sequence[Process], seconds: float = 0.001) -> dict[str, Any]:
+    """Let workers take each step at once; return the time until all have opened, and the peak.
+
+    Their memory is sampled from here, `seconds` apart: a thread of their own would disturb them.
+    """
     for worker in workers:
         worker.wait_until(IMPORTED)
-    with peak_private([worker.pid for worker in workers] if sampled else []) as peak:
+    with peak_private([worker.pid for worker in workers], seconds) as peak:
         ready_ms, _ = timed(lambda: _go_on_until(READY, workers))
     _go_on_until(RAN, workers)
     return {"ready_ms": ready_ms, "peak_private": peak.nbytes}

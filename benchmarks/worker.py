@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks import arrays, calls
 from benchmarks.calls import timed
 from benchmarks.forks import forked
-from benchmarks.memory import memory, page_faults, peak_private
+from benchmarks.memory import memory, page_faults
 from benchmarks.rivals import RIVALS, Rival
 
 IMPORTED, READY, RAN = "IMPORTED", "SESSION_READY", "RAN"
@@ -36,7 +36,6 @@ class Task:
     outputs: str  # the file that outputs are saved in
     started: float  # time.monotonic() when the process was started
     seconds: float  # of steady runs
-    together: bool = False  # opened at once with others, of whom the harness samples the memory
     calls: bool = False  # time every way to call
     fork: bool = False  # time a run in a forked child
     copies: int = 0  # fork so many children once the session is open, which run it instead
@@ -98,11 +97,9 @@ def _open(task: Task) -> Any:
         _reached(READY, {"opened": _memory()})
         return None
     before = page_faults()
-    mine = [] if task.together else [os.getpid()]
-    with peak_private(mine, seconds=0.001) as peak:
-        session_ms, session = timed(task.open)
+    session_ms, session = timed(task.open)
     figures = {"session_ms": session_ms, "faults": page_faults() - before}
-    _reached(READY, figures | {"opened": _memory(), "peak": {"private": peak.nbytes}})
+    _reached(READY, figures | {"opened": _memory()})
     return session
 
 

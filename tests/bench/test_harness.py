@@ -74,6 +74,7 @@ def test_the_workers_of_a_group_are_alive_together(request_, case, together):
         assert one.figures["answer_ms"] > one.figures["session_ms"] > 0
         assert one.figures["ran"]["private"] > one.figures["library"]["private"] > 0
         assert one.figures["faults"] > 0
+        assert together or one.figures["peak"]["private"] > one.figures["library"]["private"]
     if together:
         assert records[0].group["ready_ms"] > 0
     if (pss := records[0].group["pss"]) is not None:
