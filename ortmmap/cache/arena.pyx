@@ -31,6 +31,8 @@ cdef ort.OrtAllocator *make_arena() except NULL:
     check(api.CreateSessionOptions(&options))
     try:
         check(api.SetIntraOpNumThreads(options, 1))
+        # The optimizers' code would be read for nothing.
+        check(api.SetSessionGraphOptimizationLevel(options, ort.ORT_DISABLE_ALL))
         check(api.CreateSessionFromArray(env, <char *>model, len(model), options, &session))
     finally:
         api.ReleaseSessionOptions(options)

@@ -334,8 +334,9 @@ class Entry:
                 raise Damaged("the header is a link") from None
             raise
         try:
-            check_file(HEADER_NAME, os.fstat(fd), owners_of(self.system))
-            raw = os.read(fd, LARGEST_HEADER)
+            found = os.fstat(fd)
+            check_file(HEADER_NAME, found, owners_of(self.system))
+            raw = os.read(fd, min(found.st_size, LARGEST_HEADER))
         finally:
             os.close(fd)
         return parse(raw, self.name)
