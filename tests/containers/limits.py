@@ -217,7 +217,8 @@ def measured(workers: Workers, step: int) -> dict[str, float | None]:
     """Return the smallest limits in MiB, and the time of a round without and with the second."""
     plenty = (1 + workers.count) * 1024 * MIB
     workers.fill_cache()
-    least = 64 * MIB if workers.forked else 0  # with that, the parent reads its libraries for ever
+    # With that, processes read their libraries again and again, and may never be killed.
+    least = (64 if workers.forked else 32 * workers.count) * MIB
     completes = smallest(workers, least, plenty, step)
     resident = smallest(workers, completes - step, plenty, step, rounds=8)
     seconds = {"plenty": [], "resident": []}
