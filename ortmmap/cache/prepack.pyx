@@ -395,16 +395,13 @@ cdef class StandIns:
         """
         cdef size_t index
         cdef Weight weight
-        cdef int file
-        cdef bint is_whole = self._range == NULL or csp.ortmmap_stand_ins_clear(
-            self._range, self._size
-        )
+        cdef bint is_whole = True
         if self._range != NULL:
+            is_whole = csp.ortmmap_stand_ins_clear(self._range, self._size)
             for index in range(<size_t>len(self._weights)):
                 weight = self._weights[index]
-                file = self._files[weight.mapping]
                 is_whole &= csp.ortmmap_stand_in_replace(
-                    self._range, &self._stand_ins[index], file
+                    self._range, &self._stand_ins[index], self._files[weight.mapping]
                 )
         for fd in self._files.values():
             os.close(fd)

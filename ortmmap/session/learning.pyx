@@ -100,7 +100,7 @@ cdef list blocks_of(RecordedCreation creation, StandIns stand_ins):
     cdef ort.OrtSession *session
     cdef Recording recording
     cdef list learned
-    session = creation.record(recorded_attempts(creation.graph), stand_ins, True)
+    session = creation.record(recorded_attempts(creation.graph, {}), stand_ins, True)
     if session == NULL:
         return None
     recording = <Recording>creation.recording

@@ -218,11 +218,9 @@ cdef class PrepackedCreation(RecordedCreation):
         if pages is None or pages._size < LEAST_TOTAL or pages.is_growing() or not self.graph:
             return False
         entry = pages.entry
-        if self.mistaken and self.recording.private_blocks()[0] > 0:
-            return False
-        if entry.system or (
-            any([file.name == RECOGNITION_FILE for file in entry.files]) and not self.mistaken
-        ):
+        is_learned = any([file.name == RECOGNITION_FILE for file in entry.files])
+        is_wrong = self.mistaken and self.recording.private_blocks()[0] == 0
+        if entry.system or (is_learned and not is_wrong):
             return False
         return (
             is_proven(get_version_string())

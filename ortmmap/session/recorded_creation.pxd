@@ -41,7 +41,7 @@ cdef class RecordedCreation(Creation):
 
 cdef int advise(list weights, str advice) except -1
 cdef Attempt with_weights(Attempt attempt, list weights)
-cdef list recorded_attempts(list attempts)
+cdef list recorded_attempts(list attempts, dict more)
 cpdef bint is_prepacked(object options) except -1
 cdef Pages open_pages(object entry)
 cpdef object read_recognition(object entry, int blocks)

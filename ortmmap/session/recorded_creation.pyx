@@ -122,7 +122,7 @@ cdef class RecordedCreation(Creation):
         attempts = (self.graph or []) + attempts
         if not self.prepacked:
             return self.try_each(attempts)
-        recorded = recorded_attempts(attempts)
+        recorded = recorded_attempts(attempts, {})
         with creating.here():
             if not start():
                 return self.try_each(attempts)
@@ -142,7 +142,7 @@ cdef class RecordedCreation(Creation):
             return NULL
         self._read_single_pages(weights)
         for packing in self._packings():
-            session = self._recognized([allocating(each, packing) for each in attempts], weights)
+            session = self._recognized(recorded_attempts(attempts, packing), weights)
             if session != NULL:
                 return session
         advise(weights, "normal")
@@ -311,14 +311,14 @@ cdef Attempt with_weights(Attempt attempt, list weights):
     return Attempt(attempt.options, attempt.config, attempt.data, attempt.file, weights)
 
 
-cdef list recorded_attempts(list attempts):
-    """Return attempts whose sessions use the allocator that records."""
-    return [allocating(attempt, {}) for attempt in attempts]
-
-
-cdef Attempt allocating(Attempt attempt, dict config):
-    config = {ENVIRONMENT_ALLOCATORS: "1", **config, **attempt.config}
-    return Attempt(attempt.options, config, attempt.data, attempt.file, attempt.weights)
+cdef list recorded_attempts(list attempts, dict more):
+    """Return attempts whose sessions use the allocator that records, with more configuration."""
+    cdef Attempt each
+    config = {ENVIRONMENT_ALLOCATORS: "1", **more}
+    return [
+        Attempt(each.options, {**config, **each.config}, each.data, each.file, each.weights)
+        for each in attempts
+    ]
 
 
 cpdef bint is_prepacked(object options) except -1:

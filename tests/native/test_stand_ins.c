@@ -320,116 +320,114 @@ enum { LARGE_BLOCKS = 4 };
 static const size_t large_sizes[LARGE_BLOCKS] = {9 << 20, (2 << 20) + 5 * PAGE, (40 << 20) + 1,
                                                  300001};
 
-/* A sparse store of large blocks that begin with 1, 2, …, and fingerprints of blocks that are
- * filled with 10, 11, …. */
-static ortmmap_store make_large_store(ortmmap_stored_block blocks[LARGE_BLOCKS],
-                                      ortmmap_fingerprint fingerprints[LARGE_BLOCKS]) {
-  ortmmap_store store = {.blocks = blocks, .count = LARGE_BLOCKS, .fingerprints = fingerprints};
+/* A sparse store of large blocks that begin with 1, 2, …, with fingerprints of blocks that are
+ * filled with 10, 11, …, and a recording with it. */
+typedef struct large_fixture {
+  ortmmap_stored_block table[LARGE_BLOCKS];
+  ortmmap_fingerprint fingerprints[LARGE_BLOCKS];
+  ortmmap_store store;
+  ortmmap_recorder recorder;
+  unsigned char *blocks[LARGE_BLOCKS];
+} large_fixture;
+
+static void begin_large(large_fixture *made) {
   size_t index, offset = 7 * PAGE;
-  store.fd = make_file("large");
+  *made = (large_fixture){.store = {.count = LARGE_BLOCKS}};
+  made->store.blocks = made->table;
+  made->store.fingerprints = made->fingerprints;
+  made->store.fd = make_file("large");
   for (index = 0; index < LARGE_BLOCKS; index++) {
     unsigned char *bytes = malloc(large_sizes[index]), first = (unsigned char)(index + 1);
     memset(bytes, (int)index + 10, large_sizes[index]);
-    fingerprints[index] = ortmmap_fingerprint_of(bytes, large_sizes[index]);
+    made->fingerprints[index] = ortmmap_fingerprint_of(bytes, large_sizes[index]);
     free(bytes);
-    blocks[index] = (ortmmap_stored_block){offset, large_sizes[index]};
-    CHECK(pwrite(store.fd, &first, 1, (off_t)offset) == 1);
+    made->table[index] = (ortmmap_stored_block){offset, large_sizes[index]};
+    CHECK(pwrite(made->store.fd, &first, 1, (off_t)offset) == 1);
     offset += ortmmap_whole_pages(large_sizes[index]);
   }
-  map_store(&store, offset);
-  return store;
+  map_store(&made->store, offset);
+  CHECK(ortmmap_recorder_begin(&made->recorder, &made->store));
 }
 
-/* Whether the memory of a block's end is that of the huge page before. */
-static bool is_folded(unsigned char *block, size_t size) {
-  volatile unsigned char *end = block + size - 1;
+static void fill_large(large_fixture *made, int which) {
+  memset(made->blocks[which], which + 10, large_sizes[which]);
+}
+
+static void pack_large(large_fixture *made, int which) {
+  made->blocks[which] = allocate(large_sizes[which]);
+  fill_large(made, which);
+}
+
+/* Whether the memory of a block's end is that of the huge page before, if blocks lie on folds. */
+static void check_folded(const large_fixture *made, int which) {
+  volatile unsigned char *end = made->blocks[which] + large_sizes[which] - 1;
   *end = 1;
   end[-ORTMMAP_HUGE_PAGE] = 2;
-  return *end == 2;
+  CHECK((*end == 2) == (made->recorder.range.start != NULL));
 }
 
-/* End a recording, check that all its blocks are the stored ones by now, and release them. */
-static void check_recognized(ortmmap_recorder *recorder, unsigned char *blocks[LARGE_BLOCKS]) {
+/* End the recording, check that all blocks are the stored ones by now, and release them. */
+static void end_large(large_fixture *made) {
   ortmmap_block found[LARGE_BLOCKS];
   int which;
-  ortmmap_recorder_end(recorder);
-  CHECK(ortmmap_heap_blocks_of(recorder, found, LARGE_BLOCKS) == LARGE_BLOCKS);
+  ortmmap_recorder_end(&made->recorder);
+  CHECK(ortmmap_heap_blocks_of(&made->recorder, found, LARGE_BLOCKS) == LARGE_BLOCKS);
   for (which = 0; which < LARGE_BLOCKS; which++) {
+    const unsigned char *block = made->blocks[which];
     CHECK(found[which].state == ORTMMAP_BLOCK_SHARED && found[which].recognized);
-    CHECK(blocks[which][0] == which + 1 && blocks[which][large_sizes[which] - 1] == 0);
+    CHECK(block[0] == which + 1 && block[large_sizes[which] - 1] == 0);
   }
   for (which = 0; which < LARGE_BLOCKS; which++)
-    release(blocks[which]);
-  ortmmap_recorder_release(recorder);
+    release(made->blocks[which]);
+  ortmmap_recorder_release(&made->recorder);
   CHECK(ortmmap_heap_is_empty());
+  close(made->store.fd);
 }
 
 static void large_blocks_lie_on_the_fold_until_they_are_recognized(void) {
-  ortmmap_stored_block stored_large[LARGE_BLOCKS];
-  ortmmap_fingerprint fingerprints[LARGE_BLOCKS];
-  ortmmap_store store = make_large_store(stored_large, fingerprints);
-  ortmmap_recorder recorder = {0};
-  unsigned char *blocks[LARGE_BLOCKS];
+  large_fixture made;
   int which;
-  CHECK(ortmmap_recorder_begin(&recorder, &store));
+  begin_large(&made);
   for (which = 0; which < LARGE_BLOCKS; which++) {
-    blocks[which] = allocate(large_sizes[which]);
-    memset(blocks[which], which + 10, large_sizes[which]);
+    pack_large(&made, which);
     if (which % 2 == 0)
-      CHECK(is_folded(blocks[which], large_sizes[which]) == (recorder.range.start != NULL));
+      check_folded(&made, which);
   }
-  check_recognized(&recorder, blocks);
-  close(store.fd);
+  end_large(&made);
 }
 
 /* A kernel may allocate a second block before it fills the first. */
 static void blocks_that_are_filled_late_are_recognized_at_the_end(void) {
-  ortmmap_stored_block stored_large[LARGE_BLOCKS];
-  ortmmap_fingerprint fingerprints[LARGE_BLOCKS];
-  ortmmap_store store = make_large_store(stored_large, fingerprints);
-  ortmmap_recorder recorder = {0};
-  unsigned char *blocks[LARGE_BLOCKS];
+  large_fixture made;
   int which;
-  CHECK(ortmmap_recorder_begin(&recorder, &store));
+  begin_large(&made);
   for (which = 0; which < LARGE_BLOCKS; which++)
-    blocks[which] = allocate(large_sizes[which]);
+    made.blocks[which] = allocate(large_sizes[which]);
   for (which = 0; which < LARGE_BLOCKS; which++)
-    memset(blocks[which], which + 10, large_sizes[which]);
-  check_recognized(&recorder, blocks);
-  close(store.fd);
-}
-
-static unsigned char *packed(int which) {
-  unsigned char *block = allocate(large_sizes[which]);
-  memset(block, which + 10, large_sizes[which]);
-  return block;
+    fill_large(&made, which);
+  end_large(&made);
 }
 
 /* The second block gets the address of the first, where the fold is no longer mapped. */
 static void pack_in_a_thread(void *argument) {
-  unsigned char **blocks = argument;
-  blocks[3] = packed(3);
-  release(blocks[3]);
-  blocks[3] = packed(3);
-  blocks[0] = packed(0);
-  blocks[2] = packed(2);
+  large_fixture *made = argument;
+  pack_large(made, 3);
+  release(made->blocks[3]);
+  pack_large(made, 3);
+  pack_large(made, 0);
+  pack_large(made, 2);
 }
 
 static void threads_of_the_session_have_folds_of_their_own(void) {
-  ortmmap_stored_block stored_large[LARGE_BLOCKS];
-  ortmmap_fingerprint fingerprints[LARGE_BLOCKS];
-  ortmmap_store store = make_large_store(stored_large, fingerprints);
-  ortmmap_recorder recorder = {0};
-  unsigned char *blocks[LARGE_BLOCKS];
+  large_fixture made;
   OrtCustomThreadHandle thread;
-  CHECK(ortmmap_recorder_begin(&recorder, &store));
-  blocks[1] = packed(1);
-  thread = ortmmap_create_thread(&recorder, pack_in_a_thread, blocks);
+  begin_large(&made);
+  pack_large(&made, 1);
+  thread = ortmmap_create_thread(&made.recorder, pack_in_a_thread, &made);
   CHECK(thread != NULL);
   ortmmap_join_thread(thread);
-  CHECK(is_folded(blocks[2], large_sizes[2]) == (recorder.range.start != NULL));
-  check_recognized(&recorder, blocks);
-  close(store.fd);
+  check_folded(&made, 2);
+  end_large(&made);
 }
 
 /* --- the place of blocks --- */

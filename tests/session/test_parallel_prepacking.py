@@ -116,12 +116,15 @@ def test_many_threads_pack_stand_ins_in_turn(model, expected, tmp_path):
     opened(model, tmp_path)
     time, *found = opened(model, tmp_path, intra_op_num_threads=9)
     assert found == [expected, LAYERS, LAYERS]
-    assert time < SLOW * 9
+    assert time < SLOW
 
 
+# Blocks begin at the same place of a huge page, and nothing is packed in turn after a failure.
 ALIKE = """
 import ortmmap.cache.pages
+import ortmmap.session.recorded_creation
 ortmmap.cache.pages.ALIGNMENT = 1 << 21
+ortmmap.session.recorded_creation.IN_TURN = {}
 """
 
 

@@ -270,7 +270,6 @@ def test_a_model_whose_weights_are_small_in_all_is_compared(model, folder, expec
 
 
 def test_a_cold_disk_is_not_read_for_weights(tmp_path, folder):
-    """But their first and last pages, which they share with others."""
     path = tmp_path / "model.onnx"
     path.write_bytes(models.weights(8, 1024))
     fill(path, folder)
