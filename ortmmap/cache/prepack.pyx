@@ -216,7 +216,7 @@ cdef class Recording:
         csp.ortmmap_recorder_release(&self.recorder)
 
     cdef int set_threads(self, ort.OrtSessionOptions *options) except -1:
-        """Record the session's threads too, which may prepack in parallel."""
+        """Record the session's threads too (``session_threads.h``)."""
         check(api.SessionOptionsSetCustomCreateThreadFn(options, csp.ortmmap_create_thread))
         check(api.SessionOptionsSetCustomThreadCreationOptions(options, &self.recorder))
         check(api.SessionOptionsSetCustomJoinThreadFn(options, csp.ortmmap_join_thread))

@@ -6,7 +6,6 @@
 
 #ifndef _WIN32
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -267,6 +266,7 @@ static void *allocate_block(recording_thread *thread, size_t size) {
   size_t next = 0;
   bool may_be_stored;
   ortmmap_block block;
+  ortmmap_latch_open(recorder->packing);
   finalize_pending(thread);
   if (store != NULL)
     next = ortmmap_find_stored(recorder, NULL, size);
@@ -361,17 +361,20 @@ void ortmmap_allocator_set_arena(OrtAllocator *outside) { arena = outside; }
 
 /* --- recording --- */
 
-static recording_thread *add_thread(ortmmap_recorder *recorder) {
+recording_thread *ortmmap_recording_thread_add(ortmmap_recorder *recorder) {
   recording_thread *thread = calloc(1, sizeof *thread);
   if (thread == NULL)
     return NULL;
   thread->recorder = recorder;
+  thread->folds = recorder->range.start != NULL;
   ortmmap_heap_lock();
   thread->next = recorder->threads;
   recorder->threads = thread;
   ortmmap_heap_unlock();
   return thread;
 }
+
+void ortmmap_recording_thread_enter(recording_thread *thread) { current = thread; }
 
 /* Have the thread fold what it recognizes, if the system has such memory. */
 static void begin_range(recording_thread *thread) {
@@ -386,9 +389,11 @@ static void begin_range(recording_thread *thread) {
 }
 
 bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *store) {
-  current = add_thread(recorder);
+  current = ortmmap_recording_thread_add(recorder);
   if (current == NULL)
     return false;
+  if (recorder->packing == NULL)
+    recorder->packing = ortmmap_latch_make();
   recorder->store = store;
   begin_range(current);
   atomic_store(&recorder->active, true);
@@ -397,6 +402,7 @@ bool ortmmap_recorder_begin(ortmmap_recorder *recorder, const ortmmap_store *sto
 
 void ortmmap_recorder_end(ortmmap_recorder *recorder) {
   recording_thread *thread;
+  ortmmap_latch_open(recorder->packing);
   atomic_store(&recorder->active, false);
   current = NULL;
   for (thread = recorder->threads; thread != NULL; thread = thread->next) {
@@ -457,44 +463,8 @@ void ortmmap_recorder_release(ortmmap_recorder *recorder) {
     recorder->threads = thread->next;
     free(thread);
   }
-}
-
-/* --- the session's threads, which may prepack in parallel --- */
-
-typedef struct thread_start {
-  pthread_t thread;
-  recording_thread *recording;
-  OrtThreadWorkerFn run;
-  void *argument;
-} thread_start;
-
-static void *thread_main(void *argument) {
-  thread_start *start = argument;
-  current = start->recording;
-  start->run(start->argument);
-  return NULL;
-}
-
-OrtCustomThreadHandle ortmmap_create_thread(void *recorder, OrtThreadWorkerFn run, void *argument) {
-  thread_start *start = calloc(1, sizeof *start);
-  if (start == NULL)
-    return NULL;
-  start->recording = add_thread(recorder);
-  start->run = run;
-  start->argument = argument;
-  if (start->recording != NULL)
-    start->recording->folds = start->recording->recorder->range.start != NULL;
-  if (start->recording == NULL || pthread_create(&start->thread, NULL, thread_main, start) != 0) {
-    free(start);
-    return NULL;
-  }
-  return (OrtCustomThreadHandle)start;
-}
-
-void ortmmap_join_thread(OrtCustomThreadHandle handle) {
-  thread_start *start = (thread_start *)handle;
-  pthread_join(start->thread, NULL);
-  free(start);
+  ortmmap_latch_free(recorder->packing);
+  recorder->packing = NULL;
 }
 
 #endif /* !_WIN32 */

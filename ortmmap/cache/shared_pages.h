@@ -14,6 +14,7 @@
 
 #include "cache/block_store.h"
 #include "cache/heap.h"
+#include "cache/latch.h"
 #include "cache/store_range.h"
 
 #include <stdatomic.h>
@@ -31,6 +32,7 @@ typedef struct ortmmap_recorder {
   struct ortmmap_recording_thread *threads; /* guarded by the heap's lock */
   bool keeping;                             /* guarded by the heap's lock */
   ortmmap_store_range range; /* of a recording that folds; guarded by the heap's lock */
+  ortmmap_latch *packing;    /* opens with the first block, or when the recording ends; set once */
 } ortmmap_recorder;
 
 /* Start the heap, once in a process, and return the allocator to register with ONNX Runtime; NULL
@@ -68,9 +70,11 @@ void ortmmap_recorder_share(ortmmap_recorder *recorder, const ortmmap_store *sto
 /* Free the recorder's own memory, once its blocks are freed and its threads have ended. */
 void ortmmap_recorder_release(ortmmap_recorder *recorder);
 
-/* Thread functions for OrtSessionOptions, so that threads that prepack in parallel are recorded
- * too. The creation options are the recorder. */
-OrtCustomThreadHandle ortmmap_create_thread(void *recorder, OrtThreadWorkerFn run, void *argument);
-void ortmmap_join_thread(OrtCustomThreadHandle handle);
+/* Add a thread to a recorder that is active: one of the session's (session_threads.h). NULL if
+ * memory is out. */
+struct ortmmap_recording_thread *ortmmap_recording_thread_add(ortmmap_recorder *recorder);
+
+/* From here on, the allocations of the calling thread belong to that thread of a recorder. */
+void ortmmap_recording_thread_enter(struct ortmmap_recording_thread *thread);
 
 #endif /* ORTMMAP_SHARED_PAGES_H */

@@ -69,6 +69,8 @@ cdef extern from "cache/shared_pages.h" nogil:
     void ortmmap_recorder_let(ortmmap_recorder *recorder)
     void ortmmap_recorder_share(ortmmap_recorder *recorder, const ortmmap_store *store)
     void ortmmap_recorder_release(ortmmap_recorder *recorder)
+
+cdef extern from "cache/session_threads.h" nogil:
     OrtCustomCreateThreadFn ortmmap_create_thread
     OrtCustomJoinThreadFn ortmmap_join_thread
 

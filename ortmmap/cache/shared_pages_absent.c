@@ -1,4 +1,5 @@
 /* Windows: only ortmmap_allocator_start() is called; the rest is there to link. */
+#include "cache/session_threads.h"
 #include "cache/shared_pages.h"
 
 #ifdef _WIN32

@@ -11,7 +11,7 @@ cdef class NativeOptions:
     # section.
     cdef ort.OrtSessionOptions *options
     cdef object _made_from        # a SessionOptions
-    cdef bint prepacks_in_parallel
+    cdef bint has_own_threads
 
     cdef int release(self) except -1
 

@@ -305,8 +305,8 @@ cdef NativeOptions make_session_options(
     made._made_from = options
     native = made.options
     config = {**config, **without_attributes(settings["_config"])}
-    made.prepacks_in_parallel = prepacks_in_parallel(settings, config, threads)
-    if made.prepacks_in_parallel:
+    made.has_own_threads = has_own_threads(settings["use_per_session_threads"])
+    if prepacks_in_parallel(settings, config, threads):
         config[PARALLEL_PREPACKING] = "1"
     set_execution(native, settings, threads)
     set_logging(native, settings)

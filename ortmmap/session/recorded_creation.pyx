@@ -59,8 +59,8 @@ cdef class RecordedCreation(Creation):
         self.prepacked = is_prepacked(options)
 
     cdef int _prepare(self, NativeOptions native) except -1:
-        """Let threads that prepack in parallel record too."""
-        if self.recording is None or not native.prepacks_in_parallel:
+        """Have the session's threads record, and rest until there is something to prepack."""
+        if self.recording is None or not native.has_own_threads:
             return 0
         return (<Recording>self.recording).set_threads(native.options)
 

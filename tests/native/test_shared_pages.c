@@ -7,7 +7,7 @@
 #include "blocks.h"
 #include "check.h"
 
-#include "cache/shared_pages.h"
+#include "cache/session_threads.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -272,6 +272,32 @@ static void threads_of_the_session_record_too(const ortmmap_store *store) {
     release(jobs[index].block);
   }
   ortmmap_recorder_release(&recorder);
+  nothing_is_left();
+}
+
+static void note_run(void *ran) { atomic_store((atomic_bool *)ran, true); }
+
+static void threads_rest_until_there_is_something_to_pack(void) {
+  ortmmap_recorder recorder = {0};
+  OrtCustomThreadHandle thread;
+  atomic_bool ran = false;
+  int event;
+  for (event = 0; event < 3; event++) { /* a block, the end, and a creation that fails */
+    ran = false;
+    CHECK(ortmmap_recorder_begin(&recorder, NULL));
+    thread = ortmmap_create_thread(&recorder, note_run, &ran);
+    usleep(50000);
+    CHECK(!ran);
+    if (event == 0)
+      release(allocate(sizes[1]));
+    if (event == 1)
+      ortmmap_recorder_end(&recorder);
+    ortmmap_join_thread(thread);
+    CHECK(ran);
+    if (event != 1)
+      ortmmap_recorder_end(&recorder);
+    ortmmap_recorder_release(&recorder);
+  }
   nothing_is_left();
 }
 
@@ -572,6 +598,7 @@ int main(int argc, char **argv) {
   two_blocks_filled_late_are_shared_at_the_end(&store);
   a_block_may_be_freed_while_it_is_in_scratch(&store);
   threads_of_the_session_record_too(&store);
+  threads_rest_until_there_is_something_to_pack();
   blocks_come_and_go_in_many_threads(&store);
   threads_outside_go_to_the_arena(&store);
   two_sessions_drop_in_any_order(&store);

@@ -8,6 +8,7 @@
 #include "check.h"
 
 #include "cache/fold.h"
+#include "cache/session_threads.h"
 #include "cache/stand_ins.h"
 
 #include <fcntl.h>
