@@ -45,7 +45,7 @@ SECTIONS = (
         "And with two threads?",
         f"open {_TWO_THREADS} {_OFTEN} --repeat 5 --seconds 0.3",
         "With the defaults of each. ortmmap's threads prepack in parallel; onnxruntime's do so if "
-        "`session.prepack.enable_parallel` is set: 115 ms with saved prepacked weights.",
+        "`session.prepack.enable_parallel` is set.",
     ),
     Section(
         "cold",

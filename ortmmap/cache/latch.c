@@ -52,12 +52,8 @@ void ortmmap_latch_wait(ortmmap_latch *latch, long most_milliseconds) {
   pthread_mutex_unlock(&latch->mutex);
 }
 
-void ortmmap_latch_free(ortmmap_latch *latch) {
-  if (latch == NULL)
-    return;
-  pthread_cond_destroy(&latch->opened);
-  pthread_mutex_destroy(&latch->mutex);
-  free(latch);
-}
+/* Nothing is destroyed, which frees nothing: pthread_cond_destroy() waits for threads that are
+ * about to leave, and the child of a fork does not have them. */
+void ortmmap_latch_free(ortmmap_latch *latch) { free(latch); }
 
 #endif /* !_WIN32 */

@@ -301,6 +301,28 @@ static void threads_rest_until_there_is_something_to_pack(void) {
   nothing_is_left();
 }
 
+static void a_child_frees_a_recorder_whose_threads_rest(void) {
+  ortmmap_recorder recorder = {0};
+  OrtCustomThreadHandle thread;
+  atomic_bool ran = false;
+  pid_t child;
+  int status;
+  CHECK(ortmmap_recorder_begin(&recorder, NULL));
+  thread = ortmmap_create_thread(&recorder, note_run, &ran);
+  usleep(50000);
+  child = fork();
+  if (child == 0) {
+    alarm(10);
+    ortmmap_recorder_release(&recorder);
+    _exit(0);
+  }
+  CHECK(waitpid(child, &status, 0) == child && status == 0);
+  ortmmap_join_thread(thread);
+  ortmmap_recorder_end(&recorder);
+  ortmmap_recorder_release(&recorder);
+  nothing_is_left();
+}
+
 static void record_and_work(void *failures) { work(failures); }
 
 static void blocks_come_and_go_in_many_threads(const ortmmap_store *store) {
@@ -599,6 +621,7 @@ int main(int argc, char **argv) {
   a_block_may_be_freed_while_it_is_in_scratch(&store);
   threads_of_the_session_record_too(&store);
   threads_rest_until_there_is_something_to_pack();
+  a_child_frees_a_recorder_whose_threads_rest();
   blocks_come_and_go_in_many_threads(&store);
   threads_outside_go_to_the_arena(&store);
   two_sessions_drop_in_any_order(&store);
