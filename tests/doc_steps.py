@@ -137,8 +137,9 @@ def run_commands(step: Step, folder: Path) -> None:
 
 
 def run_dockerfile(step: Step, folder: Path) -> None:
-    """Run the commands that a Dockerfile has after RUN, with the model in `folder`."""
-    for words in commands(step.text.replace("/models/", ""), "RUN "):
+    """Run the commands that a Dockerfile has after RUN, with all that they name in `folder`."""
+    text = step.text.replace("/models/", "").replace("/usr/local/share/ortmmap", "system-cache")
+    for words in commands(text, "RUN "):
         run_command(words, folder)
 
 
