@@ -25,7 +25,7 @@ VERSION = 5
 RECOGNITION_FILE = f"recognition-{VERSION}"  # so that each version finds its own
 VARIABLE = "ORTMMAP_STANDINS"
 LEAST_BYTES = 1 << 18  # of a weight: kernels make no blocks of it that are too small to be recorded
-LEAST_TOTAL = 32 << 20  # of all these weights: the pattern takes as long as comparing 16 MiB
+LEAST_TOTAL = 6 << 20  # of all these weights: comparing fewer takes no longer
 MOST_TOTAL = 8 << 30  # of them too: a mapping shows 512 KiB of pattern, and 65,530 are allowed
 MOST_BYTES = 1 << 26  # of the file
 
