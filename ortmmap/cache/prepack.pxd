@@ -51,6 +51,8 @@ cdef class StandIns:
     cdef bint remove(self) except -1
     cdef bint _open(self, Mapping mapping) except -1
 
+cdef int begin_start() except -1
+cdef int await_start() except -1
 cdef bint start() except -1
 cdef object why_not_started()
 cdef object address_space_limit()

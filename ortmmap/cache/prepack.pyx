@@ -11,7 +11,7 @@ from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp
 
-from ortmmap.cache.arena cimport make_arena, shrink_arena
+from ortmmap.cache.arena cimport await_arena, begin_arena, make_arena, shrink_arena
 from ortmmap.model.weights cimport Weight, placed_at
 from ortmmap.runtime.library cimport (
     ProcessLock,
@@ -26,6 +26,8 @@ from ortmmap.runtime.library cimport (
 
 import os
 
+from ortmmap.runtime.idle_processor import has_idle_processor
+
 LEAST_ADDRESS_SPACE = 4 << 30   # of the heap, heap.c
 LONGEST_WAIT = 1e6   # seconds
 
@@ -37,7 +39,30 @@ cdef ProcessLock _starting = ProcessLock()   # guards the fields below
 cdef ort.OrtAllocator *_allocator = NULL     # set by the first start()
 cdef bint _tried = False
 cdef bint _started = False
+cdef bint _begun = False                     # or tried to
 cdef int _forks = 0   # the fork count of the process that made the arena
+
+
+cdef int begin_start() except -1:
+    """Begin, if a processor is idle, what the first start() spends time on.
+
+    await_start() must follow.
+    """
+    global _begun
+    with _starting.here():
+        if not (_begun or _tried):
+            _begun = True
+            if has_idle_processor():
+                begin_arena()
+    return 0
+
+
+cdef int await_start() except -1:
+    """Wait for the end of what begin_start() has begun, so that the process may end."""
+    if _begun:
+        with _starting.here():
+            await_arena()
+    return 0
 
 
 cdef bint start() except -1:

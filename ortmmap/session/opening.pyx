@@ -8,6 +8,7 @@ its prepacked weights become pages that processes share.
 cimport cython
 from cpython.bytes cimport PyBytes_CheckExact
 
+from ortmmap.cache.prepack cimport await_start, begin_start
 from ortmmap.model.mapping cimport abandon_guards, guards_have_users
 from ortmmap.model.skeleton cimport extended, scan_onnx
 from ortmmap.model.zip_map cimport has_sequence_output
@@ -132,18 +133,21 @@ cdef class Opening:
         file has replaced it meanwhile, start again with that one; after `MOST_STARTS` attempts,
         give ONNX Runtime the mapped bytes, which it copies.
         """
-        for _ in range(MOST_STARTS):
-            try:
-                return self._open()
-            except OrtError as error:
-                if not self._is_replaced(error):
-                    raise
-            self.model = ModelSource(
-                self.model.path, prefault=self.model.prefault, lock=self.model.lock
-            )
-            self.skeleton = self.store = self.key = None
-        self.in_memory = True
-        return self._open()
+        try:
+            for _ in range(MOST_STARTS):
+                try:
+                    return self._open()
+                except OrtError as error:
+                    if not self._is_replaced(error):
+                        raise
+                self.model = ModelSource(
+                    self.model.path, prefault=self.model.prefault, lock=self.model.lock
+                )
+                self.skeleton = self.store = self.key = None
+            self.in_memory = True
+            return self._open()
+        finally:
+            await_start()
 
     cdef bint _is_replaced(self, object error) except -1:
         """Whether a session could not be created because another file has replaced the model's."""
@@ -395,6 +399,8 @@ cdef class Opening:
 
     cdef int _find_cache(self) except -1:
         """Find the cache, and this session's key in it."""
+        if is_prepacked(self.options):
+            begin_start()
         self.store = self.store or open_store(self.cache, self.model.path)
         if self.store is None:
             return 0

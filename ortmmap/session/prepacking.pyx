@@ -36,8 +36,10 @@ cdef class PrepackedCreation(RecordedCreation):
     cdef object filing    # a Filing; None if there is nothing to write or to learn
 
     cdef ort.OrtSession *create_found(self) except? NULL:
-        self._check_sharing()
-        if not self._find() or not self.graph:
+        self._find()
+        if self._lacks_graph() or not self.graph:
+            return NULL
+        if self._lacks_pages() and self._check_sharing():
             return NULL
         self.found_graph = (<Attempt>self.graph[0]).data
         return self._create_shared([])

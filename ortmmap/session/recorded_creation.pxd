@@ -16,7 +16,7 @@ cdef class RecordedCreation(Creation):
     cdef bint mistaken    # whether the blocks of stand-ins were not what is known of them
     cdef str folder       # the cache folder of the entries that were found; else None
 
-    cdef int _check_sharing(self) except -1
+    cdef bint _check_sharing(self) except -1
     cdef bint _find(self) except -1
     cdef int _find_graph(self) except -1
     cdef int _note_folder(self, object entry) except -1

@@ -64,15 +64,15 @@ cdef class RecordedCreation(Creation):
             return 0
         return (<Recording>self.recording).set_threads(native.options)
 
-    cdef int _check_sharing(self) except -1:
+    cdef bint _check_sharing(self) except -1:
         """Find out whether prepacked weights can be shared in this process."""
         if not self.prepacked or start():
-            return 0
-        self.prepacked = False
+            return self.prepacked
+        self.prepacked, self.pages = False, None
         self.unshared = why_not_started()
         if address_space_limit() is not None:
             warn("address space", f"prepacked weights are not shared: {self.unshared}")
-        return 0
+        return False
 
     # Reading the cache
 
@@ -116,7 +116,7 @@ cdef class RecordedCreation(Creation):
     cdef ort.OrtSession *_create_recorded(self, list attempts) except NULL:
         """Create a session of stand-ins if possible, else of the weights themselves.
 
-        Nothing is recorded if another allocator has replaced ours meanwhile.
+        Nothing is recorded where prepacked weights cannot be shared.
         """
         cdef ort.OrtSession *session
         attempts = (self.graph or []) + attempts
@@ -124,13 +124,14 @@ cdef class RecordedCreation(Creation):
             return self.try_each(attempts)
         recorded = recorded_attempts(attempts, {})
         with creating.here():
-            if not start():
-                return self.try_each(attempts)
             if self.pages is not None:
                 self._use_pages()
             session = self._create_of_stand_ins(attempts[:1])
-            if session == NULL:
+            if session == NULL and self._check_sharing():
                 session = self.record(recorded, None, False)
+            if session == NULL:
+                self.recording = None
+                return self.try_each(attempts)
             self._drop_weights()
             return session
 
@@ -244,6 +245,8 @@ cdef class RecordedCreation(Creation):
                 if placed is None:
                     return NULL
                 attempts = [with_weights(attempt, placed) for attempt in attempts]
+            if not self._check_sharing():
+                return NULL
             recording.begin(self.pages, learning)
             is_recorded = True
             session = self.try_each(attempts)
