@@ -63,12 +63,14 @@ def prepared(request: Request, case: Case, rival: Rival) -> Iterator[Callable[..
     """Yield a function that makes the task of a worker, of its index and of more fields.
 
     The model and the cache are read into memory, each time since a system may drop pages that were
-    not used for a while; or they are dropped from it, if the request says so.
+    not used for a while; or they are dropped from it, if the request says so. The native libraries
+    are read in any case.
     """
     model = form_of(rival.form, case.path.resolve(), case.folder)
     cache = case.cache(rival.module)
     prepare = page_cache.drop if request.cold_cache else page_cache.read
     prepare([model, data_of(model), cache])
+    page_cache.read(rival.libraries())
     with TemporaryDirectory(dir=cache.parent) as folder:
         feeds = Path(folder, "feeds.npz")
         arrays.save(feeds, case.feeds)

@@ -1,6 +1,6 @@
 """The ways to open a model that are compared, each by name."""
 
-import importlib
+import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -57,6 +57,12 @@ class Rival:
     def open_library(self) -> None:
         """Open the native library: importing onnxruntime does so, ortmmap opens it at need."""
         importlib.import_module(self.module).get_version_string()
+
+    def libraries(self) -> list[Path]:
+        """Return the native libraries of its package, and of onnxruntime's, which ortmmap uses."""
+        found = map(importlib.util.find_spec, {self.module, "onnxruntime"})
+        folders = [spec.submodule_search_locations[0] for spec in found]
+        return [path for folder in folders for path in Path(folder).rglob("*.so*")]
 
     def open(self, model: Path, threads: int, cache: Path) -> Any:  # noqa: ARG002
         """Return a session; ortmmap finds the folder of its cache in ``ORTMMAP_CACHE_DIR``."""

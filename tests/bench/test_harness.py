@@ -109,8 +109,11 @@ def test_files_are_read_into_memory_or_dropped_before_each_group(request_, case,
     for one in (request_, cold):
         with harness.prepared(one, case, RIVALS["ort-prepacked"]):
             pass
-    (read, paths), (drop, same) = seen
+    (read, paths), libraries, (drop, same), again = seen
     assert (read, drop, same) == ("read", "drop", paths)
+    assert libraries == again
+    assert libraries[0] == "read"
+    assert any(path.name.startswith("libonnxruntime.so") for path in libraries[1])
     model, data, cache = paths
     assert model.suffixes[-2:] == [".prepacked", ".onnx"]
     assert data.name == f"{model.name}.data"
