@@ -100,7 +100,8 @@ def _measured(
         title = title[0].upper() + title[1:].rstrip(".")
 
         def command(path: Path | None, **options: Any) -> None:
-            request = Request(**{x: options.pop(x) for x in Request.__dataclass_fields__})
+            fields = Request.__dataclass_fields__.keys() & options.keys()
+            request = Request(**{x: options.pop(x) for x in fields})
             with _plain_errors():
                 report = survey(**options).run(request, title, caption)
             _print(report)

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import psutil
 
-from benchmarks import arrays, page_cache
+from benchmarks import arrays, free_memory, page_cache
 from benchmarks.arrays import Arrays
 from benchmarks.calls import timed
 from benchmarks.forms import data_of, form_of
@@ -46,6 +46,7 @@ class Request:
     entries: Mapping[str, str] = field(default_factory=dict)  # config entries of every session
     seconds: float = 1.0  # of steady runs in each worker
     repeat: int = 1  # groups of each rival at each point
+    sampled: bool = False  # the memory of each process while it opens, which disturbs it
     cold_cache: bool = False  # models and caches are dropped from memory before each group
 
 
@@ -64,10 +65,11 @@ def prepared(request: Request, case: Case, rival: Rival) -> Iterator[Callable[..
 
     The model and the cache are read into memory, each time since a system may drop pages that were
     not used for a while; or they are dropped from it, if the request says so. The native libraries
-    are read in any case.
+    are read in any case, and free memory is touched.
     """
     model = form_of(rival.form, case.path.resolve(), case.folder)
     cache = case.cache(rival.module)
+    free_memory.touch()
     prepare = page_cache.drop if request.cold_cache else page_cache.read
     prepare([model, data_of(model), cache])
     page_cache.read(rival.libraries())
@@ -109,8 +111,8 @@ class Workers:
             for index in range(1 if rival.preload else count):
                 workers.append(alive.enter_context(Process(rival.title, task(index, **more))))
                 if not self.together:
-                    peak = _pass_steps(workers[-1:])["peak_private"]
-                    workers[-1].figures["peak"] = {"private": peak}
+                    peak = _pass_steps(workers[-1:], 0.001 if request.sampled else None)
+                    workers[-1].figures["peak"] = {"private": peak["peak_private"]}
             group = _pass_steps(workers, 0.02) if self.together else {}
             group["pss"] = total_pss([pid for worker in workers for pid in worker.family()])
             outputs = [arrays.load(Path(one.task.outputs)) for one in workers]
@@ -194,14 +196,16 @@ class Process:
         self._errors.close()
 
 
-def _pass_steps(workers: Sequence[Process], seconds: float = 0.001) -> dict[str, Any]:
+def _pass_steps(workers: Sequence[Process], seconds: float | None) -> dict[str, Any]:
     """Let workers take each step at once; return the time until all have opened, and the peak.
 
-    Their memory is sampled from here, `seconds` apart: a thread of their own would disturb them.
+    Their memory is sampled from here, `seconds` apart: a thread of their own would disturb them
+    more. None: it is not sampled.
     """
     for worker in workers:
         worker.wait_until(IMPORTED)
-    with peak_private([worker.pid for worker in workers], seconds) as peak:
+    sampled = [] if seconds is None else [worker.pid for worker in workers]
+    with peak_private(sampled, seconds or 0) as peak:
         ready_ms, _ = timed(lambda: _go_on_until(READY, workers))
     _go_on_until(RAN, workers)
     return {"ready_ms": ready_ms, "peak_private": peak.nbytes}

@@ -100,6 +100,8 @@ _WHY = {
 _HOW = """\
 Each figure is the median of cold processes that alternate between the rivals within one run; in
 parentheses is the ratio to plain onnxruntime, as most programs call it. Models have random weights.
+Before each process the native libraries are read, and free memory is touched, which a virtual
+machine may have to get back from its host. Peaks of memory are of processes that are not timed.
 Where a model grows, or the number of workers, the table has the largest. The
 [appendix](benchmarks-appendix.md) has every rival, the quartiles and the meaning of each figure,
 and [benchmarks.json](benchmarks.json) all of it for programs."""

@@ -1,7 +1,7 @@
 """Rivals measured on models, in turn, with progress shown."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from statistics import median
 
@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from benchmarks import page_cache
 from benchmarks.arrays import difference
-from benchmarks.columns import Column
+from benchmarks.columns import PEAK, Column
 from benchmarks.harness import Record, Request, WorkerError
 from benchmarks.machine import machine
 from benchmarks.models import Case
@@ -90,9 +90,10 @@ class Survey:
         chosen = [RIVALS[name] for name in dict.fromkeys([*request.rivals, *bare])]
         reasons = {one.title: one.unavailable(case.path) for one in chosen}
         rivals = [one.with_entries(request.entries) for one in chosen if not reasons[one.title]]
-        total = (1 + request.repeat * len(points)) * len(rivals)
+        samples = any(one.path == PEAK.path for one in self.columns)
+        total = (1 + (request.repeat + samples) * len(points)) * len(rivals)
 
-        def measure(rival: Rival, count: int) -> list[Record]:
+        def measure(rival: Rival, count: int, request: Request = request) -> list[Record]:
             step(f"{case.name}: {rival.title}", advance=1, total=total)
             return self.measure(request, case, rival, count)
 
@@ -111,6 +112,11 @@ class Survey:
             for _ in range(request.repeat):
                 for rival in able:
                     records[rival.name] += measure(rival, point.workers)
+            for rival in able if samples else ():  # by a process that is not timed
+                again = replace(request, sampled=True, seconds=0)
+                [sampled, *_] = measure(rival, point.workers, again)
+                for one in records[rival.name]:
+                    one.figures["peak"] = sampled.figures["peak"]
             rows += self._rows(case.name, able, records, point)
         progress.remove_task(task)
         return rows, left_out
