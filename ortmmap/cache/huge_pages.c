@@ -7,13 +7,22 @@
 
 #ifdef ORTMMAP_LINUX_MEMORY
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
+
+enum { LONGEST_TOUCH = 750000 }; /* nanoseconds, what 512 small pages take */
+
+static atomic_bool are_slow; /* huge pages, in this process */
 
 unsigned char *ortmmap_huge_pages_map(size_t size, int protection) {
   size_t reserved = size + ORTMMAP_HUGE_PAGE, skip;
@@ -44,7 +53,33 @@ bool ortmmap_huge_pages_collapse(int file, size_t size) {
   return is_collapsed;
 }
 
+static int64_t nanoseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static bool touch(unsigned char *page) {
+  int64_t begin = nanoseconds();
+  return madvise(page, ORTMMAP_HUGE_PAGE, MADV_POPULATE_WRITE) == 0 &&
+         nanoseconds() - begin < LONGEST_TOUCH;
+}
+
+void ortmmap_huge_pages_touch(unsigned char *address, size_t size) {
+  unsigned char *page = address + -(uintptr_t)address % ORTMMAP_HUGE_PAGE, *end = address + size;
+  if (page + ORTMMAP_HUGE_PAGE > end || atomic_load(&are_slow) ||
+      madvise(address, size, MADV_HUGEPAGE) != 0)
+    return;
+  for (; page + ORTMMAP_HUGE_PAGE <= end && !atomic_load(&are_slow); page += ORTMMAP_HUGE_PAGE)
+    if (!touch(page))
+      atomic_store(&are_slow, true);
+  if (page < end)
+    (void)madvise(page, (size_t)(end - page), MADV_NOHUGEPAGE);
+}
+
 #else /* not Linux: the functions are there to link */
+
+void ortmmap_huge_pages_touch(unsigned char *address, size_t size) { (void)address, (void)size; }
 
 unsigned char *ortmmap_huge_pages_map(size_t size, int protection) {
   (void)size, (void)protection;

@@ -15,4 +15,9 @@ unsigned char *ortmmap_huge_pages_map(size_t size, int protection);
  * setting for such files. False before Linux 6.1, or if there are none to spare. */
 bool ortmmap_huge_pages_collapse(int file, size_t size);
 
+/* Touch new private memory in huge pages, each of which takes less time than 512 small ones. Once
+ * one has not, since the system had none to spare, or a virtual machine got it from its host, no
+ * more are touched in this process, and memory is left to be touched page by page. */
+void ortmmap_huge_pages_touch(unsigned char *address, size_t size);
+
 #endif /* ORTMMAP_HUGE_PAGES_H */

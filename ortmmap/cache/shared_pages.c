@@ -2,6 +2,7 @@
 #include "cache/block_memory.h"
 #include "cache/counterpart.h"
 #include "cache/fold.h"
+#include "cache/huge_pages.h"
 #include "cache/scratch.h"
 
 #ifndef _WIN32
@@ -280,6 +281,8 @@ static void *allocate_block(recording_thread *thread, size_t size) {
     discard_block(&block);
     return NULL;
   }
+  if (store == NULL)
+    ortmmap_huge_pages_touch(block.address, ortmmap_whole_pages(size));
   if (may_be_stored)
     note_pending(thread, block.address);
   return block.address;

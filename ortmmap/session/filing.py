@@ -32,6 +32,7 @@ EXIT_WAIT_VARIABLE = "ORTMMAP_CACHE_EXIT_WAIT"
 DEFAULT_EXIT_WAIT = 30.0  # seconds
 CANCEL_SECONDS = 5.0  # until the thread has noticed that it is cancelled or interrupted
 MOST_INTERRUPTIONS = 16  # by forks, for one session
+LEAVE_SECONDS = 0.01  # for the opening to return: the work holds locks of malloc's and Python's
 REST_SECONDS = 1.0  # after a fork, which others often follow; before work that nobody waits for
 NICE = 5  # a quarter of a core that another thread wants too
 
@@ -244,6 +245,7 @@ def _start() -> None:
 
 def _run() -> None:
     _yield_to_others()
+    time.sleep(LEAVE_SECONDS)
     while (filing := _next()) is not None:
         try:
             filing.rest()

@@ -18,6 +18,7 @@ import ortmmap
 import ortmmap.session.optimizing
 from ortmmap.cache.store import Store
 
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 LAYERS, WIDTH = 8, 1024  # 32 MiB of weights, each of them prepacked
 
 OPEN = """
@@ -74,6 +75,28 @@ def opened(model: Path, cache: object, config: dict | None = None, **kwargs: obj
 
 def kinds(folder: Path) -> list[str]:
     return sorted(entry.kind for entry in Store(str(folder)).entries())
+
+
+@pytest.mark.skipif(
+    not HUGE_PAGES.exists() or "[never]" in HUGE_PAGES.read_text(), reason="no huge pages"
+)
+def test_what_the_first_process_packs_lies_in_huge_pages(tmp_path):
+    """It takes the fewer page faults, unless huge pages are slow to get."""
+    path = tmp_path / "m.onnx"
+    path.write_bytes(models.weights(4, 2048))  # blocks of 16 MiB
+    code = """
+import json, resource, sys
+import ortmmap
+from support import configured
+def page_faults():
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+ortmmap.get_version_string()
+before = page_faults()
+session = ortmmap.Session(sys.argv[1], configured(ortmmap.SessionOptions()), cache=sys.argv[2])
+print(json.dumps(page_faults() - before))
+"""
+    small_pages = 4 * (16 << 20) // 4096
+    assert any(ask_python(code, path, tmp_path / str(n)) < small_pages * 3 // 4 for n in range(8))
 
 
 def test_the_first_process_fills_the_cache_and_the_second_shares_it(model, folder, expected):

@@ -197,6 +197,32 @@ static void a_fold_shows_its_last_page_again_and_again(void) {
   munmap(mapped, SIZE);
 }
 
+/* --- new memory --- */
+
+/* Touched or left alone, it is empty, may be written, and what lies beside it stays closed. */
+static void new_memory_is_touched_wherever_it_begins(void) {
+  enum { SIZE = 4 * HUGE };
+  static const size_t begins[] = {0, PAGE, HUGE - PAGE}, lengths[] = {PAGE, HUGE, 2 * HUGE + PAGE};
+  size_t begin, size, byte, wrong = 0;
+  for (begin = 0; begin < 3; begin++)
+    for (size = 0; size < 3; size++) {
+      unsigned char *mapped = ortmmap_huge_pages_map(SIZE, PROT_NONE), *start;
+      if (!CHECK(mapped != NULL))
+        return;
+      start = mapped + begins[begin];
+      CHECK(mprotect(start, lengths[size], PROT_READ | PROT_WRITE) == 0);
+      ortmmap_huge_pages_touch(start, lengths[size]);
+      for (byte = 0; byte < lengths[size]; byte++)
+        wrong += start[byte] != 0;
+      memset(start, 1, lengths[size]);
+      CHECK(mprotect(mapped, SIZE, PROT_READ) == 0);
+      for (byte = 0; byte < SIZE; byte += PAGE)
+        wrong += mapped[byte] != (mapped + byte >= start && mapped + byte < start + lengths[size]);
+      munmap(mapped, SIZE);
+    }
+  CHECK(wrong == 0);
+}
+
 /* --- recognizing --- */
 
 static ortmmap_stored_block stored[BLOCKS];
@@ -592,6 +618,7 @@ int main(int argc, char **argv) {
   too_many_weights_have_no_places();
   what_follows_the_beginning_of_a_block_has_no_part_in_its_fingerprint();
   a_fold_shows_its_last_page_again_and_again();
+  new_memory_is_touched_wherever_it_begins();
   store = make_store();
   a_learning_recorder_notes_fingerprints(&store);
   blocks_of_patterns_become_the_stored_ones(&store);
