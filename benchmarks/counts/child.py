@@ -26,6 +26,8 @@ def main(model: str, cache: str, calls: str) -> None:
     """Do what the command line says; an empty `cache` means none."""
     # Whether there are huge pages depends on the machine's free memory.
     ctypes.CDLL(None).prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
+    # Whether there is an idle processor, for another thread, depends on the machine too.
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     gc.disable()
     counts: dict[str, dict[str, int]] = {stage: {} for stage in STAGES}
     modules = len(sys.modules)
