@@ -186,12 +186,16 @@ cdef class RecordedCreation(Creation):
     cdef int _read_single_pages(self, list stood_for) except -1:
         """Have an access read one page from the disk, unless it is to a large weight of others.
 
-        What lies between the weights would otherwise bring megabytes of them into memory.
+        What lies between the weights would otherwise bring megabytes of them into memory. If they
+        are few, that is quicker than reading the rest page by page.
         """
         from ortmmap.cache.recognition import LEAST_BYTES
 
         cdef Weight weight
         cdef Attempt graph = self.graph[0]
+        nbytes = sum([mapping.nbytes for mapping in {weight.mapping for weight in stood_for}])
+        if 4 * sum([weight.nbytes for weight in stood_for]) < nbytes:
+            return 0
         advise(stood_for, "random")
         others = set(graph.weights) - set(stood_for)
         for weight in others:
