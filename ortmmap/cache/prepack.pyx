@@ -59,9 +59,8 @@ cdef int begin_start() except -1:
 
 cdef int await_start() except -1:
     """Wait for the end of what begin_start() has begun, so that the process may end."""
-    if _begun:
-        with _starting.here():
-            await_arena()
+    with _starting.here():
+        await_arena()
     return 0
 
 
