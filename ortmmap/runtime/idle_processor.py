@@ -24,7 +24,9 @@ def has_idle_processor(path: str = LOAD) -> bool:
     except OSError:
         return False
     try:
-        running = os.read(fd, 128).split()[3].partition(b"/")[0]
+        running = int(os.read(fd, 128).split()[3].partition(b"/")[0])
+    except (OSError, IndexError, ValueError):  # another system's idea of /proc
+        return False
     finally:
         os.close(fd)
-    return len(os.sched_getaffinity(0)) > 1 and int(running) < (os.cpu_count() or 1)
+    return len(os.sched_getaffinity(0)) > 1 and running < (os.cpu_count() or 1)

@@ -36,5 +36,12 @@ def test_without_proc_none_is(tmp_path):
     assert has_idle_processor(str(tmp_path / "missing")) is False
 
 
+@pytest.mark.parametrize("text", ["", "0.12 3.45 6.78", "0.12 3.45 6.78 some 4567"])
+def test_of_a_file_that_says_nothing_none_is(tmp_path, text):
+    path = tmp_path / "loadavg"
+    path.write_text(text)
+    assert has_idle_processor(str(path)) is False
+
+
 def test_this_machine_can_be_asked():
     assert has_idle_processor() in (True, False)
