@@ -109,9 +109,9 @@ class Filing:
             call()
 
     def rest(self) -> None:
-        """Wait a while before the work is begun, if it can wait or was interrupted."""
-        if self.rests or self.interruptions:
-            self._stop.wait(REST_SECONDS)
+        """Wait before the work is begun: a while if it can wait or was interrupted."""
+        can_wait = self.rests or self.interruptions
+        self._stop.wait(REST_SECONDS if can_wait else LEAVE_SECONDS)
 
     def hurry(self) -> None:
         """End the rest: somebody waits for the work."""
@@ -245,7 +245,6 @@ def _start() -> None:
 
 def _run() -> None:
     _yield_to_others()
-    time.sleep(LEAVE_SECONDS)
     while (filing := _next()) is not None:
         try:
             filing.rest()
