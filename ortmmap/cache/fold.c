@@ -11,11 +11,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+static bool lies_in_huge_pages(int file) {
+  unsigned char *mapped = ortmmap_huge_pages_map_file(file, ORTMMAP_FOLD_SIZE);
+  bool is_collapsed = mapped != NULL && ortmmap_huge_pages_collapse(mapped, ORTMMAP_FOLD_SIZE);
+  if (mapped != NULL)
+    munmap(mapped, ORTMMAP_FOLD_SIZE);
+  return is_collapsed;
+}
+
 bool ortmmap_fold_make(ortmmap_fold *fold) {
   if (fold->is_made || fold->is_denied)
     return fold->is_made;
   fold->file = memfd_create("ortmmap fold", MFD_CLOEXEC);
-  fold->is_made = fold->file >= 0 && ortmmap_huge_pages_collapse(fold->file, ORTMMAP_FOLD_SIZE);
+  fold->is_made = fold->file >= 0 && lies_in_huge_pages(fold->file);
   fold->is_denied = !fold->is_made;
   if (fold->is_denied && fold->file >= 0)
     close(fold->file);

@@ -37,20 +37,22 @@ unsigned char *ortmmap_huge_pages_map(size_t size, int protection) {
   return start + skip;
 }
 
-bool ortmmap_huge_pages_collapse(int file, size_t size) {
+unsigned char *ortmmap_huge_pages_map_file(int file, size_t size) {
   unsigned char *mapped = ortmmap_huge_pages_map(size, PROT_NONE);
-  bool is_collapsed = false;
-  size_t start;
   if (mapped == NULL)
-    return false;
+    return NULL;
   if (ftruncate(file, (off_t)size) == 0 &&
-      mmap(mapped, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED) {
-    for (start = 0; start < size; start += ORTMMAP_HUGE_PAGE)
-      mapped[start] = 0; /* one small page to begin with: a range without any stays empty */
-    is_collapsed = madvise(mapped, size, MADV_COLLAPSE) == 0;
-  }
+      mmap(mapped, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) != MAP_FAILED)
+    return mapped;
   munmap(mapped, size);
-  return is_collapsed;
+  return NULL;
+}
+
+bool ortmmap_huge_pages_collapse(unsigned char *mapped, size_t size) {
+  size_t start;
+  for (start = 0; start < size; start += ORTMMAP_HUGE_PAGE)
+    mapped[start] = 0; /* one small page to begin with: a range without any stays empty */
+  return madvise(mapped, size, MADV_COLLAPSE) == 0;
 }
 
 static int64_t nanoseconds(void) {
@@ -86,8 +88,13 @@ unsigned char *ortmmap_huge_pages_map(size_t size, int protection) {
   return NULL;
 }
 
-bool ortmmap_huge_pages_collapse(int file, size_t size) {
+unsigned char *ortmmap_huge_pages_map_file(int file, size_t size) {
   (void)file, (void)size;
+  return NULL;
+}
+
+bool ortmmap_huge_pages_collapse(unsigned char *mapped, size_t size) {
+  (void)mapped, (void)size;
   return false;
 }
 

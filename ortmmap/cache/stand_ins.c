@@ -79,21 +79,16 @@ static void write_words(uint64_t *words, size_t count) {
 static int make_patterns(size_t count) {
   size_t size = count * PATTERN_SIZE;
   int fd = memfd_create("ortmmap stand-ins", MFD_CLOEXEC);
-  unsigned char *mapped = fd < 0 ? NULL : ortmmap_huge_pages_map(size, PROT_NONE);
-  bool is_mapped = mapped != NULL && ftruncate(fd, (off_t)size) == 0;
-  if (is_mapped) {
+  unsigned char *mapped = fd < 0 ? NULL : ortmmap_huge_pages_map_file(fd, size);
+  if (mapped != NULL) {
     /* Huge pages are mapped and removed at once. Small ones serve too. */
-    (void)ortmmap_huge_pages_collapse(fd, size);
-    is_mapped =
-        mmap(mapped, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED;
-  }
-  if (is_mapped)
+    (void)ortmmap_huge_pages_collapse(mapped, size);
     write_words((uint64_t *)mapped, size / sizeof(uint64_t));
-  if (mapped != NULL)
     munmap(mapped, size);
-  if (is_mapped || fd < 0)
     return fd;
-  close(fd);
+  }
+  if (fd >= 0)
+    close(fd);
   return -1;
 }
 
