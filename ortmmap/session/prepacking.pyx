@@ -37,7 +37,7 @@ cdef class PrepackedCreation(RecordedCreation):
 
     cdef ort.OrtSession *create_found(self) except? NULL:
         self._find()
-        if self._lacks_graph() or not self.graph:
+        if not self.graph:
             return NULL
         if self._lacks_pages() and self._check_sharing():
             return NULL

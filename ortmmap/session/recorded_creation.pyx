@@ -127,7 +127,7 @@ cdef class RecordedCreation(Creation):
             if self.pages is not None:
                 self._use_pages()
             session = self._create_of_stand_ins(attempts[:1])
-            if session == NULL and self._check_sharing():
+            if session == NULL:
                 session = self.record(recorded, None, False)
             if session == NULL:
                 self.recording = None
