@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
+from ortmmap.abi.mapping cimport ortmmap_mapping
 from ortmmap.model.wire cimport Reader, Span
 
 cdef enum:                     # places of a tensor's data
@@ -56,7 +57,12 @@ cdef struct Scan:
     size_t convolution_count   # of these, nodes of type Conv
 
 cdef void begin_scan(
-    Scan *scan, const uint8_t *data, size_t size, size_t threshold, bint relocating
+    Scan *scan,
+    const uint8_t *data,
+    size_t size,
+    size_t threshold,
+    bint relocating,
+    const ortmmap_mapping *mapping,
 ) noexcept nogil
 # Return -1 on an error, which the reader describes; if it does not, memory was short.
 cdef int scan_model(Scan *scan) noexcept nogil

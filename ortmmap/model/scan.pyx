@@ -13,7 +13,7 @@ from ortmmap.model.tensor_proto cimport (
     TensorProto, data_size, external_size, is_raw_data_alone, raw_size, read_tensor,
 )
 from ortmmap.model.wire cimport (
-    DEEPEST, LENGTH, Token, check_packed, equals, fail_too_deep, read_token,
+    DEEPEST, LENGTH, Token, begin_reading, check_packed, equals, fail_too_deep, read_token,
 )
 from ortmmap.values.element_types cimport onnx_bits
 
@@ -120,10 +120,15 @@ fill_rules()
 
 
 cdef void begin_scan(
-    Scan *scan, const uint8_t *data, size_t size, size_t threshold, bint relocating
+    Scan *scan,
+    const uint8_t *data,
+    size_t size,
+    size_t threshold,
+    bint relocating,
+    const ortmmap_mapping *mapping,
 ) noexcept nogil:
     memset(scan, 0, sizeof(Scan))
-    scan.reader.data = data
+    begin_reading(&scan.reader, data, mapping)
     scan.size = size
     scan.threshold = threshold
     scan.relocating = relocating

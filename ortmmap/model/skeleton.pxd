@@ -1,5 +1,6 @@
 """Skeleton: an ONNX model without the weights that its file keeps for it."""
 
+from ortmmap.abi.mapping cimport ortmmap_mapping
 from ortmmap.model.scan cimport Tensor
 
 cdef class TensorBytes:
@@ -30,6 +31,7 @@ cdef Skeleton scan_onnx(
     bytes location,
     size_t threshold,
     bytes added,
+    const ortmmap_mapping *mapping,
 )
 cdef Skeleton relocated(const unsigned char *data, size_t size, str path, bytes location)
 cdef bytes extended(const unsigned char *data, size_t size, bytes added)

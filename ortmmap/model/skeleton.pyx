@@ -14,6 +14,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
+from ortmmap.model.mapping cimport Mapping
 from ortmmap.model.scan cimport (
     EXTERNAL, INLINE, MAPPED, Edit, Name, Scan, begin_scan, free_scan, scan_model,
 )
@@ -109,7 +110,8 @@ def scan(data, bytes location not None, str path=None, size_t threshold=DEFAULT_
     Parameters
     ----------
     data : buffer
-        A serialized ModelProto.
+        A serialized ModelProto. Of a `Mapping`, or a memoryview of one, no weights are read from
+        the disk.
     location : bytes
         The name, within its folder, of the file that holds `data`.
     path : str, optional
@@ -131,9 +133,25 @@ def scan(data, bytes location not None, str path=None, size_t threshold=DEFAULT_
     cdef Py_buffer view
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
-        return scan_onnx(<const uint8_t *>view.buf, view.len, path, location, threshold, b"")
+        return scan_onnx(
+            <const uint8_t *>view.buf,
+            view.len,
+            path,
+            location,
+            threshold,
+            b"",
+            mapping_behind(data, &view),
+        )
     finally:
         PyBuffer_Release(&view)
+
+
+cdef const ortmmap_mapping *mapping_behind(object data, const Py_buffer *view) except? NULL:
+    """Return the mapping that a buffer is all of; NULL if there is none."""
+    owner = data.obj if isinstance(data, memoryview) else data
+    if not isinstance(owner, Mapping) or view.len != owner.nbytes:
+        return NULL
+    return &(<Mapping>owner)._mapping
 
 
 cdef Skeleton scan_onnx(
@@ -143,10 +161,14 @@ cdef Skeleton scan_onnx(
     bytes location,
     size_t threshold,
     bytes added,
+    const ortmmap_mapping *mapping,
 ):
-    """Scan bytes in memory, and make their skeleton, to which `added` is appended."""
+    """Scan bytes, and make their skeleton, to which `added` is appended.
+
+    The mapping is that of the file that the bytes are; NULL: they are in memory.
+    """
     cdef Scan scan
-    begin_scan(&scan, data, size, threshold, False)
+    begin_scan(&scan, data, size, threshold, False, mapping)
     try:
         return skeleton_of(&scan, path, location, added)
     finally:
@@ -160,7 +182,7 @@ cdef Skeleton relocated(const unsigned char *data, size_t size, str path, bytes 
     skeleton if they are in the file.
     """
     cdef Scan scan
-    begin_scan(&scan, data, size, DEFAULT_THRESHOLD, True)
+    begin_scan(&scan, data, size, DEFAULT_THRESHOLD, True, NULL)
     try:
         return skeleton_of(&scan, path, location, b"")
     finally:

@@ -1,5 +1,6 @@
 """ModelSource: the bytes that a session is created from, and the guard of their files."""
 
+from ortmmap.abi.mapping cimport ortmmap_mapping
 from ortmmap.model.mapping cimport Mapping
 from ortmmap.process.guard cimport ortmmap_guard
 
@@ -31,6 +32,7 @@ cdef class ModelSource:
     cdef object reopenable(self)
     cdef str folder(self)
     cdef bytes file_name(self)
+    cdef const ortmmap_mapping *mapped_file(self) noexcept
     cdef bint holds_model(self) noexcept
     cdef bint has_identifier(self, const char *identifier) noexcept
     cdef int map(self, str path) except -1

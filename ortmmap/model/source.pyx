@@ -26,6 +26,9 @@ from ortmmap.errors import (
 )
 from ortmmap.model.mapping import check_sources
 
+cdef enum:
+    FIRST_BYTES = 32 << 10
+
 
 cdef class ModelSource:
     """The bytes of a model: a mapped file, or a buffer of another object.
@@ -142,6 +145,10 @@ cdef class ModelSource:
         """Return the file's name in `folder`."""
         return os.fsencode(os.path.basename(self.real_path))
 
+    cdef const ortmmap_mapping *mapped_file(self) noexcept:
+        """Return the mapping that the bytes are; NULL if they are a buffer's."""
+        return NULL if self.mapping is None else &self.mapping._mapping
+
     cdef bint holds_model(self) noexcept:
         """Whether the bytes held are the model's, not those of a file mapped in its place."""
         if self.bytes.buf == NULL:
@@ -187,6 +194,8 @@ cdef class ModelSource:
             self.map(self.path)
         except (MappingError, NoSuchFile) as error:
             raise load_error(error) from None
+        # So that an access to the first page of a file on the disk does not read more of it.
+        self.mapping.advise("willneed", 0, min(FIRST_BYTES, self.mapping.nbytes))
         return 0
 
     cdef int hold(self, object exporter) except -1:

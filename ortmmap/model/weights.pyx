@@ -9,7 +9,6 @@ this way.
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint64_t
-from libc.string cimport memset
 
 cimport cython
 
@@ -17,7 +16,7 @@ cimport ortmmap.abi.ort as ort
 from ortmmap.model.scan cimport EXTERNAL, INLINE, Tensor
 from ortmmap.model.tensor_proto cimport DIMS, TensorProto, data_size, read_decimal, read_tensor
 from ortmmap.model.wire cimport (
-    DEEPEST, VARINT, Reader, Span, Token, read_token, read_varint,
+    DEEPEST, VARINT, Reader, Span, Token, begin_reading, read_token, read_varint,
 )
 from ortmmap.runtime.library cimport check
 from ortmmap.values.element_types cimport element_type_numbered, onnx_bits
@@ -66,8 +65,7 @@ cdef list weights_of(Skeleton skeleton, Mapping graph, dict files, bint every):
     cdef Reader reader
     cdef size_t index
     PyObject_GetBuffer(graph, &view, PyBUF_SIMPLE)
-    memset(&reader, 0, sizeof(reader))
-    reader.data = <const unsigned char *>view.buf
+    begin_reading(&reader, <const unsigned char *>view.buf, NULL)
     try:
         for index in range(skeleton._count):
             if skeleton._tensors[index].place == INLINE:

@@ -5,11 +5,21 @@ the scan's loop compiles to one piece. They accept exactly what protobuf's own p
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
+
+cimport ortmmap.abi.mapping as cm
 
 cdef enum:
     DEEPEST = 100                  # nested messages and groups that protobuf accepts
     LONGEST = 0x7fffffff - 16      # bytes of a message or string that protobuf accepts
+
+cdef enum:                         # bytes that are requested from the disk at once
+    LEAST_REQUEST = 32 << 10
+    MOST_REQUEST = 1 << 20
+    LONGEST_TOKEN = 64             # a tag and a length, with room for a short string
+
+cdef extern from *:
+    size_t EVERYTHING "SIZE_MAX"
 
 cdef enum:                         # wire types
     VARINT = 0
@@ -24,6 +34,9 @@ cdef struct Span:              # offsets from the beginning of the data
 
 cdef struct Reader:
     const uint8_t *data
+    const cm.ortmmap_mapping *mapping   # the file that the data is; NULL: it is in memory
+    size_t requested           # the end of what was requested from the disk
+    size_t request             # the size of the last request
     bint oversized             # a field is longer than LONGEST
     const char *reason         # the first error; NULL: none
     size_t at                  # offset of the error
@@ -38,6 +51,39 @@ cdef struct Token:             # a field as it is written
 
 
 # --- Reading. Functions that return an int return -1 after an error, which the reader describes.
+
+cdef inline void begin_reading(
+    Reader *reader, const uint8_t *data, const cm.ortmmap_mapping *mapping
+) noexcept nogil:
+    """Begin to read bytes: those of a mapped file, or with NULL others."""
+    memset(reader, 0, sizeof(Reader))
+    reader.data, reader.mapping = data, mapping
+    reader.requested = 0 if mapping != NULL else EVERYTHING
+
+
+cdef inline void request_pages(Reader *reader, size_t at) noexcept nogil:
+    """Request the next pages of the file from the disk, and more of them than the last time.
+
+    Without a request, an access to a page on the disk reads those around it, megabytes of weights
+    that are only skipped here: all of the model, before anything else is done.
+    """
+    cdef cm.ortmmap_mapping_error error   # not raised: pages are read as they are accessed, then
+    cdef size_t size = reader.mapping.size
+    if at > reader.requested + reader.request:
+        reader.requested, reader.request = at, 0
+    reader.request = min(max(2 * reader.request, <size_t>LEAST_REQUEST), <size_t>MOST_REQUEST)
+    if reader.request >= size - reader.requested:
+        cm.ortmmap_mapping_advise(
+            reader.mapping, cm.ORTMMAP_ADVICE_WILLNEED, reader.requested, size - reader.requested,
+            &error,
+        )
+        reader.requested = EVERYTHING
+        return
+    cm.ortmmap_mapping_advise(
+        reader.mapping, cm.ORTMMAP_ADVICE_WILLNEED, reader.requested, reader.request, &error
+    )
+    reader.requested += reader.request
+
 
 cdef inline int fail(Reader *reader, const char *reason, size_t at) noexcept nogil:
     reader.reason = reason
@@ -87,6 +133,8 @@ cdef inline int read_tag(Reader *reader, size_t *at, size_t stop, Token *token) 
     """Read a tag: a varint of at most 5 bytes, of which the lower 32 bits count."""
     cdef uint64_t value
     token.at = at[0]
+    if token.at + LONGEST_TOKEN > reader.requested:
+        request_pages(reader, token.at)
     if read_varint(reader, at, stop, &value) < 0:
         return -1
     if at[0] - token.at > 5:

@@ -2,7 +2,6 @@
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint8_t
-from libc.string cimport memset
 
 from collections import namedtuple
 
@@ -50,13 +49,12 @@ def fields(data, size_t start=0, stop=None) -> list:
     cdef Token token
     cdef size_t end
     found = []
-    memset(&reader, 0, sizeof(reader))
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
         end = view.len if stop is None else stop
         if not start <= end <= <size_t>view.len:
             raise ValueError(f"bytes {start} to {end} are not within {view.len}")
-        reader.data = <const uint8_t *>view.buf
+        begin_reading(&reader, <const uint8_t *>view.buf, NULL)
         while start < end:
             if read_token(&reader, start, end, DEEPEST, &token) < 0:
                 raise from_status(INVALID_PROTOBUF, describe_error(&reader), None)

@@ -4,9 +4,9 @@ The search for a model's sequences is inline, so that a model without any import
 """
 
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memset
 
-from ortmmap.model.wire cimport DEEPEST, LENGTH, Reader, Span, Token, read_token
+from ortmmap.abi.mapping cimport ortmmap_mapping
+from ortmmap.model.wire cimport DEEPEST, LENGTH, Reader, Span, Token, begin_reading, read_token
 
 cdef enum:                     # field numbers of onnx.proto3
     MODEL_GRAPH = 7
@@ -15,23 +15,20 @@ cdef enum:                     # field numbers of onnx.proto3
     TYPE_SEQUENCE = 4
 
 
-cdef inline bint has_sequence_output(const uint8_t *data, size_t size) noexcept nogil:
+cdef inline bint has_sequence_output(
+    const uint8_t *data, size_t size, const ortmmap_mapping *mapping
+) noexcept nogil:
     """Whether an output of an ONNX model is declared as a sequence, as a ZipMap's is."""
     cdef Reader reader
     cdef Token graph, output, type_
     cdef Span model = Span(0, size)
-    begin_reading(&reader, data)
+    begin_reading(&reader, data, mapping)
     while next_field(&reader, &model, MODEL_GRAPH, &graph):
         while next_field(&reader, &graph.body, GRAPH_OUTPUT, &output):
             while next_field(&reader, &output.body, VALUE_INFO_TYPE, &type_):
                 if has_field(&reader, type_.body, TYPE_SEQUENCE):
                     return True
     return False
-
-
-cdef inline void begin_reading(Reader *reader, const uint8_t *data) noexcept nogil:
-    memset(reader, 0, sizeof(Reader))
-    reader.data = data
 
 
 cdef inline bint next_field(

@@ -74,7 +74,7 @@ def find_zip_maps(data) -> list:
     cdef Reader reader
     PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
     try:
-        begin_reading(&reader, <const uint8_t *>view.buf)
+        begin_reading(&reader, <const uint8_t *>view.buf, NULL)
         return zip_maps_of(&reader, Span(0, view.len))
     finally:
         PyBuffer_Release(&view)

@@ -339,7 +339,7 @@ cdef class Opening:
         cdef ModelSource model = self.model
         cdef const unsigned char *data = <const unsigned char *>model.bytes.buf
         self.zip_maps, self.added = [], b""
-        if ort_format or not has_sequence_output(data, model.bytes.len):
+        if ort_format or not has_sequence_output(data, model.bytes.len, model.mapped_file()):
             return 0
         from ortmmap.model.zip_map import added_outputs, find_zip_maps
 
@@ -364,6 +364,7 @@ cdef class Opening:
                 model.file_name(),
                 DEFAULT_THRESHOLD,
                 self.added,
+                model.mapped_file(),
             )
         except InvalidProtobuf as error:
             raise self._parsing_failed(error.message) from None

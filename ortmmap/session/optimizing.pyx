@@ -290,7 +290,13 @@ cdef Py_ssize_t rewritten_bytes(str path) except -1:
     """Count the bytes of the weights that a saved graph holds itself."""
     cdef ModelSource graph = ModelSource(path)
     cdef Skeleton found = scan_onnx(
-        <const unsigned char *>graph.bytes.buf, graph.bytes.len, path, b"-", DEFAULT_THRESHOLD, b""
+        <const unsigned char *>graph.bytes.buf,
+        graph.bytes.len,
+        path,
+        b"-",
+        DEFAULT_THRESHOLD,
+        b"",
+        graph.mapped_file(),
     )
     return found.mapped_bytes
 

@@ -20,6 +20,8 @@ from onnx_verdict import LEVELS, scan_file, skeleton_verdict, verdict
 from support import status
 from wire import LENGTH, group, integer, tag, text, varint
 
+from benchmarks import page_cache
+from ortmmap.model.mapping import Mapping
 from ortmmap.model.skeleton import DEFAULT_THRESHOLD, scan
 
 GIB = 1 << 30
@@ -343,3 +345,16 @@ def test_nodes_and_convolutions_are_counted() -> None:
     )
     skeleton = scan(content, b"m")
     assert (skeleton.nodes, skeleton.convolutions) == (5, 3)
+
+
+@pytest.mark.skipif(not page_cache.DROPS, reason="the system drops no file from memory")
+def test_a_scan_of_a_mapped_file_reads_none_of_its_weights_from_the_disk(tmp_path):
+    weights = [numpy_onnx.from_array(np.ones((1 << 19,), "f4"), f"w{n}") for n in range(16)]
+    path = write(tmp_path / "model.onnx", initializers_of(*weights))
+    page_cache.drop([path])
+    with Mapping(path) as mapping, memoryview(mapping) as data:
+        if mapping.resident() > 0:
+            pytest.skip("the file system keeps files in memory")
+        found = scan(data, b"model.onnx")
+        assert mapping.resident() < mapping.nbytes // 32
+    assert found.mapped_bytes == 16 << 21
