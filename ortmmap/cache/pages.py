@@ -27,7 +27,6 @@ from ortmmap.cache.header import CHECKSUM_BYTES, checksum
 __all__ = [
     "ALIGNMENT",
     "BadPages",
-    "read_ahead",
     "read_table",
     "read_unfinished_table",
     "write_pages",
@@ -152,13 +151,6 @@ def read_unfinished_table(fd: int, key: bytes) -> tuple[list[tuple[int, int]], i
     if found != key:
         raise BadPages("the file has another key")
     return table, size
-
-
-def read_ahead(fd: int) -> None:
-    """Have the kernel read the whole file into the page cache, in order."""
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 def _aligned(size: int) -> int:

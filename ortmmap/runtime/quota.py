@@ -5,7 +5,8 @@ ONNX Runtime starts a thread for each core of the machine, and takes neither int
 
 import os
 import sys
-from collections.abc import Iterator
+
+from ortmmap.runtime.cgroups import folders, read_text
 
 __all__ = ["VARIABLE", "Grant", "Quotas", "grant", "granted_threads", "threads_within"]
 
@@ -61,7 +62,8 @@ class Quotas:
 
     def __init__(self, root: str = "") -> None:
         self._files = [
-            f"{folder}/{name}" for place, name in _cgroups(root) for folder in _upwards(*place)
+            f"{folder}/{_MAX if is_unified else _QUOTA}"
+            for folder, is_unified in folders("cpu", root)
         ]
 
     def least(self) -> float:
@@ -115,89 +117,21 @@ def threads_within(quota: float, affinity: int, processors: int, cores: int) -> 
 
 def _cores() -> int:
     """Return the number of cores, of which each has two processors if they are multithreaded."""
-    multithreaded = _read("/sys/devices/system/cpu/smt/active").strip() == "1"
+    multithreaded = read_text("/sys/devices/system/cpu/smt/active").strip() == "1"
     return max(1, _processors // 2) if multithreaded else _processors
-
-
-def _cgroups(root: str) -> Iterator[tuple[tuple[str, str], str]]:
-    """Iterate over the cgroups with processor quotas: (mount point, path below it), file name."""
-    paths = _paths(_read(f"{root}/proc/self/cgroup"))
-    if not paths:
-        return
-    for line in _read(f"{root}/proc/self/mountinfo").splitlines():
-        mount, _, system = line.partition(" - ")
-        kind, _, options = system.split(" ")[:3]
-        if kind not in paths or (kind == "cgroup" and "cpu" not in options.split(",")):
-            continue
-        top, point = map(_unescape, mount.split(" ")[3:5])
-        below = _below(paths[kind], top)
-        if below is not None:
-            del paths[kind]  # it may be mounted again elsewhere
-            yield (root + point, below), _MAX if kind == "cgroup2" else _QUOTA
-
-
-def _paths(text: str) -> dict[str, str]:
-    """Return the process's cgroups by the type of their file system, from /proc/self/cgroup."""
-    paths = {}
-    for line in text.splitlines():
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            paths["cgroup2"] = path
-        elif "cpu" in controllers.split(","):
-            paths["cgroup"] = path
-    return paths
-
-
-def _below(path: str, top: str) -> str | None:
-    """Return a cgroup's path below the mounted one; None if it does not lie there."""
-    if top == "/":
-        return path
-    return path[len(top) :] if f"{path}/".startswith(f"{top}/") else None
-
-
-def _upwards(point: str, below: str) -> Iterator[str]:
-    """Iterate over a cgroup's folder and those above it, up to the mount point."""
-    folder = point + below.rstrip("/")
-    while len(folder) > len(point):
-        yield folder
-        folder = folder.rpartition("/")[0]
-    yield point
 
 
 def _quota(file: str) -> float | None:
     """Return a cgroup's quota, in processors; None if it has no such file, as the topmost."""
-    text = _read(file)
+    text = read_text(file)
     if not text:
         return None
     quota, _, period = text.strip().partition(" ")
     if quota in ("max", "-1"):
         return _NO_QUOTA
     if not period:
-        period = _read(file.replace(_QUOTA, _PERIOD))
+        period = read_text(file.replace(_QUOTA, _PERIOD))
     return int(quota) / int(period)
-
-
-def _read(path: str) -> str:
-    """Return a small file's text; empty if it cannot be read."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return ""
-    try:
-        pieces = []
-        while piece := os.read(fd, 1 << 16):
-            pieces.append(piece)
-    except OSError:
-        return ""
-    finally:
-        os.close(fd)
-    return os.fsdecode(b"".join(pieces))
-
-
-def _unescape(text: str) -> str:
-    r"""Return a path of mountinfo, in which a space is ``\040``."""
-    head, *rest = text.split("\\")
-    return head + "".join(chr(int(piece[:3], 8)) + piece[3:] for piece in rest)
 
 
 def _forget() -> None:

@@ -27,6 +27,8 @@ cdef class Creation:
     cdef list entries                # of the cache
     cdef bytes found_graph           # that create_found() has created the session of
     cdef object cached               # a Cached; None without cache
+    cdef bint reads_model            # its weights, from the disk if need be
+    cdef bint is_reading             # ahead
 
     cdef ort.OrtSession *create_found(self) except? NULL
     cdef ort.OrtSession *create(self, list attempts) except NULL
@@ -40,6 +42,7 @@ cdef class Creation:
     cdef Py_ssize_t nbytes(self) except -1
     cdef int use_entry(self, object entry) except -1
     cdef int _prepare(self, NativeOptions native) except -1
+    cdef list _files_to_read(self)
     cdef ort.OrtSession *_create_of(self, Attempt attempt) except NULL
     cdef ort.OrtSession *_create_native(
         self, Attempt attempt, const void *data, size_t size, bytes path

@@ -27,6 +27,7 @@ import os
 import sys
 
 from ortmmap.errors import OrtError
+from ortmmap.model.read_ahead import read_ahead
 
 # Keys of onnxruntime_session_options_config_keys.h.
 LOAD_FORMAT = "session.load_model_format"
@@ -77,6 +78,7 @@ cdef class Creation:
         self.initializers = Initializers(options)
         self.threads = default_threads(options)
         self.entries = []
+        self.reads_model = True
 
     cdef ort.OrtSession *create_found(self) except? NULL:
         """Create the session from the cache alone; return NULL if it lacks an entry."""
@@ -176,6 +178,10 @@ cdef class Creation:
         """Change ONNX Runtime's options before a session is created with them."""
         return 0
 
+    cdef list _files_to_read(self):
+        """Return the files that kernels read while the session is created, or in its first run."""
+        return [path for path, _, _ in self.model.files] if self.reads_model else []
+
     cdef bint _is_skeleton_usable(self, object options) except -1:
         """Whether the skeleton finds all its data in the one folder that ONNX Runtime is given."""
         return (
@@ -197,6 +203,9 @@ cdef class Creation:
         self, Attempt attempt, const void *data, size_t size, bytes path
     ) except NULL:
         """Call ONNX Runtime, with the bytes at `data` or, if that is NULL, a file."""
+        if not self.is_reading:
+            self.is_reading = True
+            read_ahead(self._files_to_read())
         cdef NativeOptions native
         cdef ort.OrtSession *session = NULL
         cdef ort.OrtStatus *status

@@ -25,7 +25,7 @@ from ortmmap.runtime.library cimport api, enter_runtime, leave_runtime
 import os
 
 from ortmmap.cache.folder import warn
-from ortmmap.cache.pages import BadPages, read_ahead, read_table
+from ortmmap.cache.pages import BadPages, read_table
 from ortmmap.errors import OrtError
 from ortmmap.runtime.library import get_version_string
 from ortmmap.runtime.providers import CPU
@@ -183,6 +183,16 @@ cdef class RecordedCreation(Creation):
             and recording.recognized_blocks() == self.pages.dependent
         )
 
+    cdef list _files_to_read(self):
+        cdef Attempt graph
+        files = Creation._files_to_read(self)
+        if files and self.graph:
+            graph = self.graph[0]
+            files = [*dict.fromkeys([weight.mapping.path for weight in graph.weights or ()])]
+        if self.pages is not None and not self.pages.is_growing():
+            files.insert(0, os.path.join(self.pages.entry.folder, PAGES_FILE))
+        return files
+
     cdef int _read_single_pages(self, list stood_for) except -1:
         """Have an access read one page from the disk, unless it is to a large weight of others.
 
@@ -196,6 +206,7 @@ cdef class RecordedCreation(Creation):
         nbytes = sum([mapping.nbytes for mapping in {weight.mapping for weight in stood_for}])
         if 4 * sum([weight.nbytes for weight in stood_for]) < nbytes:
             return 0
+        self.reads_model = False
         advise(stood_for, "random")
         others = set(graph.weights) - set(stood_for)
         for weight in others:
@@ -336,7 +347,6 @@ cpdef bint is_prepacked(object options) except -1:
 cdef Pages open_pages(object entry):
     fd = entry.open(PAGES_FILE)
     try:
-        read_ahead(fd)   # the disk works while ONNX Runtime prepacks
         table = read_table(fd, entry.key)
         return Pages(
             fd, table, os.fstat(fd).st_size, entry, None, read_recognition(entry, len(table))

@@ -17,7 +17,6 @@ from ortmmap.cache.key import Key
 from ortmmap.cache.pages import (
     ALIGNMENT,
     BadPages,
-    read_ahead,
     read_table,
     read_unfinished_table,
     write_pages,
@@ -283,6 +282,5 @@ def test_verify_finds_a_changed_byte_of_any_block_and_reports_its_progress(entry
 def test_reading_leaves_the_position_alone(changed):
     with changed(bytes).open("rb", buffering=0) as file:
         file.seek(5)
-        read_ahead(file.fileno())
         read_table(file.fileno(), KEY)
         assert file.tell() == 5

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from support import ask_python, assert_same, configured
 import ortmmap
 import ortmmap.session.optimizing
 from ortmmap.cache.store import Store
+from ortmmap.session.filing import wait_for_all
 
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 LAYERS, WIDTH = 8, 1024  # 32 MiB of weights, each of them prepacked
@@ -110,15 +110,31 @@ def test_the_first_process_fills_the_cache_and_the_second_shares_it(model, folde
     assert private < memory["shared"] / 2
 
 
-def test_shared_pages_are_read_ahead_when_they_are_found(model, folder, monkeypatch):
+def test_the_files_that_a_session_needs_are_read_ahead(model, folder, monkeypatch):
     ahead = []
-    reader = "ortmmap.session.recorded_creation.read_ahead"
-    monkeypatch.setattr(reader, lambda fd: ahead.append(os.fstat(fd).st_ino))
+    monkeypatch.setattr("ortmmap.session.creation.read_ahead", ahead.append)
+    ortmmap.Session(model, cache=False).close()
+    assert ahead.pop() == [str(model)]
     ortmmap_session_at(model, folder).close()
+    assert ahead[0] == [str(model)]  # the thread that files creates sessions too
     ahead.clear()
     ortmmap.Session(model, cache=folder).close()
-    (file,) = folder.glob("pages-*/pages")
-    assert ahead == [file.stat().st_ino]
+    (pages,) = folder.glob("pages-*/pages")
+    assert ahead == [[str(pages), str(model)]]
+
+
+def test_weights_that_need_not_be_read_are_not_read_ahead(folder, tmp_path, monkeypatch):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(models.weights(4, 1024))
+    options = configured(ortmmap.SessionOptions())
+    ortmmap.Session(path, options, cache=folder).cached.wait()
+    assert wait_for_all(60)
+    ahead = []
+    monkeypatch.setattr("ortmmap.session.creation.read_ahead", ahead.append)
+    session = ortmmap.Session(path, options, cache=folder)
+    (pages,) = folder.glob("pages-*/pages")
+    recognized = session.memory().recognized_blocks
+    assert ahead == [[str(pages)] if recognized else [str(pages), str(path)]]
 
 
 def test_a_model_in_ort_format_shares_its_prepacked_weights(model, folder, expected, tmp_path):

@@ -1,5 +1,6 @@
-/* Tests of sigbus.h, faults in truncated files, and of fork.h. */
+/* Tests of sigbus.h, faults in truncated files, of fork.h, and of page_cache.h. */
 #include "process/fork.h"
+#include "process/page_cache.h"
 #include "process/sigbus.h"
 
 #include "check.h"
@@ -254,6 +255,21 @@ static void guards_with_users_are_found_and_abandoned(void) {
   ortmmap_guard_give(guard);
 }
 
+static void a_file_is_read_into_the_page_cache(void) {
+  int file;
+  munmap(map_ones(MAP_SHARED), SIZE);
+  file = open(path, O_RDONLY | O_CLOEXEC);
+  CHECK(file >= 0 && fsync(file) == 0);
+  ortmmap_page_cache_read(file, SIZE);
+  CHECK(!ortmmap_page_cache_lacks(file, SIZE));
+  ortmmap_page_cache_read(file, 4 * SIZE); /* the file was longer when it was opened */
+  CHECK(!ortmmap_page_cache_lacks(file, 1000 * (uint64_t)SIZE));
+  ortmmap_page_cache_close(file);
+  CHECK(fcntl(file, F_GETFD) == -1);
+  ortmmap_page_cache_read(file, SIZE);
+  CHECK(!ortmmap_page_cache_lacks(file, SIZE));
+}
+
 int main(int argc, char **argv) {
   if (argc != 2 || realpath(argv[1], path) == NULL) {
     fprintf(stderr, "usage: test_processes FOLDER\n");
@@ -274,5 +290,6 @@ int main(int argc, char **argv) {
   a_fork_waits_for_a_thread_that_delays_it();
   a_fork_is_clean_if_no_thread_is_inside();
   guards_with_users_are_found_and_abandoned();
+  a_file_is_read_into_the_page_cache();
   return checks_report("test_processes");
 }
