@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import psutil
 
-_MOST = 512 << 20
+_MOST = 1 << 30
 _PAGE = 4096
 
 

@@ -69,10 +69,10 @@ def prepared(request: Request, case: Case, rival: Rival) -> Iterator[Callable[..
     """
     model = form_of(rival.form, case.path.resolve(), case.folder)
     cache = case.cache(rival.module)
-    free_memory.touch()
     prepare = page_cache.drop if request.cold_cache else page_cache.read
     prepare([model, data_of(model), cache])
     page_cache.read(rival.libraries())
+    free_memory.touch()
     with TemporaryDirectory(dir=cache.parent) as folder:
         feeds = Path(folder, "feeds.npz")
         arrays.save(feeds, case.feeds)
