@@ -1,8 +1,8 @@
 """Reading ahead: a thread reads files into the page cache before a session needs them.
 
-The kernel reads ahead too, but 128 KiB at a time unless the disk is set up otherwise, and only what
-lies behind an access. There is one thread in a process. It takes no lock while it reads, and
-allocates nothing: a fork does not wait for it.
+The kernel reads ahead too, but only what lies behind an access, and 128 KiB at a time unless the
+disk is set up otherwise. A process has one such thread, which goes on when the session is open. It
+takes no lock while it reads, and allocates nothing: a fork does not wait for it.
 """
 
 from libc.stdint cimport uint64_t
@@ -71,7 +71,8 @@ def read_ahead(list paths not None) -> bool:
         return False
     try:
         list_files(paths)
-        if _count and ortmmap_count_replace(&_state, BEGINNING, READING):
+        if _count:
+            ortmmap_count_set(&_state, READING)
             state = READING if ortmmap_thread_start(&_thread, read_files) else NONE
     finally:
         if state == NONE:
