@@ -22,6 +22,7 @@ from ortmmap.cache.folder import (
     NO_FOLLOW,
     READING,
     CacheFolder,
+    quoted,
     temporary_name,
     write_file,
 )
@@ -35,12 +36,16 @@ try:
 except ImportError:  # Windows: a folder with a mapped file cannot be renamed there anyway
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Entry", "check_file", "hold", "is_entry", "open_entry", "record"]
+__all__ = ["Distrusted", "Entry", "check_file", "hold", "is_entry", "open_entry", "record"]
 
 TOUCH_SECONDS = 60
 SHARE_ATTEMPTS = 400
 SHARE_SECONDS = 0.005
 MOST_TOUCHING_NS = 100_000_000  # from the last write to the change of mode, see `record`
+
+
+class Distrusted(Damaged):
+    """Another user may have written a file of an entry."""
 
 
 def is_entry(name: str) -> bool:
@@ -163,7 +168,7 @@ class Entry:
         if not stat.S_ISDIR(found.st_mode):
             raise Damaged("it is a link or no folder")
         if system:
-            _check_owner("its folder", found, owners_of(system))
+            _check_owner(self.folder, found, owners_of(system), cache)
         elif holding:
             self._fd = hold(self.folder)
         try:
@@ -335,7 +340,7 @@ class Entry:
             raise
         try:
             found = os.fstat(fd)
-            check_file(HEADER_NAME, found, owners_of(self.system))
+            self._check_file(HEADER_NAME, found)
             raw = os.read(fd, min(found.st_size, LARGEST_HEADER))
         finally:
             os.close(fd)
@@ -348,10 +353,15 @@ class Entry:
             if not os.path.lexists(self.path(HEADER_NAME)):  # the whole entry has been removed
                 raise
             raise Damaged(f"{file.name} is missing") from None
-        check_file(file.name, found, owners_of(self.system))
+        self._check_file(file.name, found)
         if found.st_size != file.size:
             raise Damaged(f"{file.name} has {found.st_size} bytes, not {file.size}")
         return found
+
+    def _check_file(self, name: str, found: os.stat_result) -> None:
+        """Raise `Damaged`, which names a file of a system cache by its path; see `check_file`."""
+        label, system = (self.path(name), self.cache) if self.system else (name, None)
+        check_file(label, found, owners_of(self.system), system)
 
     def _is_copy(self, file: File) -> bool:
         """Return whether a file has the time of modification of the one that was written.
@@ -446,18 +456,32 @@ def owners_of(system: bool) -> Collection[int]:
     return owners()
 
 
-def check_file(name: str, found: os.stat_result, owners: Collection[int]) -> None:
-    """Raise `Damaged` unless it is a regular file of an owner that nobody else can write."""
+def check_file(
+    name: str, found: os.stat_result, owners: Collection[int], system: str | None = None
+) -> None:
+    """Raise `Damaged` unless it is a regular file of an owner that nobody else can write.
+
+    If the folder of a `system` cache is given, a reason ends with the command that mends it.
+    """
     if not stat.S_ISREG(found.st_mode):
         raise Damaged(f"{name} is no regular file")
-    _check_owner(name, found, owners)
+    _check_owner(name, found, owners, system)
 
 
-def _check_owner(name: str, found: os.stat_result, owners: Collection[int]) -> None:
+def _check_owner(
+    name: str, found: os.stat_result, owners: Collection[int], system: str | None
+) -> None:
     if owners and found.st_uid not in owners:
-        raise Damaged(f"{name} belongs to user {found.st_uid}")
-    if os.name == "posix" and found.st_mode & 0o022:
-        raise Damaged(f"others may write {name}")
+        reason, command = f"{name} belongs to user {found.st_uid}", "chown -R root"
+    elif os.name == "posix" and found.st_mode & 0o022:
+        from ortmmap.cache.trust import writers
+
+        mode = stat.S_IMODE(found.st_mode)
+        reason, command = f"{writers(found)} may write {name} (mode {mode:o})", "chmod -R go-w"
+    else:
+        return
+    mend = "" if system is None else f"; as root: {command} {quoted(system)}"
+    raise Distrusted(f"{reason}{mend}")
 
 
 def _file_checksum(fd: int, progress: Callable[[int], object] | None = None) -> int:

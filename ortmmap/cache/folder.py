@@ -168,8 +168,19 @@ def _distrust_found(folder: str, found: os.stat_result) -> str | None:
         reason = f"others may enter {folder} (mode {mode:o})"
         if os.path.ismount(folder):
             return f"{reason}; {_within(folder)}"
-        return f"{reason}; close it to them: chmod 700 {quoted(folder)}"
+        return f"{reason}; {_close(folder, found)}"
     return None
+
+
+def _close(folder: str, found: os.stat_result) -> str:
+    """Return the command that closes a folder, also if Kubernetes has opened it to a group."""
+    command = f"close it to them: chmod -R go-rwx {quoted(folder)}"
+    if not (found.st_mode & stat.S_ISGID and found.st_mode & stat.S_IWGRP):
+        return command
+    return (
+        "if it is in a volume of Kubernetes with an fsGroup, set fsGroupChangePolicy: "
+        f"OnRootMismatch; then {command}"
+    )
 
 
 def is_system(folder: str) -> bool:

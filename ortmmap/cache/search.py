@@ -37,7 +37,7 @@ folder : str or None
 kinds : tuple of str
     Of the entries found: ``model``, ``pages``.
 refusal : str or None
-    Why the folder, or the model's files, are not used, and what to do about it.
+    Why the folder, or an entry that it has of the model, is not used, and what to do about it.
 system : bool
     Whether it is a system cache.
 """
@@ -103,11 +103,22 @@ def _place(cache: CacheFolder, refused: str | None, key: Key, kinds: Iterable[st
             if entry is not None:
                 found.append(kind)
                 entry.close()
-        if refused is None and set(kinds) - set(found):
+        missing = [kind for kind in kinds if kind not in found] if refused is None else []
+        if any(_has_entry_of_place(cache, key, kind) for kind in missing):
             refused = distrust_of_sources(key)
     except OSError as error:
         refused = str(error)
     return Place(cache.folder or None, tuple(found), refused, cache.system)
+
+
+def _has_entry_of_place(cache: CacheFolder, key: Key, kind: str) -> bool:
+    """Return whether there is an entry of files that were at the places of the model's."""
+    for entry in _of_settings(cache, key, kind, thorough=False):
+        is_here = key.is_at(entry.place, entry.coarse_place)
+        entry.close()
+        if is_here:
+            return True
+    return False
 
 
 def distrust_of_sources(key: Key) -> str | None:

@@ -5,7 +5,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from ortmmap.cache.entry import Entry, hold, is_entry, open_entry
+from ortmmap.cache.entry import Distrusted, Entry, hold, is_entry, open_entry
 from ortmmap.cache.folder import (
     FOLDER_VARIABLE,
     CacheFolder,
@@ -57,17 +57,18 @@ sources : tuple of (str, int, int)
 in_use : bool
 state : str
     ``ok``, ``unverified`` (copied, and not compared since), ``source changed``, ``source gone``,
-    ``unfinished`` or ``damaged: …``.
+    ``unfinished``, ``damaged: …`` or, in a system cache, ``refused: …`` if others may have written
+    it.
 """
 
 
 def open_store(
     setting: bool | str | os.PathLike | None, path: str | os.PathLike | None = None
-) -> "Store | None":
-    """Return the store of a session that uses the cache, or None if there is no usable folder.
+) -> "Store":
+    """Return the store of a session that uses the cache; its folder may be refused.
 
     The user's folder is created if it does not exist. If there is a system cache, which may have
-    all that the session needs, that is left to `Store.prepare`.
+    all that the session needs, that is left to `Store.prepare`, and so is the warning.
 
     Parameters
     ----------
@@ -75,18 +76,11 @@ def open_store(
         The folder, or anything else for the default folder.
     path : str or os.PathLike, optional
         The model file, for the warning.
-
-    Warns
-    -----
-    CacheWarning
-        If a folder cannot be used, once in a process.
     """
     store = store_of(setting, path)
-    if store.refused is None and os.path.lexists(store.folder):
-        return store
-    if store.system_caches() or store.prepare() is None:
-        return store
-    return None
+    if store.refused is None and not os.path.lexists(store.folder) and not store.system_caches():
+        store.refused = refusal(store.folder, named=True)
+    return store
 
 
 def store_of(
@@ -141,21 +135,40 @@ class Store(CacheFolder):
             self._system_caches = system_caches()
         return self._system_caches
 
-    def prepare(self) -> str | None:
+    def is_searched(self) -> bool:
+        """Return whether there is a folder, the user's or a system cache, that may be used."""
+        return self.refused is None or bool(self.system_caches())
+
+    def prepare(self, key: Key | None = None, kinds: Iterable[str] = ()) -> str | None:
         """Create the folder if it does not exist; return why it cannot be used, or None.
+
+        Parameters
+        ----------
+        key : Key, optional
+            If given, the reason also says why entries of a system cache are not used.
+        kinds : iterable of str
+            The kinds of these entries: ``model``, ``pages``.
 
         Warns
         -----
         CacheWarning
-            If it cannot be used, once in a process.
+            If it cannot be used, once in a process for each reason.
         """
         if self.refused is None:
             self.refused = refusal(self.folder, named=True)
-        if self.refused is not None:
-            model = "" if self._model is None else f" for {os.fsdecode(self._model)}"
-            folder = self.folder or None
-            warn(f"folder {folder}", f"the cache is not used{model}: {self.refused}")
-        return self.refused
+        if self.refused is None:
+            return None
+        reasons = [self.refused]
+        if key is not None:
+            reasons += [
+                f"and the system cache {place.folder} is not used: {place.refusal}"
+                for place in self.explain(key, kinds)
+                if place.system and place.refusal is not None
+            ]
+        reason = "; ".join(reasons)
+        model = "" if self._model is None else f" for {os.fsdecode(self._model)}"
+        warn(f"folder {reason}", f"the cache is not used{model}: {reason}")
+        return reason
 
     def find(self, key: Key, kind: str, *, thorough: bool = True) -> Entry | None:
         """Return the entry of that key, or None.
@@ -359,7 +372,7 @@ class Store(CacheFolder):
         except FileNotFoundError:
             return self._describe_damaged(name, "unfinished")
         except (Damaged, OSError) as damage:
-            return self._describe_damaged(name, f"damaged: {damage}")
+            return self._describe_damaged(name, _unusable(damage, self.system))
         try:
             last_used = entry.last_used
             in_use = self._is_in_use(name)
@@ -454,7 +467,7 @@ def _state(entry: Entry, sources: Iterable[tuple]) -> str:
     try:
         copied = entry.is_unverified()
     except (Damaged, OSError) as damage:
-        return f"damaged: {damage}"
+        return _unusable(damage, entry.system)
     if copied:
         return "unverified"
     for path, size, mtime_ns in sources:
@@ -465,6 +478,12 @@ def _state(entry: Entry, sources: Iterable[tuple]) -> str:
         if found.st_size != size or not is_same_time(found.st_mtime_ns, mtime_ns):
             return "source changed"
     return "ok"
+
+
+def _unusable(damage: Exception, system: bool) -> str:
+    """Return `Found.state` of an entry that sessions do not use; those of a user's are removed."""
+    refused = system and isinstance(damage, Distrusted)
+    return f"{'refused' if refused else 'damaged'}: {damage}"
 
 
 def _verify_pages(entry: Entry) -> None:

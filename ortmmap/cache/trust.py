@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from ortmmap.cache.folder import quoted
 
-__all__ = ["distrust_of", "distrust_of_file", "has_owners", "owners"]
+__all__ = ["distrust_of", "distrust_of_file", "has_owners", "owners", "writers"]
 
 WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -27,6 +27,13 @@ def has_owners() -> bool:
 def owners() -> frozenset[int]:
     """Return the users whose files are trusted: root, and the user of this process."""
     return frozenset((0, os.geteuid()))
+
+
+def writers(found: os.stat_result) -> str | None:
+    """Return who but its owner may write a file or folder, or None."""
+    if not found.st_mode & WRITABLE:
+        return None
+    return "everybody" if found.st_mode & stat.S_IWOTH else f"members of group {found.st_gid}"
 
 
 def distrust_of(path: str) -> str | None:
@@ -80,19 +87,21 @@ def _distrust(path: str, found: os.stat_result, *, is_parent: bool) -> str | Non
     """Return why a file or folder is not trusted, and the command that mends it, or None."""
     if stat.S_ISLNK(found.st_mode):
         return f"{path} is a link"
+    is_folder = stat.S_ISDIR(found.st_mode)
+    recursive = "-R " if is_folder and not is_parent else ""  # what is in it is mended too
     if found.st_uid not in owners():
         return (
             f"{path} belongs to user {found.st_uid}, neither to root nor to user {os.geteuid()}; "
-            f"as root: chown root {quoted(path)}"
+            f"as root: chown {recursive}root {quoted(path)}"
         )
-    if not found.st_mode & WRITABLE or (is_parent and found.st_mode & stat.S_ISVTX):
+    others = writers(found)
+    if others is None or (is_parent and found.st_mode & stat.S_ISVTX):
         return None
-    everybody = found.st_mode & stat.S_IWOTH
-    writers = "everybody" if everybody else f"members of group {found.st_gid}"
-    reason = f"{writers} may write {path} (mode {stat.S_IMODE(found.st_mode):o})"
-    if found.st_mode & stat.S_ISGID and not everybody and stat.S_ISDIR(found.st_mode):
-        return f"{reason}; {_mend_volume(path, is_parent=is_parent)}"
-    return f"{reason}; as root: chmod go-w {quoted(path)}"
+    reason = f"{others} may write {path} (mode {stat.S_IMODE(found.st_mode):o})"
+    close = f"as root: chmod {recursive}go-w {quoted(path)}"
+    if is_folder and found.st_mode & stat.S_ISGID and not found.st_mode & stat.S_IWOTH:
+        return f"{reason}; {_mend_volume(path, is_parent=is_parent)}; else {close}"
+    return f"{reason}; {close}"
 
 
 def _mend_volume(path: str, *, is_parent: bool) -> str:
@@ -100,6 +109,5 @@ def _mend_volume(path: str, *, is_parent: bool) -> str:
     below = "" if is_parent else ", bake into a folder within it"
     return (
         f"if it is a volume of Kubernetes with an fsGroup, set fsGroupChangePolicy: "
-        f"OnRootMismatch{below}, and as root: chmod +t {quoted(path)}; else as root: "
-        f"chmod go-w {quoted(path)}"
+        f"OnRootMismatch{below}, and as root: chmod +t {quoted(path)}"
     )

@@ -211,13 +211,11 @@ def _existing(folder: str | None) -> Store:
 def _store(folder: str | None) -> Store:
     if folder and is_system(folder):
         return _system_store(os.path.realpath(folder))
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of system caches, which these commands do not use
         store = open_store(folder or None)
-    refused = store is not None and store.refused
-    if store is None or refused:
-        reasons = [str(warning.message) for warning in caught]
-        raise click.ClickException(refused or "; ".join(reasons) or "the cache cannot be used")
+    if store.refused is not None:
+        raise click.ClickException(store.refused)
     return store
 
 

@@ -19,7 +19,7 @@ from ortmmap.cache.folder import (
     parse_size,
     refusal,
 )
-from ortmmap.doctor.finding import NOTE, OK, WARNING, Check, Finding, mebibytes
+from ortmmap.doctor.finding import NOTE, OK, WARNING, Check, Finding, mebibytes, of_reason
 
 __all__ = ["MEMORY_TYPES", "checks", "user_folder_refusal"]
 
@@ -57,8 +57,7 @@ def folder() -> Finding:
     """Check whether the user's folder may be used, and written to."""
     path, reason = default_folder(), user_folder_refusal()
     if reason is not None:
-        text, _, remedy = reason.partition("; ")
-        return Finding(WARNING, f"not used: {text}", remedy or None)
+        return of_reason("not used", reason)
     if path is None or not os.path.lexists(path):
         return Finding(OK, f"{path}, which the first session makes")
     if not os.access(path, os.W_OK | os.X_OK):
@@ -84,21 +83,37 @@ def user_folder_refusal() -> str | None:
 
 
 def system_cache() -> Finding | None:
-    """Check whether the system caches may be used; find nothing if there is none."""
+    """Check whether the system caches, and each of their entries, may be used.
+
+    Find nothing if there is none.
+    """
     from ortmmap.cache.system import folders
 
     found = folders()
     for path, reason in found:
         if reason is not None:
-            text, _, remedy = reason.partition("; ")
-            return Finding(WARNING, f"{path} is not used: {text}", remedy or None)
+            return of_reason(f"{path} is not used", reason)
+        unusable = _unusable_entry(path)
+        if unusable is not None:
+            return of_reason(f"an entry in {path} is not used", unusable)
     return Finding(OK, ", ".join(path for path, _ in found)) if found else None
+
+
+def _unusable_entry(folder: str) -> str | None:
+    """Return why one entry of a system cache is not used, or None."""
+    from ortmmap.cache.store import Store  # imports native modules
+
+    for entry in Store(folder, system=True).entries():
+        kind, _, reason = entry.state.partition(": ")
+        if kind in ("refused", "damaged"):
+            return reason
+    return None
 
 
 def file_system() -> Finding | None:
     """Check the file system under the folder: whether it takes memory, or the network."""
     path = default_folder()
-    if path is None:
+    if path is None or _cannot_be_made(path):
         return None
     kind = file_system_of(path)
     if kind in MEMORY_TYPES:
@@ -127,7 +142,7 @@ def file_locks() -> Finding | None:
         import fcntl
     except ImportError:  # Windows, which has locks of another kind
         return None
-    if path is None:
+    if path is None or _cannot_be_made(path):
         return None
     fd = os.open(_existing(path), os.O_RDONLY)
     try:
@@ -183,6 +198,11 @@ def _entries(folder: str) -> list[str]:
 
 def _is_named() -> bool:
     return bool(os.environ.get(FOLDER_VARIABLE))
+
+
+def _cannot_be_made(path: str) -> bool:
+    """Return whether there is no folder, and can be none, so that nothing lies under it."""
+    return not os.path.lexists(path) and user_folder_refusal() is not None and not is_network(path)
 
 
 def _existing(path: str) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
+
+from ortmmap.cache.folder import CacheWarning
 
 __all__ = [
     "FAILURE",
@@ -14,6 +17,7 @@ __all__ = [
     "Finding",
     "exit_status",
     "mebibytes",
+    "of_reason",
     "run_checks",
 ]
 
@@ -43,14 +47,25 @@ Check = Callable[[], Finding | None]
 
 
 def run_checks(checks: Sequence[tuple[str, Check]]) -> Iterator[tuple[str, Finding]]:
-    """Make each check, and yield its name and finding; a check that does not apply finds None."""
+    """Make each check, and yield its name and finding; a check that does not apply finds None.
+
+    What sessions would warn of is a finding, and not a warning besides.
+    """
     for name, check in checks:
         try:
-            found = check()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", CacheWarning)
+                found = check()
         except Exception as error:  # a doctor must survive any patient
             found = Finding(WARNING, f"cannot be examined: {type(error).__name__}: {error}")
         if found is not None:
             yield name, found
+
+
+def of_reason(before: str, reason: str) -> Finding:
+    """Return the warning of a reason, which may end with a remedy after a semicolon."""
+    text, _, remedy = reason.partition("; ")
+    return Finding(WARNING, f"{before}: {text}", remedy or None)
 
 
 def mebibytes(nbytes: int) -> str:

@@ -9,7 +9,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from ortmmap.doctor.cache import MEMORY_TYPES, user_folder_refusal
-from ortmmap.doctor.finding import FAILURE, NOTE, OK, WARNING, Check, Finding, mebibytes
+from ortmmap.doctor.finding import (
+    FAILURE,
+    NOTE,
+    OK,
+    WARNING,
+    Check,
+    Finding,
+    mebibytes,
+    of_reason,
+)
 
 if TYPE_CHECKING:
     from ortmmap.cache.store import Place
@@ -114,7 +123,7 @@ class _Model:
         if self._scanned is None:
             return None
         if self._uses_cache:
-            return Finding(OK, "a session uses it")
+            return Finding(OK, "its size qualifies for the cache")
         if not is_used(None, model_bytes=1 << 62):
             return Finding(WARNING, f"not used, since {SWITCH_VARIABLE} is off")
         text = "not used for a model of this size, which opens quickly without"
@@ -127,6 +136,9 @@ class _Model:
         for place in self._places:
             if place.kinds:
                 return Finding(OK, f"{' and '.join(place.kinds)} in {place.folder}")
+        refused = self._refused_place
+        if refused is not None:
+            return of_reason(f"those in {refused.folder} are not used", refused.refusal)
         if user_folder_refusal() is not None:
             return None
         text = "none for default options: the first session writes them"
@@ -143,7 +155,8 @@ class _Model:
         if "pages" in kinds:
             return Finding(OK, "from the cache; processes share the prepacked weights")
         if user_folder_refusal() is not None:
-            return Finding(WARNING, f"in place; {PRIVATE}", "see the cache's folder above")
+            where = "entries" if self._refused_place is not None else "cache's folder"
+            return Finding(WARNING, f"in place; {PRIVATE}", f"see the {where} above")
         if kinds:
             return Finding(OK, f"from the cache's graph; {PRIVATE}, until a session writes them")
         return Finding(OK, "in place, and written to the cache by a thread afterwards")
@@ -172,6 +185,15 @@ class _Model:
                 return _Scanned(nbytes, found.nodes, found.convolutions, tuple(external))
         except (OrtError, OSError):
             return None
+
+    @property
+    def _refused_place(self) -> Place | None:
+        """A system cache whose entries of the model are not used, though it may be searched."""
+        from ortmmap.cache.system import folders
+
+        usable = {folder for folder, reason in folders() if reason is None}
+        refused = (each for each in self._places if each.refusal and each.folder in usable)
+        return next(refused, None)
 
     @property
     def _uses_cache(self) -> bool:

@@ -16,7 +16,7 @@ class Cached:
     Attributes
     ----------
     state : str
-        ``off``: it does not use the cache.
+        ``off``: it does not want the cache, because of its model's size, a provider or an option.
         ``filing``: it was created without the cache, and a thread is writing what it has made.
         ``shared``: it was created from the cache, or its prepacked weights were exchanged for the
         cache's pages.

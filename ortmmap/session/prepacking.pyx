@@ -36,6 +36,8 @@ cdef class PrepackedCreation(RecordedCreation):
     cdef object filing    # a Filing; None if there is nothing to write or to learn
 
     cdef ort.OrtSession *create_found(self) except? NULL:
+        if not self.store.is_searched():
+            return NULL
         self._find()
         if not self.graph:
             return NULL
@@ -46,6 +48,8 @@ cdef class PrepackedCreation(RecordedCreation):
 
     cdef ort.OrtSession *create(self, list attempts) except NULL:
         cdef ort.OrtSession *session
+        if not self.store.is_searched():
+            return self._create_private(attempts, self._known_failure())
         self._check_sharing()
         if self._find():
             return self._create_shared(attempts)
@@ -130,7 +134,8 @@ cdef class PrepackedCreation(RecordedCreation):
         from ortmmap.cache.failures import failure
         from ortmmap.session.filing import lack_of_threads
 
-        reason = self.store.prepare()
+        lacking = (("model", self._lacks_graph()), ("pages", self._lacks_pages()))
+        reason = self.store.prepare(self.key, [kind for kind, lacks in lacking if lacks])
         if reason is None and not self._may_blocks_change():
             reason = lack_of_threads()
         return reason or failure(self.store, self.key)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cache_entries import configured, linux, needs_root, with_config
+from cache_entries import configured, content_of, linux, needs_root, put, with_config
 from support import NOBODY, run_python
 
 import ortmmap
@@ -43,7 +43,7 @@ def test_the_argument_goes_before_the_variable(monkeypatch, setting, variable, s
         monkeypatch.setenv("ORTMMAP_CACHE", variable)
     found = is_used(setting, model_bytes=model_bytes, cpu_only=cpu_only)
     assert found is used
-    assert (found and open_store(setting) is not None) is used
+    assert (found and open_store(setting).refused is None) is used
 
 
 @pytest.mark.parametrize(
@@ -154,16 +154,16 @@ def test_a_variable_that_is_no_switch_warns_and_is_ignored(monkeypatch):
 
 
 def refused(folder: Path, reason: str) -> None:
-    """Request a folder three times: no store, and one warning, attributed to this file."""
+    """Request a folder three times: a refusal, and one warning, attributed to this file."""
     with pytest.warns(CacheWarning, match=reason) as caught:
-        assert all(open_store(folder) is None for _ in range(3))
+        assert all(open_store(folder).prepare() is not None for _ in range(3))
     assert len(caught) == 1
     assert caught[0].filename == __file__
 
 
 def test_a_folder_that_others_may_enter_is_not_used(tmp_path):
     (tmp_path / "open").mkdir(mode=0o755)
-    refused(tmp_path / "open", "chmod 700")
+    refused(tmp_path / "open", "chmod -R go-rwx")
 
 
 def test_a_refusal_ends_with_the_command_that_mends_it(tmp_path, monkeypatch):
@@ -175,6 +175,19 @@ def test_a_refusal_ends_with_the_command_that_mends_it(tmp_path, monkeypatch):
     folder.chmod(0o777)
     monkeypatch.setattr(os.path, "ismount", lambda path: path == str(folder))
     assert named_by_command(cache_folder.refusal(str(folder), named=True)).parent == folder
+
+
+def test_a_folder_that_a_volume_has_opened_to_its_group_is_closed_with_its_entries(tmp_path, key):
+    """As the kubelet does at each mount, unless fsGroupChangePolicy says otherwise."""
+    folder = tmp_path / "cache"
+    put(open_store(folder), key)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode | (0o2070 if path.is_dir() else 0o060))
+    reason = cache_folder.refusal(str(folder), named=True)
+    assert "(mode 2770)" in reason
+    assert "fsGroupChangePolicy: OnRootMismatch" in reason
+    subprocess.run(reason.split(": ")[-1], shell=True, check=True)
+    assert content_of(open_store(folder), key) == b"optimized"
 
 
 @needs_root
@@ -223,7 +236,7 @@ def test_a_folder_of_another_user_is_not_used(tmp_path):
 def test_no_home_is_a_warning(monkeypatch):
     monkeypatch.setattr(cache_folder, "_platform_folder", lambda: "~/.cache/ortmmap")
     with pytest.warns(CacheWarning, match="no home"):
-        assert open_store(None) is None
+        assert open_store(None).prepare() is not None
 
 
 @needs_root
@@ -236,7 +249,7 @@ drop_privileges()
 os.environ["HOME"] = "/proc/nothing"
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    assert cache.open_store(True) is None
+    assert cache.open_store(True).prepare() is not None
 assert [str(w.message) for w in caught] and "cannot be made" in str(caught[0].message)
 """
     run_python(code, env={"XDG_CACHE_HOME": None})
@@ -283,10 +296,10 @@ def test_network_file_systems_are_known(monkeypatch, tmp_path, folder, network):
 def test_a_network_file_system_is_used_only_where_it_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(cache_folder, "is_network", lambda _folder: True)
     with pytest.warns(CacheWarning, match="network"):
-        assert open_store(True) is None
-    assert open_store(tmp_path / "named") is not None
+        assert open_store(True).prepare() is not None
+    assert open_store(tmp_path / "named").prepare() is None
     monkeypatch.setenv("ORTMMAP_CACHE_DIR", str(tmp_path / "named too"))
-    assert open_store(None) is not None
+    assert open_store(None).prepare() is None
 
 
 @pytest.mark.parametrize(

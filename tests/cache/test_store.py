@@ -287,7 +287,7 @@ from ortmmap.cache import store as cache
 drop_privileges()
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
-    assert cache.open_store(sys.argv[1]) is None
+    assert cache.open_store(sys.argv[1]).prepare() is not None
 assert len(caught) == 1 and "belongs to user 0" in str(caught[0].message), caught
 """
     run_python(code, store.folder)

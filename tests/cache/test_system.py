@@ -189,6 +189,41 @@ def test_an_entry_that_is_not_as_it_was_baked_is_not_used_and_stays(folder, key,
     assert tree(folder) == before
 
 
+MENDED = {
+    "header that all write": "everybody may write {}/header (mode 666)",
+    "file that a group writes": "members of group 0 may write {}/model.ort (mode 664)",
+    "entry that a group writes": "members of group 0 may write {} (mode 775)",
+    "file of another's": "{}/model.ort belongs to user 1001",
+    "entry of another's": "{} belongs to user 1001",
+}
+
+
+@pytest.mark.parametrize("how", MENDED)
+def test_an_entry_that_others_may_write_is_refused_with_the_command_that_mends_it(folder, key, how):
+    (entry,) = bake(folder, key)
+    ENTRY_CHANGES[how](entry)
+    with pytest.warns(CacheWarning) as caught:
+        assert content_of(open_store(None), key) is None
+    reason = f"{MENDED[how].format(entry)}; as root: "
+    before, _, command = str(caught[0].message).partition(reason)
+    assert before == f"an entry of the system cache {folder} is not used: {entry.name}: "
+    (found,) = Store(str(folder), system=True).entries()
+    assert found.state == f"refused: {reason}{command}"
+    subprocess.run(command, shell=True, check=True)
+    assert content_of(open_store(None), key) == b"optimized"
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o777])
+def test_the_command_for_a_folder_mends_its_entries_too(folder, key, mode):
+    """As after `chmod -R g=u`, which images for any user of group 0 call for."""
+    bake(folder, key)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(mode if path.is_dir() else mode & 0o666)
+    command = system.refusal_of_system(str(folder)).rsplit(": ", 1)[1]
+    subprocess.run(command, shell=True, check=True)
+    assert content_of(open_store(None), key) == b"optimized"
+
+
 def test_a_user_whose_own_folder_is_refused_or_cannot_exist_uses_it(folder, key, monkeypatch):
     bake(folder, key)
     monkeypatch.setattr("ortmmap.cache.folder._platform_folder", lambda: "~/.cache/ortmmap")
@@ -340,6 +375,20 @@ def test_a_copy_of_model_and_cache_is_found_without_reading_it(folder, model, co
     store = open_store(None)
     assert store.find(again, "model", thorough=False) is not None
     assert [each.state for each in Store(str(folder), system=True).entries()] == ["ok"]
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_explaining_says_that_a_model_is_not_trusted_if_it_was_baked(folder, model, other):
+    key = key_of(model)
+    bake(folder, key_of(model, level=1) if other else key)
+    copy_in_place(model.parent, "cp -a moved/* .")
+    model.chmod(0o664)
+    system_cache = open_store(None).explain(key_of(model), ("model",))[1]
+    assert system_cache.kinds == ()
+    if other:
+        assert system_cache.refusal is None
+    else:
+        assert f"members of group 0 may write {model}" in system_cache.refusal
 
 
 def test_explaining_names_each_folder_what_it_has_and_why_it_is_not_used(

@@ -195,6 +195,21 @@ def test_warming_is_done_if_the_system_cache_has_the_model(model, folder, monkey
     assert f"in the system cache {folder}" in result.output
 
 
+def test_a_baked_model_that_others_may_change_is_the_reason_that_a_session_gives(model, folder):
+    baked(model, folder)
+    copy = model.with_name("copy")
+    subprocess.run(["cp", "-p", model, copy], check=True)
+    copy.replace(model)
+    model.parent.chmod(0o775)
+    found = opened(model, user=NOBODY, WARNINGS="ignore", **{SYSTEM_VARIABLE: folder})
+    assert (found["state"], found["shared"]) == ("private", 0)
+    refusal = f"members of group 0 may write {model.parent} (mode 775); as root: chmod go-w"
+    assert f"the system cache {folder} is not used: {refusal}" in found["reason"]
+    assert "cannot be made" in found["reason"]
+    model.parent.chmod(0o755)
+    assert opened(model, user=NOBODY, **{SYSTEM_VARIABLE: folder})["state"] == "shared"
+
+
 def test_looking_up_says_where_and_makes_nothing(model, folder, tmp_path):
     baked(model, folder)
     found = look_up_in(folder, model)

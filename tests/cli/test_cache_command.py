@@ -132,7 +132,7 @@ def test_a_folder_that_cannot_be_used_is_an_error_that_says_why(tmp_path):
     (tmp_path / "open").mkdir(mode=0o755)
     result = call("--dir", tmp_path / "open", "list")
     assert result.exit_code == 1
-    assert "chmod 700" in result.output
+    assert "chmod -R go-rwx" in result.output
 
 
 class FakeSession:

@@ -272,7 +272,7 @@ def test_a_folder_that_others_may_enter_is_refused(doctor, model, public_path):
     folder.mkdir(mode=0o755)
     report = doctor(model, ORTMMAP_CACHE_DIR=str(folder))
     assert report.status("cache", "folder") == "warning"
-    assert report.remedy("cache", "folder").endswith(f"chmod 700 {folder}")
+    assert report.remedy("cache", "folder").endswith(f"chmod -R go-rwx {folder}")
     assert report.status("model", "opening") == "warning"
 
 
@@ -297,6 +297,7 @@ def test_a_folder_that_cannot_be_made_is_refused(doctor, public_path):
     report = doctor(user=NOBODY, ORTMMAP_CACHE_DIR=str(public_path / "cache"))
     assert report.status("cache", "folder") == "warning"
     assert "cannot be made" in report.text("cache", "folder")
+    assert not {("cache", "file system"), ("cache", "file locks")} & set(report.findings)
     assert "export ORTMMAP_CACHE_DIR=" in report.remedy("cache", "folder")
 
 
@@ -323,17 +324,51 @@ def test_a_user_without_a_home_needs_a_named_folder(doctor):
     assert "export ORTMMAP_CACHE_DIR=" in report.remedy("cache", "folder")
 
 
-def test_entries_of_a_system_cache_are_found_without_a_folder_of_the_users_own(
-    doctor, model, public_path
-):
-    baked = public_path / "baked"
-    command = [sys.executable, "-m", "ortmmap", "cache", "bake", str(model), "--into", str(baked)]
+@pytest.fixture
+def baked(model: Path, public_path: Path) -> Path:
+    """A system cache that has the model's entries."""
+    folder = public_path / "baked"
+    command = [sys.executable, "-m", "ortmmap", "cache", "bake", str(model), "--into", str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     subprocess.run(command, check=True, env=environment, capture_output=True)
+    return folder
+
+
+def test_entries_of_a_system_cache_are_found_without_a_folder_of_the_users_own(
+    doctor, model, baked
+):
     report = doctor(model, ORTMMAP_SYSTEM_CACHE=str(baked))
     assert report.text("cache", "system cache") == str(baked)
     assert report.text("model", "entries") == f"model and pages in {baked}"
     assert report.text("model", "opening").startswith("from the cache")
+
+
+def test_an_entry_of_a_system_cache_that_others_may_write_is_a_warning(doctor, model, baked):
+    (entry,) = baked.glob("pages-*")
+    (entry / "pages").chmod(0o666)
+    report = doctor(model, ORTMMAP_SYSTEM_CACHE=str(baked))
+    assert report.status("cache", "system cache") == "warning"
+    assert f"everybody may write {entry}/pages (mode 666)" in report.text("cache", "system cache")
+    assert report.remedy("cache", "system cache") == f"as root: chmod -R go-w {baked}"
+
+
+@needs_root
+def test_baked_entries_of_a_model_that_others_may_change_are_a_warning(doctor, model, baked):
+    renew(model)
+    model.chmod(0o664)
+    named = {"ORTMMAP_SYSTEM_CACHE": str(baked), "ORTMMAP_CACHE_DIR": str(model.parent / "own")}
+    report = doctor(model, user=NOBODY, **named)
+    assert report.status("cache", "system cache") == "ok"
+    text = f"those in {baked} are not used: members of group 0 may write {model}"
+    assert report.text("model", "entries").startswith(text)
+    assert report.remedy("model", "entries") == f"as root: chmod go-w {model}"
+    assert "see the entries" in report.remedy("model", "opening")
+
+
+def renew(model: Path) -> None:
+    """Put a copy that keeps the times in a file's place."""
+    copy = shutil.copy2(model, model.with_name("copy"))
+    Path(copy).replace(model)
 
 
 def test_a_system_cache_that_is_refused_is_a_warning(doctor, public_path):

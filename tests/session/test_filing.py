@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,6 +130,20 @@ def test_a_session_is_handed_out_before_its_entries_are_written(model, folder, p
     warm = opened(model, folder)
     assert warm.cached.state == "shared"
     assert_same(warm.run(None, FEED), before)
+
+
+def test_a_session_whose_folder_is_refused_says_why(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache_folder, "_warned", set())
+    (tmp_path / "open").mkdir(mode=0o755)
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            session = opened(model, tmp_path / "open")
+        assert session.cached.state == "private"
+        assert f"others may enter {tmp_path}/open (mode 755)" in session.cached.reason
+        assert session.memory().shared_blocks == 0
+    assert caught == []  # the first session has warned
+    assert_same(session.run(None, FEED), opened(model, False).run(None, FEED))
 
 
 def test_a_session_without_the_cache_is_off(model):
