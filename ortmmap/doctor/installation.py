@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 
+from ortmmap.cache import SWITCHES
 from ortmmap.doctor.finding import FAILURE, NOTE, OK, WARNING, Finding
 
 __all__ = ["CHECKS"]
@@ -15,7 +17,7 @@ VARIABLES = frozenset(
     {
         *("ORTMMAP_CACHE", "ORTMMAP_CACHE_DIR", "ORTMMAP_CACHE_EXIT_WAIT", "ORTMMAP_CACHE_LIMIT"),
         *("ORTMMAP_CACHE_WAIT", "ORTMMAP_FORK", "ORTMMAP_ONNXRUNTIME", "ORTMMAP_PATCH_THRESHOLD"),
-        *("ORTMMAP_QUOTA", "ORTMMAP_SYSTEM_CACHE"),
+        *("ORTMMAP_QUOTA", "ORTMMAP_STANDINS", "ORTMMAP_SYSTEM_CACHE"),
     }
 )
 PACKAGES = (
@@ -91,9 +93,36 @@ def library() -> Finding:
     return Finding(OK, f"{version} at {path} ({get_build_info()})")
 
 
+def _is_seconds(text: str) -> bool:
+    try:
+        return float(text) >= 0
+    except ValueError:
+        return False
+
+
+def _is_switch(text: str) -> bool:
+    return text.lower() in SWITCHES
+
+
+# Of variables whose values no other check examines: which are right, and what others mean.
+VALUES: dict[str, tuple[Callable[[str], bool], str]] = {
+    "ORTMMAP_CACHE_EXIT_WAIT": (_is_seconds, "is not a number of seconds; the default is used"),
+    "ORTMMAP_CACHE_WAIT": (_is_seconds, "is not a number of seconds; the default is used"),
+    "ORTMMAP_FORK": (lambda text: text == "reopen", "has no effect; the only value is reopen"),
+    "ORTMMAP_PATCH_THRESHOLD": (str.isdecimal, "is not a number of bytes; patching fails"),
+    "ORTMMAP_QUOTA": (_is_switch, "is neither 0 nor 1; 1 is used"),
+    "ORTMMAP_STANDINS": (lambda text: text in ("0", "1"), "is neither 0 nor 1; 1 is used"),
+}
+
+
 def variables() -> Finding | None:
-    """List the environment variables that are set for ortmmap, and find unknown ones."""
+    """List the environment variables that are set for ortmmap; find wrong and unknown ones."""
     names = sorted(name for name in os.environ if name.startswith(PREFIX))
+    for name in filter(VALUES.__contains__, names):
+        is_right, meaning = VALUES[name]
+        text = os.environ[name].strip()
+        if text and not is_right(text):
+            return Finding(WARNING, f"{name}: {text!r} {meaning}", f"unset {name}")
     unknown = [name for name in names if name not in VARIABLES]
     if unknown:
         known = ", ".join(sorted(VARIABLES))

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import re
 import resource
 import shutil
 import struct
@@ -524,6 +525,46 @@ def test_a_misspelt_variable_is_noted(doctor):
     report = doctor(ORTMMAP_CASHE="0")
     assert "ORTMMAP_CASHE" in report.text("installation", "environment")
     assert report.status("installation", "environment") == "note"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("CACHE_WAIT", "abc", "'abc' is not a number of seconds"),
+        ("CACHE_WAIT", "-1", "'-1' is not a number of seconds"),
+        ("CACHE_EXIT_WAIT", "nan", "'nan' is not a number of seconds"),
+        ("FORK", "x", "'x' has no effect"),
+        ("PATCH_THRESHOLD", "1MB", "'1MB' is not a number of bytes"),
+        ("QUOTA", "off?", "'off?' is neither 0 nor 1"),
+        ("STANDINS", "no", "'no' is neither 0 nor 1"),
+    ],
+)
+def test_a_value_that_is_not_understood_is_a_warning(monkeypatch, name, value, text):
+    monkeypatch.setenv(f"ORTMMAP_{name}", value)
+    found = installation.variables()
+    assert found.status == "warning"
+    assert found.text.startswith(f"ORTMMAP_{name}: {text}")
+    assert found.remedy == f"unset ORTMMAP_{name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("CACHE_WAIT", "0"), ("CACHE_EXIT_WAIT", "1.5"), ("FORK", "reopen"), ("FORK", "")),
+        *(("PATCH_THRESHOLD", "0"), ("QUOTA", "Off"), ("QUOTA", "1"), ("STANDINS", "0")),
+    ],
+)
+def test_a_value_that_is_understood_is_listed(monkeypatch, name, value):
+    monkeypatch.setenv(f"ORTMMAP_{name}", value)
+    assert installation.variables().status == "ok"
+
+
+def test_every_variable_is_known():
+    package = REPOSITORY / "ortmmap"
+    sources = [*package.rglob("*.py"), *package.rglob("*.pyx")]
+    code = "".join(path.read_text() for path in sources if path.parent.name != "doctor")
+    named = set(re.findall(r'^[A-Z_]*VARIABLE = "(ORTMMAP_\w+)"', code, re.MULTILINE))
+    assert named == installation.VARIABLES
 
 
 # The checks themselves
