@@ -42,7 +42,10 @@ cdef class Session:
         in the file, which is mapped for as long as the session lives. A buffer in ORT format is
         used in place; a buffer in ONNX format is parsed, and its weights are copied.
     sess_options : SessionOptions, optional
-        Default options if None. ``onnxruntime.SessionOptions`` is accepted too.
+        Default options if None. ``onnxruntime.SessionOptions`` is accepted too, but some of its
+        settings cannot be read back: added initializers, free dimension overrides, libraries of
+        custom operators and unknown configuration entries have no effect, without a warning, and
+        added providers none with one, unless `patch_onnxruntime` was in effect when they were set.
     providers : sequence of str or of (str, dict), optional
         Execution providers with their options, first choice first. The CPU's is always added.
     provider_options : sequence of dict, optional

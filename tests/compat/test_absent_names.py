@@ -4,10 +4,10 @@ import re
 
 import onnxruntime
 import pytest
-from support import ask_python, caught
+from support import REPOSITORY, ask_python, caught
 
 import ortmmap
-from ortmmap.compat.absent import NATIVE_REASONS, REASONS
+from ortmmap.compat.absent import NATIVE_REASONS, PACKAGE, REASONS
 
 STATE = onnxruntime.capi.onnxruntime_pybind11_state
 
@@ -143,3 +143,11 @@ def test_a_value_is_allocated_where_an_allocator_is_registered():
         ask_python(ALLOCATING.format(module=module)) for module in ("onnxruntime", "ortmmap")
     )
     assert ours == theirs == ["RuntimeError", [[2, 3], "tensor(float)", "cpu"]]
+
+
+def test_the_quick_start_lists_them():
+    _, _, section = (REPOSITORY / "docs/quickstart.md").read_text().partition("## What differs")
+    listed = set(re.findall(r"`(\w+)`", section.partition("\n## ")[0]))
+    absent = {name for name, reason in REASONS.items() if reason != PACKAGE}
+    assert {name for name in absent if not name.startswith("ModelPackage")} - listed == set()
+    assert "ModelPackage" in listed
