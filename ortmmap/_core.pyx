@@ -31,8 +31,8 @@ cdef class Session:
 
     A session can be pickled and copied. Its path (or buffer) and its options travel to another
     process, which maps the same file; if the file has changed, unpickling raises
-    `ModelChangedError`. A forked child uses a session of one thread as it is, and opens another one
-    in place of any other, over the inherited mapping.
+    `ModelChangedError`. A forked child uses a session of one thread as it is, and reopens a session
+    of several threads over the inherited mapping.
 
     Parameters
     ----------
@@ -223,7 +223,8 @@ cdef class Session:
             If a name is unknown, an input is missing, or an input has another type or shape than
             the model declares.
         ModelChangedError
-            If a file of the model was truncated.
+            If this run or an earlier one has read a part of the model's file that was truncated
+            away.
         OrtError
             If the run fails: a subclass by ONNX Runtime's error code.
         ValueError
@@ -376,7 +377,10 @@ cdef class Session:
     def create_ortvalue_from_shape_and_type(
         self, shape, element_type, device_type, device_id=0, vendor_id=-1
     ):
-        """Return an uninitialized `OrtValue` in the CPU's memory, as its own factory does."""
+        """Return an uninitialized `OrtValue` in the CPU's memory.
+
+        It is what `OrtValue.ortvalue_from_shape_and_type` returns.
+        """
         from ortmmap.values.ort_value import OrtValue
 
         return OrtValue.ortvalue_from_shape_and_type(
