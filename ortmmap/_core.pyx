@@ -7,8 +7,8 @@ cimport cython
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint64_t
 
-from ortmmap.session.arguments cimport check_known, config_of, configured_by_model, options_of
-from ortmmap.session.arguments cimport providers_of, providers_or_none, texts_of
+from ortmmap.session.arguments cimport cache_of, check_known, config_of, configured_by_model
+from ortmmap.session.arguments cimport options_of, providers_of, providers_or_none, texts_of
 from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.native_options cimport RunOptions, value_of
 from ortmmap.session.open_session cimport USABLE, Binding
@@ -78,7 +78,9 @@ cdef class Session:
     OrtError
         If ONNX Runtime refuses the model or an option: a subclass by its error code.
     TypeError
-        If `path_or_bytes` is neither a path nor a buffer.
+        If `path_or_bytes` is neither a path nor a buffer, or `cache` neither a switch nor a folder.
+    ValueError
+        If `cache` is an empty path.
 
     Examples
     --------
@@ -109,7 +111,7 @@ cdef class Session:
         state.initial_options = sess_options
         state.fallback = int(kwargs.pop("enable_fallback", 1)) == 1
         config = config_of(kwargs)
-        state.configure(options, config, cache, {"prefault": prefault, "lock": lock})
+        state.configure(options, config, cache_of(cache), {"prefault": prefault, "lock": lock})
         if state.fallback:
             wanted = providers_or_none(options, providers, provider_options)
             state.use(state.open_with_fallback(path_or_bytes, wanted), wanted)
@@ -157,8 +159,8 @@ cdef class Session:
     def __repr__(self):
         cdef OpenSession open_ = self._state.current()
         if open_.is_closed():
-            return "<ortmmap.Session of None, closed>"
-        return f"<ortmmap.Session of {open_.held_model()!r}, open>"
+            return f"<ortmmap.Session of {open_.named}, closed>"
+        return f"<ortmmap.Session of {open_.named}, open>"
 
     @property
     def mapping(self):

@@ -295,7 +295,7 @@ def load_error(error: NoSuchFile | MappingError) -> NoSuchFile | MappingError:
         )
     else:
         return error
-    made = cls(f"{said} ({error})")
+    made = cls(f"{said} ({error if path else 'the path is empty'})")
     made.errno, made.strerror = number, error.strerror
     made.filename = made.path = path
     return made

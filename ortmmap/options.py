@@ -95,9 +95,9 @@ def _flag(value: bool) -> bool:
     return bool(value)
 
 
-def _text(value: str) -> str:
+def _text(value: str, what: str = "the name") -> str:
     if not isinstance(value, str):
-        raise TypeError(f"expected a str, not {type(value).__name__}")
+        raise TypeError(f"{what} should be a str, not {type(value).__name__}")
     return value
 
 
@@ -298,7 +298,7 @@ class SessionOptions(CompiledData):
         OrtError
             If the key is empty or longer than 1024 bytes, or the value longer than 8192.
         """
-        key, value = _text(key), _text(value)
+        key, value = _text(key, "the key"), _text(value, f"the value of {key!r}")
         if not 0 < len(key.encode()) <= LONGEST_KEY:
             raise OrtError(f"Config key is empty or longer than maximum length {LONGEST_KEY}")
         if len(value.encode()) > LONGEST_VALUE:
@@ -425,7 +425,7 @@ class SessionOptions(CompiledData):
         if not isinstance(provider_options, Mapping):
             raise TypeError(f"expected a dict of options, not {provider_options!r}")
         devices = tuple(OrtEpDevice.of(device) for device in ep_devices)
-        settings = {_text(key): _text(value) for key, value in provider_options.items()}
+        settings = {_text(key): _text(value, key) for key, value in provider_options.items()}
         if not devices:
             raise InvalidArgument("Must provide one or more OrtEpDevice instances.")
         names = {device.ep_name for device in devices}

@@ -18,6 +18,7 @@ from ortmmap.cache.folder import (
     make_folder,
     sync_folder,
     temporary_name,
+    too_large,
     warn,
     write_file,
 )
@@ -118,7 +119,8 @@ class Draft:
         self._cache.note_failure(self._key)
         if not isinstance(failure, (OSError, OrtError)):
             return False
-        warn("write", f"the cache is not written: {self._unmade or failure}")
+        reason = self._unmade or failure
+        warn("write", f"the cache is not written for {self._key.model}: {reason}")
         return True
 
     def _make_folder(self) -> None:
@@ -169,7 +171,7 @@ class Draft:
     def _check_size(self, nbytes: int) -> None:
         most = self._cache.most_bytes
         if nbytes > most:
-            raise OSError(f"{nbytes} bytes are more than the cache may hold ({most})")
+            raise OSError(too_large(nbytes, most))
 
     def _described(self) -> bytes:
         import json

@@ -26,11 +26,11 @@ __all__ = [
     "limit",
     "make_folder",
     "modified",
-    "parse_size",
     "quoted",
     "refusal",
     "sync_folder",
     "temporary_name",
+    "too_large",
     "warn",
     "write_file",
 ]
@@ -68,8 +68,6 @@ LOCAL_FUSE = frozenset(
         *("fuse.encfs", "fuse.gocryptfs", "fuse.cryfs", "fuse.ntfs-3g", "fuse.exfat"),
     }
 )
-
-UNITS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 
 _warned: set[str] = set()
 
@@ -155,7 +153,8 @@ def _distrust(folder: str, make: bool) -> str | None:
 
 def _distrust_found(folder: str, found: os.stat_result) -> str | None:
     if not stat.S_ISDIR(found.st_mode):
-        return f"{folder} is a link or no folder; {_elsewhere()}"
+        kind = "a link" if stat.S_ISLNK(found.st_mode) else "not a folder"
+        return f"{folder} is {kind}; {_elsewhere()}"
     theirs = hasattr(os, "geteuid") and found.st_uid != os.geteuid()
     others_may_enter = os.name == "posix" and found.st_mode & 0o077
     if (theirs or others_may_enter) and is_system(folder):
@@ -279,6 +278,8 @@ def limit() -> int:
     text = os.environ.get(LIMIT_VARIABLE, "").strip()
     if not text:
         return DEFAULT_LIMIT
+    from ortmmap.cache.sizes import parse_size
+
     try:
         return parse_size(text)
     except ValueError as error:
@@ -286,27 +287,14 @@ def limit() -> int:
         return DEFAULT_LIMIT
 
 
-def parse_size(text: str) -> int:
-    """Parse a number of bytes: ``1024``, ``500MB`` (10**6), ``10GiB`` or ``10G`` (2**30).
+def too_large(nbytes: int, most_bytes: int) -> str:
+    """Return why an entry is not stored that is larger than all entries may be together."""
+    from ortmmap.cache.sizes import readable
 
-    Raises
-    ------
-    ValueError
-        If it is not a size.
-    """
-    lowered = text.strip().lower()
-    number = lowered.rstrip("bikmgt ")
-    unit = lowered[len(number) :].strip()
-    letter = unit.removesuffix("ib") if unit.endswith("ib") else unit.removesuffix("b")
-    decimal = unit.endswith("b") and not unit.endswith("ib")
-    try:
-        factor = 1000 ** (UNITS[letter] // 10) if decimal else 1 << UNITS[letter]
-        size = int(float(number) * factor)
-    except (KeyError, ValueError, OverflowError):
-        size = -1
-    if size < 0:
-        raise ValueError(f"{text!r} is no size such as 10GiB")
-    return size
+    return (
+        f"an entry of {readable(nbytes)} is more than the cache may hold "
+        f"({readable(most_bytes)}); raise {LIMIT_VARIABLE}"
+    )
 
 
 def longest_wait() -> float:
@@ -423,7 +411,7 @@ class CacheFolder:
     def no_room(self, nbytes: int) -> str | None:
         """Return why there is no room for that many bytes, or None."""
         if nbytes > self.most_bytes:
-            return f"{nbytes} bytes are more than the cache may hold ({self.most_bytes})"
+            return too_large(nbytes, self.most_bytes)
         if not hasattr(os, "statvfs"):
             return None
         try:
@@ -433,7 +421,9 @@ class CacheFolder:
             return str(error)
         reserve = disk.f_blocks * disk.f_frsize // RESERVE_PART if nbytes else 0
         if disk.f_bavail * disk.f_frsize < nbytes + reserve:
-            return f"{self.folder}: too little room for {nbytes} bytes on the disk"
+            from ortmmap.cache.sizes import readable
+
+            return f"{self.folder}: too little room for {readable(nbytes)} on the disk"
         return None
 
     def remove(self, name: str) -> bool:

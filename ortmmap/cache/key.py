@@ -62,6 +62,11 @@ class Key:
         """Return the name of the entry of that kind."""
         return f"{self.prefix(kind)}{self.identity}"
 
+    @property
+    def model(self) -> str:
+        """The path of the model, for people."""
+        return self.sources[0].path if self.sources else "a model without files"
+
     def prefix(self, kind: str) -> str:
         """Return the prefix of the names of entries with these settings and sizes of sources."""
         if kind not in KINDS:

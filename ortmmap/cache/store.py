@@ -246,7 +246,7 @@ class Store(CacheFolder):
         self._remove_leftovers()
         reason = self.no_room(expect)
         if reason is not None:
-            warn("write", f"the cache is not written: {reason}")
+            warn("write", f"the cache is not written for {key.model}: {reason}")
             return None
         from ortmmap.cache.draft import Draft
 

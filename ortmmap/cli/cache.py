@@ -16,8 +16,8 @@ from ortmmap.cache.folder import (
     LIMIT_VARIABLE,
     default_folder,
     is_system,
-    parse_size,
 )
+from ortmmap.cache.sizes import parse_size
 from ortmmap.cache.store import Found, Store, open_store
 from ortmmap.cli.convert import LEVELS
 from ortmmap.cli.formatting import Console, Table, ago, counted, progress_of, size, write

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ortmmap.cache.sizes import readable as size
+
 if TYPE_CHECKING:
     import rich.console
     import rich.table
 
 __all__ = ["Console", "Table", "ago", "counted", "progress_of", "size", "write"]
 
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 # Columns that are aligned right.
 NUMBERS = (
     *("bytes", "size", "share", "made", "used"),
@@ -127,16 +128,6 @@ class Table:
             if len(row[at]) > room:
                 row[at] = f"{row[at][: room - 1]}…"
         return rows
-
-
-def size(nbytes: int) -> str:
-    """Return a number of bytes in the largest fitting unit, such as ``3.0 MiB``."""
-    number, unit = float(nbytes), UNITS[0]
-    for unit in UNITS:
-        if number < 1024 or unit == UNITS[-1]:
-            break
-        number /= 1024
-    return f"{number:.0f} {unit}" if unit == UNITS[0] else f"{number:.1f} {unit}"
 
 
 def ago(moment: float) -> str:

@@ -16,9 +16,9 @@ from ortmmap.cache.folder import (
     folder_bytes,
     is_network,
     limit,
-    parse_size,
     refusal,
 )
+from ortmmap.cache.sizes import parse_size
 from ortmmap.doctor.finding import NOTE, OK, WARNING, Check, Finding, mebibytes, of_reason
 
 __all__ = ["MEMORY_TYPES", "checks", "user_folder_refusal"]

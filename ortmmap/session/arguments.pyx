@@ -55,6 +55,19 @@ cpdef dict config_of(dict kwargs):
     return {DISABLED_OPTIMIZERS: ";".join(sorted(optimizers))} if optimizers else {}
 
 
+cpdef object cache_of(object cache):
+    """Return the `cache` argument; raise an exception if it is neither a switch nor a folder."""
+    if cache is None or isinstance(cache, bool):
+        return cache
+    if not isinstance(cache, (str, bytes, os.PathLike)):
+        raise TypeError(
+            f"cache should be True, False, None or a folder, not {type(cache).__name__}"
+        )
+    if not os.fspath(cache):
+        raise ValueError(f"cache={cache!r} names no folder")
+    return cache
+
+
 cpdef dict texts_of(object options):
     """Return a copy of `options`; raise TypeError if a key or a value is not a str."""
     texts = dict(options.items())

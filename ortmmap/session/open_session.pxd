@@ -36,6 +36,7 @@ cdef class OpenSession:
     cdef list entries            # of the cache, held so that they are not removed to make room
     # Set once, before other threads have the object; constant from then on.
     cdef object cached           # a Cached; None without cache
+    cdef str named               # the model's path, for people; None if never opened
     # Names and types, looked up once. `outputs` and `fetches` lack outputs that were added.
     cdef list inputs
     cdef list outputs

@@ -266,7 +266,7 @@ cdef class OpenSession:
 
     cdef int raise_unusable(self, Use use) except -1:
         if use == CLOSED:
-            raise ValueError("the session is closed")
+            raise ValueError(f"the session{f' of {self.named}' if self.named else ''} is closed")
         if use == FORKED:
             raise RuntimeError(
                 "this was made before a fork, and belongs to the parent process: make another one "
@@ -449,6 +449,7 @@ cdef OpenSession open_session(
     cdef OpenSession made = OpenSession.__new__(OpenSession)
     made.session = session
     made.model, made.guard, made.guarded = model, share_guard(model.guard), model.guarded
+    made.named = repr(model)
     made.recording, made.initializers = recording, initializers
     made.store, made.key, made.entries = store, key, entries
     made.inheritable, made.is_large = inheritable, nbytes >= LARGE

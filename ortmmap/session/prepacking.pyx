@@ -176,7 +176,7 @@ cdef class PrepackedCreation(RecordedCreation):
         if reason is not None:
             remember(self.store, self.key, nbytes)
             self.store.note_failure(self.key)
-            warn("write", f"the cache is not written: {reason}")
+            warn("write", f"the cache is not written for {self.key.model}: {reason}")
         return reason
 
     cdef Py_ssize_t _bytes_to_write(self) except -1:

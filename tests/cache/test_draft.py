@@ -74,10 +74,15 @@ def test_a_failure_at_any_stage_of_the_end_leaves_nothing(store, key, monkeypatc
 
 
 def test_an_entry_without_room_is_not_begun(tmp_path, key):
-    store = Store(open_store(tmp_path / "cache").folder, 1000)
-    with pytest.warns(CacheWarning, match="1001 bytes") as caught:
-        assert store.write(key, "model", expect=1001) is None
-    assert store.build(key, "pages", writing(bytes(2000)), expect=10) is None
+    store = Store(open_store(tmp_path / "cache").folder, 1 << 20)
+    with pytest.warns(CacheWarning) as caught:
+        assert store.write(key, "model", expect=3 << 20) is None
+    reason = "an entry of 3.0 MiB is more than the cache may hold (1.0 MiB)"
+    said = (
+        f"the cache is not written for {key.sources[0].path}: {reason}; raise ORTMMAP_CACHE_LIMIT"
+    )
+    assert str(caught[0].message) == said
+    assert store.build(key, "pages", writing(bytes(2 << 20)), expect=10) is None
     assert len(caught) == 1
     assert visible(store) == set()
 

@@ -13,8 +13,9 @@ from support import NOBODY, run_python
 import ortmmap
 from ortmmap.cache import folder as cache_folder
 from ortmmap.cache import is_used
-from ortmmap.cache.folder import CacheWarning, is_network, parse_size
+from ortmmap.cache.folder import CacheWarning, is_network
 from ortmmap.cache.key import Key
+from ortmmap.cache.sizes import parse_size
 from ortmmap.cache.store import open_store
 from ortmmap.options import SessionOptions
 
@@ -212,7 +213,7 @@ def named_by_command(reason: str) -> Path:
 def test_a_link_to_a_folder_is_not_used(tmp_path):
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    refused(tmp_path / "link", "link")
+    refused(tmp_path / "link", "link is a link;")
 
 
 def test_a_link_to_nothing_is_not_used(tmp_path):
@@ -222,7 +223,7 @@ def test_a_link_to_nothing_is_not_used(tmp_path):
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").touch()
-    refused(tmp_path / "file", "no folder")
+    refused(tmp_path / "file", "is not a folder")
     refused(tmp_path / "file" / "below", "cannot be made")
 
 

@@ -101,7 +101,7 @@ def test_prune_takes_a_limit(store, model):
     assert call("prune", "--limit", "4MiB").output == "removed 6.0 MiB; 1 entry of 3.0 MiB left\n"
     result = call("prune", "--limit", "some")
     assert result.exit_code == 2
-    assert "'some' is no size" in result.output
+    assert "'some' is not a size; expected bytes, or a number with a unit" in result.output
 
 
 def test_lines_are_not_wrapped_when_piped(store, tmp_path):

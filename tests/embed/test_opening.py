@@ -272,7 +272,7 @@ def test_only_a_session_that_is_open_gets_a_handle(onnx_file):
             open_python(wrong)
     session = ortmmap_session(onnx_file)
     session.close()
-    with pytest.raises(CapiError, match="the session is closed"):
+    with pytest.raises(CapiError, match=f"the session of {onnx_file} is closed"):
         open_python(session)
 
 

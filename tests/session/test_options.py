@@ -185,10 +185,17 @@ def test_an_entry_at_its_bounds_is_taken_by_the_session(affine, key, value):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(1, "v"), ("k", 1), (None, "v"), ("k", None), (b"k", "v")]
+    ("key", "value", "text"),
+    [
+        (1, "v", "the key should be a str, not int"),
+        ("k", 1, "the value of 'k' should be a str, not int"),
+        (None, "v", "the key should be a str, not NoneType"),
+        ("k", None, "the value of 'k' should be a str, not NoneType"),
+        (b"k", "v", "the key should be a str, not bytes"),
+    ],
 )
-def test_an_entry_that_is_no_text_is_a_type_error(key, value):
-    with pytest.raises(TypeError):
+def test_an_entry_that_is_no_text_is_a_type_error(key, value, text):
+    with pytest.raises(TypeError, match=text):
         ortmmap.SessionOptions().add_session_config_entry(key, value)
 
 

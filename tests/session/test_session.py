@@ -375,15 +375,33 @@ def test_a_closed_session_says_so(ort_file):
     session.close()
     assert session.mapping is None
     assert maps(ort_file) == []
-    assert "closed" in repr(session)
+    assert repr(session) == f"<ortmmap.Session of {ort_file}, closed>"
     for use in (
         lambda: session.run(None, FEED),
         session.get_modelmeta,
         session.end_profiling,
         session.get_profiling_start_time_ns,
     ):
-        with pytest.raises((ValueError, RuntimeError), match="closed"):
+        with pytest.raises(ValueError, match=f"the session of {ort_file} is closed"):
             use()
+
+
+def test_an_empty_path_is_said_to_be_empty():
+    with pytest.raises(ortmmap.NoSuchFile, match="the path is empty"):
+        ortmmap.Session("")
+
+
+@pytest.mark.parametrize(
+    ("cache", "error", "text"),
+    [
+        (3, TypeError, "cache should be True, False, None or a folder, not int"),
+        ([], TypeError, "cache should be True, False, None or a folder, not list"),
+        ("", ValueError, "cache='' names no folder"),
+    ],
+)
+def test_a_cache_that_is_no_folder_is_refused(ort_file, cache, error, text):
+    with pytest.raises(error, match=f"^{text}$"):
+        ortmmap.Session(ort_file, cache=cache)
 
 
 def test_a_session_is_a_context_manager(ort_file, expected):
