@@ -50,16 +50,21 @@ def open_system_cache(folder: str) -> CacheFolder:
         If it cannot be made.
     """
     folder = os.path.realpath(folder)
-    _make_folders(folder)
+    if not os.path.lexists(folder):
+        _check(refusal_of_system(folder, missing=True))
+        _make_folders(folder)
     if not is_system(folder):
         if set(os.listdir(folder)) - IGNORED:
             raise CannotBake(f"{folder} has other files; name a new or an empty folder")
         os.chmod(folder, FOLDER_MODE)
         _write_public(os.path.join(folder, SYSTEM_TAG), TAG)
-    reason = refusal_of_system(folder)
-    if reason is not None:
-        raise CannotBake(reason)
+    _check(refusal_of_system(folder))
     return CacheFolder(folder, system=True)
+
+
+def _check(refusal: str | None) -> None:
+    if refusal is not None:
+        raise CannotBake(refusal)
 
 
 @contextmanager

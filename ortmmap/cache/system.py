@@ -71,11 +71,16 @@ def folders() -> list[tuple[str, str | None]]:
     return [(path, refusal_of_system(path)) for path in paths]
 
 
-def refusal_of_system(folder: str) -> str | None:
-    """Return why a folder may not be used as a system cache, and what to do about it, or None."""
+def refusal_of_system(folder: str, *, missing: bool = False) -> str | None:
+    """Return why a folder may not be used as a system cache, and what to do about it, or None.
+
+    If it is `missing`, return why it could not be used once it is made: its parents decide that.
+    """
     if not has_owners():
         return "owners of files cannot be compared on this system; use a cache of the user's own"
     try:
+        if missing:
+            return distrust_of(folder, missing=True)
         real = os.path.realpath(folder, strict=True)
         if real != folder.rstrip(os.sep):
             return f"{folder} is relative or leads over a link; name the folder: {_command(real)}"

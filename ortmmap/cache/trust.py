@@ -36,20 +36,24 @@ def writers(found: os.stat_result) -> str | None:
     return "everybody" if found.st_mode & stat.S_IWOTH else f"members of group {found.st_gid}"
 
 
-def distrust_of(path: str) -> str | None:
+def distrust_of(path: str, *, missing: bool = False) -> str | None:
     """Return why a path and its parent folders are not trusted, or None.
 
     Parameters
     ----------
     path : str
         Absolute, and without links.
+    missing : bool
+        Whether the path may be one that is to be made; then only what exists is examined.
 
     Raises
     ------
     OSError
-        If it does not exist.
+        If it does not exist, unless it may be missing.
     """
     for each in _with_parents(path):
+        if missing and not os.path.lexists(each):
+            continue
         reason = _distrust(each, os.lstat(each), is_parent=each != path)
         if reason is not None:
             return reason

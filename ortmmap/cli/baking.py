@@ -90,7 +90,7 @@ def _use(path: str, options: SessionOptions) -> str:
     from ortmmap.session.lookup import key_of
 
     if key_of(path, options)[0] is not None:
-        return "sessions use it by default"
+        return "large enough for sessions to use it without cache="
     if key_of(path, options, cache=True)[0] is not None:
         return "sessions use it with cache=True"
     return "small: sessions use it only if cache= names a folder"

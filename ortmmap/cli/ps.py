@@ -137,14 +137,19 @@ def _summary(found: Snapshot, path: str | None) -> list[str]:
     elif path is None:
         lines.append("no process maps a model")
     else:
-        lines.append(f"no process maps {path}")
+        missing = "" if os.path.exists(path) else " (there is no such file)"
+        lines.append(f"no process maps {path}{missing}")
     if any(process.is_elsewhere for process in found.processes):
         lines.append("* in another mount namespace, such as a container's; the path is its own")
     if found.unreadable:
-        each = counted(found.unreadable, "process", "processes")
-        remedy = "" if os.geteuid() == 0 else "; run this as root to see all"
-        lines.append(f"{each} of other users could not be examined{remedy}")
+        lines.append(_unexamined(found.unreadable))
     return lines
+
+
+def _unexamined(count: int) -> str:
+    """Return the line on processes of other users, or with capabilities that the caller lacks."""
+    remedy = "this takes CAP_SYS_PTRACE" if os.geteuid() == 0 else "run this as root to see all"
+    return f"{counted(count, 'process', 'processes')} could not be examined; {remedy}"
 
 
 def _name(model: Model) -> str:

@@ -333,7 +333,8 @@ def test_a_folder_of_other_files_does_not_become_a_system_cache(public_path):
 def test_a_folder_in_anothers_hands_does_not_become_a_system_cache(public_path):
     os.chown(public_path, OTHER, OTHER)
     with pytest.raises(CannotBake, match="belongs to user 1001"):
-        open_system_cache(str(public_path / "new"))
+        open_system_cache(str(public_path / "new" / "cache"))
+    assert list(public_path.iterdir()) == []
 
 
 def test_what_a_killed_baker_has_left_is_removed_and_a_living_ones_stays(folder):

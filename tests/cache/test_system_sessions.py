@@ -145,7 +145,7 @@ def test_bake_says_what_it_has_made_and_how_it_is_found(model, folder):
     assert lines[0].startswith(f"{model}: ")
     assert "model " in lines[0]
     assert "pages 32.1 MiB" in lines[0]
-    assert "sessions use it by default" in lines[0]
+    assert "large enough for sessions to use it without cache=" in lines[0]
     for text in (f"{SYSTEM_VARIABLE}={folder}", "CPU class: ", "every user", "level all"):
         assert text in output
     before = sorted((path, path.lstat().st_ctime_ns) for path in folder.rglob("*"))

@@ -10,10 +10,11 @@ import pytest
 from cache_entries import linux
 from click.testing import CliRunner, Result
 from monitor_workers import worker
-from support import REPOSITORY
+from support import NOBODY, REPOSITORY
 
 from ortmmap.cli import ps as command
 from ortmmap.cli.main import main
+from ortmmap.monitor.snapshot import Snapshot
 
 pytestmark = linux
 
@@ -61,7 +62,23 @@ def test_only_the_named_model_is_shown(ort_file, tmp_path):
             assert f"{ort_file}: " in output
             assert str(other) not in output
     assert call(ort_file).output.startswith(f"no process maps {ort_file}\n")
-    assert call(tmp_path / "missing.onnx").exit_code == 0
+    missing = tmp_path / "missing.onnx"
+    result = call(missing)
+    assert result.exit_code == 0
+    assert result.output.startswith(f"no process maps {missing} (there is no such file)\n")
+
+
+@pytest.mark.parametrize(
+    ("user", "text"),
+    [
+        (0, "2 processes could not be examined; this takes CAP_SYS_PTRACE\n"),
+        (NOBODY, "2 processes could not be examined; run this as root to see all\n"),
+    ],
+)
+def test_processes_that_cannot_be_examined_are_counted(monkeypatch, user, text):
+    monkeypatch.setattr(command, "snapshot", lambda: Snapshot([], [], 2))
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    assert call().output == f"no process maps a model\n{text}"
 
 
 def test_metrics_are_printed(ort_file):
