@@ -15,6 +15,11 @@ from ortmmap.session.open_session cimport OpenSession, leave_pool_thread
 import atexit
 import time
 
+from ortmmap.errors import InvalidArgument
+
+TOO_FEW = "at least one thread for RunAsync"   # of ONNX Runtime's pool, beside the caller's
+REMEDY = "use run_awaitable, or set intra_op_num_threads = 2"
+
 # Runs that ONNX Runtime has not called back for yet; a set has a lock of its own.
 cdef set _under_way = set()
 
@@ -48,7 +53,12 @@ cdef class AsyncRun:
             return 0
         _under_way.discard(self)
         Py_DECREF(self)
-        return self.call.open.end(status)
+        try:
+            return self.call.open.end(status)
+        except InvalidArgument as error:
+            if TOO_FEW in str(error):
+                error.args = (f"{error}; {REMEDY}",)
+            raise
 
     cdef int finish(self, ort.OrtStatus *status) except -1:
         """Pass on the results or the error, and release `status`."""

@@ -82,6 +82,10 @@ def test_one_thread_is_too_few_and_says_so():
     for session in (ortmmap_session(models.affine()), onnxruntime_session(models.affine())):
         error = caught(session.run_async, None, {"x": X}, print, None)
         assert "intra op thread pool" in str(error)
+    ours = caught(ortmmap_session(models.affine()).run_async, None, {"x": X}, print, None)
+    assert isinstance(ours, ortmmap.InvalidArgument)
+    assert str(ours).startswith(str(error))
+    assert str(ours).endswith("; use run_awaitable, or set intra_op_num_threads = 2")
 
 
 def test_inputs_and_session_live_until_the_callback():
