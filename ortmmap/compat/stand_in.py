@@ -23,7 +23,7 @@ __all__ = ["StandIn", "binding_of", "choosing_class", "mapped_class"]
 
 # Arguments and attributes that ortmmap's sessions have and onnxruntime's do not.
 OUR_ARGUMENTS = ("cache", "lock", "prefault")
-OUR_ATTRIBUTES = ("changed", "close", "mapping", "memory", "run_awaitable")
+OUR_ATTRIBUTES = ("cached", "changed", "close", "mapping", "memory", "run_awaitable")
 
 
 class StandIn(type):

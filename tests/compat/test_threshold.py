@@ -18,7 +18,10 @@ from support import ask_python, caught
 
 import ortmmap
 from ortmmap.compat import between
+from ortmmap.compat.stand_in import OUR_ATTRIBUTES
 from ortmmap.compat.threshold import BLOCK, LOCATION, model_size, threshold_of
+
+VERSION = tuple(map(int, onnxruntime.__version__.split(".")[:2]))
 
 SMALL = models.affine()
 LARGE = models.weights(2, 256)  # 512 KiB
@@ -83,7 +86,7 @@ def test_our_options_and_other_buffers_move_the_model_over(files):
 
 
 @pytest.mark.usefixtures("patched")
-@pytest.mark.parametrize("name", ["memory", "changed", "run_awaitable", "mapping", "close"])
+@pytest.mark.parametrize("name", OUR_ATTRIBUTES)
 def test_what_only_ortmmap_has_is_refused_with_the_reason(files, name):
     session = onnxruntime.InferenceSession(files[0])
     error = caught(getattr, session, name)
@@ -92,6 +95,12 @@ def test_what_only_ortmmap_has_is_refused_with_the_reason(files, name):
     assert str(caught(getattr, session, "nothing")) == (
         "'InferenceSession' object has no attribute 'nothing'"
     )
+
+
+@pytest.mark.skipif(VERSION < (1, 32), reason="earlier versions lack attributes of later ones too")
+def test_attributes_of_ortmmap_are_those_that_onnxruntime_has_not():
+    added = set(dir(ortmmap.Session)) - set(dir(onnxruntime.InferenceSession))
+    assert {name for name in added if not name.startswith("_")} == set(OUR_ATTRIBUTES)
 
 
 @pytest.mark.usefixtures("patched")
