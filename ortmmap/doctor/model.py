@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["checks"]
 
 ORT_IDENTIFIER = b"ORTM"  # of the flatbuffer
+REMOVED = "an entry of the cache was removed"  # as `CacheFolder.discard` says
 PRIVATE = "each process has a copy of the weights that kernels prepack"
 
 
@@ -133,7 +135,10 @@ class _Model:
         """Check whether the cache has the entries of such a session."""
         if not self._uses_cache:
             return None
-        for place in self._places:
+        places, removed = self._search
+        if removed is not None:
+            return Finding(WARNING, removed, f"python -m ortmmap cache warm {self.path}")
+        for place in places:
             if place.kinds:
                 return Finding(OK, f"{' and '.join(place.kinds)} in {place.folder}")
         refused = self._refused_place
@@ -210,9 +215,20 @@ class _Model:
     @cached_property
     def _places(self) -> list[Place]:
         """The folders in which a session looks for its entries, and what it finds there."""
+        return self._search[0]
+
+    @cached_property
+    def _search(self) -> tuple[list[Place], str | None]:
+        """The folders, and the warning of a damaged entry that looking for it has removed."""
         from ortmmap.session.lookup import look_up
 
-        return [] if self._scanned is None else look_up(self.path).places
+        if self._scanned is None:
+            return [], None
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            places = look_up(self.path).places
+        texts = [str(warning.message) for warning in caught]
+        return places, next((text for text in texts if text.startswith(REMOVED)), None)
 
 
 def _why_unreadable(path: str) -> Finding | None:

@@ -144,6 +144,17 @@ def test_entries_of_the_model_are_found(doctor, model, public_path, kind):
     assert report.text("model", "opening").startswith("from the cache")
 
 
+def test_a_damaged_entry_that_is_removed_is_a_warning(doctor, model, public_path):
+    cache = public_path / "cache"
+    ortmmap.Session(model, cache=cache).cached.wait()
+    (pages,) = cache.glob("pages-*/pages")
+    os.truncate(pages, 8)
+    report = doctor(model, ORTMMAP_CACHE_DIR=str(cache))
+    assert report.status("model", "entries") == "warning"
+    assert "an entry of the cache was removed" in report.text("model", "entries")
+    assert "cache warm" in report.remedy("model", "entries")
+
+
 def test_findings_have_stable_keys(doctor):
     report = doctor()
     assert set(report.document) == {"exit_status", "findings"}
