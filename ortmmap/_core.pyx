@@ -7,8 +7,8 @@ cimport cython
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stdint cimport uint64_t
 
-from ortmmap.session.arguments cimport cache_of, check_known, config_of, configured_by_model
-from ortmmap.session.arguments cimport options_of, providers_of, providers_or_none, texts_of
+from ortmmap.session.arguments cimport check_known, config_of, configured_by_model, options_of
+from ortmmap.session.arguments cimport cache_of, path_of, providers_of, providers_or_none, texts_of
 from ortmmap.session.call cimport new_call, run_options_of
 from ortmmap.session.native_options cimport RunOptions, value_of
 from ortmmap.session.open_session cimport USABLE, Binding
@@ -109,6 +109,7 @@ cdef class Session:
         load()
         options = configured_by_model(options_of(sess_options), path_or_bytes)
         state.initial_options = sess_options
+        state.initial_path = path_of(path_or_bytes)
         state.fallback = int(kwargs.pop("enable_fallback", 1)) == 1
         config = config_of(kwargs)
         state.configure(options, config, cache_of(cache), {"prefault": prefault, "lock": lock})
@@ -406,8 +407,8 @@ cdef class Session:
         return self._here().metadata()
 
     def get_session_options(self):
-        """Return the `SessionOptions` that the session was created with."""
-        return self._state.options
+        """Return a copy of the `SessionOptions` that the session was created with."""
+        return self._state.options.copy()
 
     def get_providers(self) -> list:
         """Return the names of the execution providers in use, first choice first."""

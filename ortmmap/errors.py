@@ -328,3 +328,8 @@ def warn_once(topic: str, text: str) -> None:
     if topic not in _warned:
         _warned.add(topic)
         warn_caller(text)
+
+
+def warn_without_effect(name: str, value: object) -> None:
+    """Warn, once in a process, of an option that onnxruntime's module can set, the C API not."""
+    warn_once(name, f"{name} = {value!r} has no effect: ONNX Runtime's C API cannot set it")

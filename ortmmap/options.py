@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from ortmmap.errors import InvalidArgument, OrtError, warn_once
+from ortmmap.errors import InvalidArgument, OrtError, warn_without_effect
+from ortmmap.runtime.cancellation import Cancellation
 from ortmmap.runtime.named_number import NamedNumber
 from ortmmap.runtime.providers import CompiledData, check_available
 
@@ -205,7 +206,7 @@ class SessionOptions(CompiledData):
     >>> session = ortmmap.Session("model.onnx", options)
     """
 
-    __slots__ = ("__weakref__", "_creating", "_load_cancelled", "_values")
+    __slots__ = ("__weakref__", "_cancellation", "_values")
     _table: dict[str, _Setting]
     _defaults: dict[str, Any]
 
@@ -272,8 +273,7 @@ class SessionOptions(CompiledData):
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}  # by name; without those never set, or read
-        self._load_cancelled = False
-        self._creating: set = set()  # native options of sessions that are being created
+        self._cancellation = Cancellation()
 
     def _changed(self) -> Iterator[tuple[str, str, Any]]:
         """Iterate over the settings that are not the default: name, `in_cache` and value."""
@@ -470,9 +470,7 @@ class SessionOptions(CompiledData):
 
         It also ends creations that are under way in other threads. False allows creation again.
         """
-        self._load_cancelled = _flag(is_cancel)
-        for native in list(self._creating):
-            native.set_load_cancellation_flag(self._load_cancelled)
+        self._cancellation.set(_flag(is_cancel))
 
     def copy(self) -> "SessionOptions":
         """Return options with the same settings, independent of these."""
@@ -481,7 +479,13 @@ class SessionOptions(CompiledData):
             name: value.copy() if isinstance(value, (dict, list)) else value
             for name, value in self._values.items()
         }
-        options._load_cancelled = self._load_cancelled
+        options._cancellation.is_set = self._cancellation.is_set
+        return options
+
+    def _snapshot(self) -> "SessionOptions":
+        """Return a copy for sessions, whose creation `set_load_cancellation_flag` still reaches."""
+        options = self.copy()
+        options._cancellation = self._cancellation
         return options
 
     def __repr__(self) -> str:
@@ -493,8 +497,3 @@ class SessionOptions(CompiledData):
 def has_identity(library: str) -> bool:
     """Return whether a path names the file that the loader opens: it searches for a bare name."""
     return bool(os.path.dirname(library)) and os.path.exists(library)
-
-
-def warn_without_effect(name: str, value: object) -> None:
-    """Warn, once in a process, of an option that onnxruntime's module can set, the C API not."""
-    warn_once(name, f"{name} = {value!r} has no effect: ONNX Runtime's C API cannot set it")

@@ -98,6 +98,18 @@ class Draft:
         if reason is not None:
             raise OSError(reason)
 
+    def check_writing(self, nbytes: int) -> None:
+        """Raise OSError unless that many bytes may be written here, whatever the disk has room for.
+
+        A quota or a limit on file sizes may not permit it.
+        """
+        self.check_room(nbytes)
+        if hasattr(os, "posix_fallocate"):
+            from tempfile import TemporaryFile
+
+            with TemporaryFile(dir=self.folder) as file:
+                os.posix_fallocate(file.fileno(), 0, nbytes)
+
     def __enter__(self) -> Draft:
         try:
             self._make_folder()

@@ -7,7 +7,7 @@ from ortmmap.process.guard cimport ortmmap_guard
 cdef class ModelSource:
     # All but `guard` is written by the thread that opens the session, before any other has the
     # object; afterwards by the thread that files it alone, by guard_files().
-    cdef readonly str path           # None for a buffer
+    cdef readonly str path           # absolute; None for a buffer
     cdef readonly str real_path      # the path without links, when the file was opened
     cdef readonly Mapping mapping    # None unless a file is mapped
     cdef readonly tuple identity     # of the file, as in `Mapping.identity`; None for a buffer

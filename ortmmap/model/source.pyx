@@ -43,7 +43,7 @@ cdef class ModelSource:
     Attributes
     ----------
     path, real_path : str or None
-        The file as given, and without links; None for a buffer.
+        The file's absolute path, as given and without links; None for a buffer.
     mapping : Mapping or None
         The mapped file; None for a buffer, and once the bytes are released.
     identity : tuple or None
@@ -71,8 +71,10 @@ cdef class ModelSource:
         self.files = []
         if isinstance(source, (str, os.PathLike)):
             self.path = os.fsdecode(source)
-            self.real_path = os.path.realpath(self.path)
             self._map_model()
+            # The cache is filled, and a session opened again, when the folder may be another.
+            self.path = self.mapping.path = os.path.join(os.getcwd(), self.path)
+            self.real_path = os.path.realpath(self.path)
             self.identity = self.mapping.identity
             self.files.append(stamp(self.path, self.identity))
             return

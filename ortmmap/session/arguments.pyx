@@ -68,6 +68,11 @@ cpdef object cache_of(object cache):
     return cache
 
 
+cpdef str path_of(object source):
+    """Return the path of a model; None for a buffer."""
+    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else None
+
+
 cpdef dict texts_of(object options):
     """Return a copy of `options`; raise TypeError if a key or a value is not a str."""
     texts = dict(options.items())

@@ -14,8 +14,8 @@ from contextlib import suppress
 from typing import Any
 
 from ortmmap.abi.config_keys import RUN_CONFIG_KEYS, SESSION_CONFIG_KEYS
-from ortmmap.errors import warn_caller
-from ortmmap.options import SessionOptions, warn_without_effect
+from ortmmap.errors import warn_caller, warn_without_effect
+from ortmmap.options import SessionOptions
 from ortmmap.session import recorded
 from ortmmap.session.native_options import RunOptions
 

@@ -14,8 +14,8 @@ import os
 
 import numpy as np
 
-from ortmmap.errors import OrtError
-from ortmmap.options import ExecutionMode, warn_without_effect
+from ortmmap.errors import OrtError, warn_without_effect
+from ortmmap.options import ExecutionMode
 from ortmmap.runtime.providers import CPU
 
 # Key of onnxruntime_run_options_config_keys.h, and the value that stands for the CPU's arena.
@@ -232,7 +232,7 @@ cdef class NativeOptions:
                 check(api.SessionOptionsSetLoadCancellationFlag(self.options, cancel))
 
     cdef int release(self) except -1:
-        self._made_from._creating.discard(self)
+        self._made_from._cancellation.creating.discard(self)
         with cython.critical_section(self):
             api.ReleaseSessionOptions(self.options)
             self.options = NULL
@@ -321,8 +321,9 @@ cdef NativeOptions make_session_options(
         from ortmmap.runtime.provider_append import append_to
 
         append_to(PyCapsule_New(native, "OrtSessionOptions", NULL), options, providers)
-    options._creating.add(made)   # from here on set_load_cancellation_flag() reaches it
-    made.set_load_cancellation_flag(options._load_cancelled)
+    cancellation = options._cancellation
+    cancellation.creating.add(made)   # from here on set_load_cancellation_flag() reaches it
+    made.set_load_cancellation_flag(cancellation.is_set)
     return made
 
 

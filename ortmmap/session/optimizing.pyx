@@ -126,7 +126,7 @@ def save_optimized(Creation creation not None, draft) -> None:
     ModelChangedError
         If a file of the model was truncated meanwhile.
     OSError
-        If there is too little room.
+        If there is too little room, or the system does not permit so much to be written.
     """
     options = quiet(creation.options)
     options.add_session_config_entry(NO_PREPACKING, "1")   # the graph is the same, the peak lower
@@ -134,7 +134,7 @@ def save_optimized(Creation creation not None, draft) -> None:
         usable = save(creation, options, draft)
     except OrtError:
         check_model(creation, options)
-        draft.check_room(creation.nbytes())
+        draft.check_writing(creation.nbytes())
         usable = False
     creation.model.check_whole()   # zeros stand for lost bytes: nothing made of them is kept
     if not usable:
@@ -203,7 +203,7 @@ cdef list saved(Creation creation, object options, str folder, list names):
     )
     if weights is None:
         return []
-    options = step_of(options)
+    options = options._snapshot()
     options.graph_optimization_level = GraphOptimizationLevel.ORT_DISABLE_ALL
     config = {EXTERNAL_FOLDER: folder, **ONNX, **creation.config}
     content = bytes(graph) if skeleton.model is None else skeleton.model
@@ -230,7 +230,7 @@ cdef bint save(Creation creation, object options, object draft) except -1:
 
     Return whether a session can be created of it that has the inputs and outputs of the model.
     """
-    saving = step_of(options)
+    saving = options._snapshot()
     saving.add_session_config_entry(SAVE_FORMAT, "ONNX")
     if has_convolutions(creation):
         usable = save_copy(creation, saving, draft)
@@ -253,7 +253,7 @@ cdef bint save(Creation creation, object options, object draft) except -1:
 cdef bint save_copy(Creation creation, object options, object draft) except -1:
     """Save the graph, and all its weights in a file of their own; return as `save`."""
     draft.check_room(creation.nbytes())
-    saving = step_of(options)
+    saving = options._snapshot()
     saving.optimized_model_filepath = draft.path(COPY_FILE)
     saving.add_session_config_entry(SAVED_DATA, DATA_FILE)
     signature = creation.signature(creation.in_place(saving))
@@ -310,16 +310,9 @@ cdef int check_model(Creation creation, object options) except -1:
     return 0
 
 
-cdef object step_of(object options):
-    """Copy options for a session that is a step of creating another."""
-    copy = options.copy()
-    copy._creating = options._creating   # set_load_cancellation_flag() reaches this step too
-    return copy
-
-
 cpdef object quiet(object options):
     """Copy options for a session that is never run, and is created by one thread."""
-    copy = step_of(options)
+    copy = options._snapshot()
     copy.enable_profiling = False
     copy.log_severity_level = LOG_ERRORS   # no warning that the saved file is for this machine
     if not copy._config.get(AFFINITIES):

@@ -19,6 +19,7 @@ cdef class RecordedCreation(Creation):
     cdef bint _check_sharing(self) except -1
     cdef bint _find(self) except -1
     cdef int _find_graph(self) except -1
+    cdef list _attempts_of(self, object entry)
     cdef int _note_folder(self, object entry) except -1
     cdef bint _lacks_graph(self) noexcept
     cdef bint _lacks_pages(self) noexcept

@@ -88,9 +88,19 @@ cdef class RecordedCreation(Creation):
     cdef int _find_graph(self) except -1:
         if self._lacks_graph():
             entry = self.store.find(self.key, "model", thorough=False)
-            self.graph = None if entry is None else attempts_of(self, entry)
+            self.graph = None if entry is None else self._attempts_of(entry)
             self._note_folder(entry)
         return 0
+
+    cdef list _attempts_of(self, object entry):
+        """Return the attempts for a session of an entry's graph; if it is damaged, drop it."""
+        try:
+            return attempts_of(self, entry)
+        except OrtError as error:
+            self.store.drop(entry, error)
+        if not self.model.holds_model():
+            self.model.map(self.model.path)   # its bytes were to be those of the entry's weights
+        return None
 
     cdef int _note_folder(self, object entry) except -1:
         if entry is not None:
@@ -104,12 +114,16 @@ cdef class RecordedCreation(Creation):
         return self.prepacked and self.pages is None
 
     cdef Pages _open(self, object entry):
-        """Open an entry's blocks; if they are damaged or gone, drop it and return None."""
+        """Open an entry's blocks; None if they are damaged, and dropped, or cannot be opened."""
         try:
             return open_pages(entry)
-        except (BadPages, OSError) as error:
+        except BadPages as error:
             self.store.drop(entry, error)
-            return None
+        except FileNotFoundError:
+            pass   # the cache was cleared in between
+        except OSError as error:   # of this process's limits or rights: it is no fault of the entry
+            warn("read", f"the cache cannot be read: {error}")
+        return None
 
     # Creating the session
 

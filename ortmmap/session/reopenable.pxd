@@ -14,6 +14,7 @@ cdef class Reopenable:
     cdef dict mapped                 # prefault and lock
     # Arguments that nothing is done with but to report them; see inference_session.
     cdef object initial_options      # a SessionOptions, onnxruntime's or ours, or None
+    cdef str initial_path            # as given; None for a buffer, and if restored
     cdef bint fallback
 
     cdef int configure(self, object options, dict config, object cache, dict mapped) except -1

@@ -25,8 +25,12 @@ cdef class Reopenable:
         self.fallback = True
 
     cdef int configure(self, object options, dict config, object cache, dict mapped) except -1:
-        """Set the arguments of every `Opening`; `mapped` are its `prefault` and `lock`."""
-        self.options, self.config = options, config
+        """Set the arguments of every `Opening`; `mapped` are its `prefault` and `lock`.
+
+        A session is opened again, and the cache filled, as it was opened first: what the user does
+        to the options afterwards is for other sessions.
+        """
+        self.options, self.config = options._snapshot(), config
         self.cache, self.mapped = cache, mapped
         return 0
 
@@ -99,8 +103,11 @@ cdef class Reopenable:
     cdef dict arguments(self):
         """Return the path or the buffer if it is still held, and the arguments as they were given.
         """
+        source = self.current_source()
+        if self.initial_path is not None and source is not None:
+            source = self.initial_path
         return {
-            "source": self.current_source(),
+            "source": source,
             "sess_options": self.initial_options,
             "enable_fallback": self.fallback,
         }

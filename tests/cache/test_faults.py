@@ -19,6 +19,7 @@ from ortmmap.cache import folder as cache_folder
 from ortmmap.cache import store as cache
 from ortmmap.cache.folder import longest_wait
 from ortmmap.cache.store import Store
+from ortmmap.errors import InvalidProtobuf
 
 WIDTH = 512
 FEED = {"h0": np.linspace(-1, 1, WIDTH, dtype="f4").reshape(1, WIDTH)}
@@ -230,3 +231,87 @@ sys.stdin.read()
         builder.communicate()
     opened(model, folder).close()
     assert kinds(folder) == ["model", "pages"]
+
+
+def rewritten() -> bytes:
+    """Build a model whose weights the optimizer rewrites."""
+    random = np.random.default_rng(0)
+    scales = {name: random.random(256, "f4") + 1 for name in "sbmv"}
+    return models.build(
+        [
+            models.node("Conv", "x w", "h", pads=[1, 1, 1, 1]),
+            models.node("BatchNormalization", "h s b m v", "y"),
+        ],
+        [models.tensor("x", shape=["batch", 256, 8, 8])],
+        [models.tensor("y", shape=["batch", 256, 8, 8])],
+        [
+            models.constant("w", random.random((256, 256, 3, 3), "f4")),
+            *(models.constant(name, values) for name, values in scales.items()),
+        ],
+    )
+
+
+LIMITED = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+session = ortmmap.Session(sys.argv[1], options, cache=sys.argv[2])
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    session.cached.wait(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems send signals elsewhere")
+def test_a_limit_on_file_sizes_does_not_outlast_the_process(folder, tmp_path):
+    path = tmp_path / "convolution.onnx"
+    path.write_bytes(rewritten())
+    run_python(OPEN + LIMITED, path, folder)
+    assert "model" not in {entry.kind for entry in Store(str(folder)).entries()}
+    for failed in folder.glob("failed-*"):
+        failed.unlink()
+    opened(path, folder).close()
+    (entry,) = (each for each in Store(str(folder)).entries() if each.kind == "model")
+    assert entry.nbytes > 1 << 20
+
+
+SHORT_OF_DESCRIPTORS = """
+import resource
+ortmmap.Session(sys.argv[1], options, cache=sys.argv[2]).close()  # imports what it needs
+warnings.simplefilter("ignore")
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+used = len(os.listdir("/proc/self/fd")) - 1
+for left in range(8):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + left, most))
+    try:
+        ortmmap.Session(sys.argv[1], options, cache=sys.argv[2]).close()
+    except Exception:
+        pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+def test_a_process_without_descriptors_removes_no_entry(model, folder):
+    json.loads(run_python(OPEN + RUN, model, folder).stdout.splitlines()[-1])
+    before = {entry.name for entry in Store(str(folder)).entries()}
+    run_python(OPEN + SHORT_OF_DESCRIPTORS, model, folder)
+    assert {entry.name for entry in Store(str(folder)).entries()} == before
+
+
+def test_a_graph_that_cannot_be_parsed_is_removed_and_written_again(
+    model, folder, expected, monkeypatch
+):
+    """A disk that returns wrong bytes changes no time, by which damage shows otherwise."""
+    opened(model, folder).close()
+
+    def damaged(*_: object) -> None:
+        raise InvalidProtobuf("damaged")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ortmmap.session.recorded_creation.attempts_of", damaged)
+        session = ortmmap.Session(model, cache=folder)
+    assert session.run(None, FEED)[0].tobytes() == expected
+    assert session.cached.wait(60)
+    assert opened(model, folder).cached.state == "shared"

@@ -258,7 +258,7 @@ def test_a_load_is_cancelled_from_another_thread(write):
 
     def cancel() -> None:
         while not stop.is_set():
-            if options._creating:
+            if options._cancellation.creating:
                 options.set_load_cancellation_flag(True)
                 return
             time.sleep(0)
@@ -269,7 +269,7 @@ def test_a_load_is_cancelled_from_another_thread(write):
     stop.set()
     thread.join()
     assert error is None or "ModelLoadCanceled" in class_names(error)
-    assert not options._creating
+    assert not options._cancellation.creating
 
 
 def test_custom_operators_of_onnxruntime_extensions_run():
