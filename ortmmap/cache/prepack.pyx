@@ -39,6 +39,7 @@ cdef ProcessLock _starting = ProcessLock()   # guards the fields below
 cdef ort.OrtAllocator *_allocator = NULL     # set by the first start()
 cdef bint _tried = False
 cdef bint _started = False
+cdef bint _replaced = False                  # by a user's allocator
 cdef bint _begun = False                     # or tried to
 cdef int _forks = 0   # the fork count of the process that made the arena
 
@@ -69,8 +70,11 @@ cdef bint start() except -1:
     global _tried, _started, _forks
     with _starting.here():
         if not _tried:
-            _tried, _forks = True, forks
-            _started = _register()
+            _forks = forks
+            try:
+                _started = _register()
+            finally:
+                _tried = True   # not before: a child forked meanwhile has no outcome
         elif _started and _forks < intact_since:
             _forks = forks
             csp.ortmmap_allocator_set_arena(make_arena())   # the parent's may stay locked
@@ -80,7 +84,7 @@ cdef bint start() except -1:
 cdef object why_not_started():
     """Return why start() has returned False."""
     with _starting.here():
-        if _allocator != NULL:
+        if _replaced or _allocator != NULL:
             return "another allocator is registered for the CPU"
     limit = address_space_limit()
     if limit is None:
@@ -114,10 +118,10 @@ cdef int give_way() except -1:
 
 cdef int settle(bint replaced) except -1:
     """Stop recording if the user's allocator was registered, else register ours again."""
-    global _tried, _started
+    global _tried, _started, _replaced
     with _starting.here():
         if replaced:
-            _tried, _started = True, False
+            _tried, _started, _replaced = True, False, True
         elif _started:
             check(api.RegisterAllocator(env, _allocator))
     return 0

@@ -275,6 +275,25 @@ def test_the_arena_takes_the_place_of_the_one_that_is_recorded(tmp_path):
     assert list((tmp_path / "cache").rglob("pages"))  # they were recorded
 
 
+@pytest.mark.parametrize("before", ["", "opened()"])
+def test_a_session_says_that_an_arena_was_registered(before, tmp_path):
+    path = tmp_path / "deep.onnx"
+    path.write_bytes(models.weights(2, 256))
+    reason = ask_python(
+        USE.format(module="ortmmap") + "def opened():\n"
+        "    session = onnxruntime.InferenceSession(sys.argv[1], cache=sys.argv[2])\n"
+        "    assert session.cached.wait(60)\n"
+        "    return session.cached.reason\n"
+        f"{before}\n"
+        "register(1 << 20)\n"
+        "opened()   # fills the cache, if it is the first\n"
+        "print(json.dumps(opened()))",
+        path,
+        tmp_path / "cache",
+    )
+    assert reason == "another allocator is registered for the CPU"
+
+
 def test_a_refused_registration_leaves_weights_shared(tmp_path):
     path = tmp_path / "deep.onnx"
     path.write_bytes(models.weights(2, 256))

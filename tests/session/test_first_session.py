@@ -124,3 +124,25 @@ thread.join()
 wait(children[0])
 """
     run_python(code, path, cache, True, timeout=100)
+
+
+def test_forks_while_sharing_begins_leave_children_that_share(filled):
+    """The opening thread may not have the interpreter's lock when a fork has waited for it."""
+    path, cache, _ = filled
+    code = OPEN + PREAMBLE
+    code += """
+def work():
+    with opened() as session:
+        assert session.memory().shared_blocks, session.cached.reason
+ortmmap.get_version_string()
+thread = threading.Thread(target=work)
+thread.start()
+children = []
+while thread.is_alive() and len(children) < 60:
+    children.append(fork(work))
+    time.sleep(0.0005)
+thread.join()
+for child in children:
+    wait(child)
+"""
+    run_python(code, path, cache, False, timeout=100)
