@@ -32,9 +32,11 @@ def learn(RecordedCreation creation not None, filing) -> None:
 
     if not (creation.prepacked and is_proven(get_version_string())):
         return
-    options = creation.options
-    filing.on_cancel(lambda: options.set_load_cancellation_flag(True))
-    creation.options, creation.threads = quiet(options), 1
+    creation.options, creation.threads = quiet(creation.options), 1
+    creation.options.set_load_cancellation_flag(False)
+    # Not the creation's own: its graph, and later repetitions, copy the flag of those.
+    cancelling = quiet(creation.options)
+    filing.on_cancel(lambda: cancelling.set_load_cancellation_flag(True))
     if creation._may_blocks_change() or not creation._find() or not creation.graph:
         return
     entry = creation.pages.entry
@@ -49,7 +51,8 @@ def learn(RecordedCreation creation not None, filing) -> None:
 cdef object recognition_of(RecordedCreation creation, object filing):
     """Return a `Recognition`; without weights if there can be none, so that nobody tries again.
 
-    Return None if the process can have no more mappings, or if the model is too small.
+    Return None if the process can have no more mappings, if the model is too small, or if a
+    session of the weights themselves fails.
     """
     from ortmmap.cache.recognition import LEAST_TOTAL, Recognition
 
@@ -62,14 +65,15 @@ cdef object recognition_of(RecordedCreation creation, object filing):
     ortmmap_count_add(&creation.model.guard.users, 1)
     try:
         if weights:
+            filing.check()
             compared = blocks_of(creation, None)
             filing.check()
-            stood_in = blocks_of(creation, StandIns(weights))
+            stood_in = blocks_of_stand_ins(creation, weights, filing)
             if compared is None or stood_in is None:
                 return None
             found = match(creation, compared, stood_in)
     except OrtError:
-        pass   # a cancelled creation fails too
+        return None   # one like it was created before, so the reason passes
     finally:
         ortmmap_count_add(&creation.model.guard.users, -1)
     if found is None:
@@ -107,6 +111,16 @@ cdef list blocks_of(RecordedCreation creation, StandIns stand_ins):
     learned = recording.learned() if recording.is_complete() else None
     creation.release(session)
     return learned
+
+
+cdef list blocks_of_stand_ins(RecordedCreation creation, list weights, object filing):
+    """Return the blocks of a session of stand-ins; none if only they make its creation fail."""
+    try:
+        return blocks_of(creation, StandIns(weights))
+    except OrtError:
+        filing.check()   # a cancelled creation fails too
+        blocks_of(creation, None)   # raises if the reason is another one, such as little memory
+        return []
 
 
 cdef object match(RecordedCreation creation, list compared, list stood_in):

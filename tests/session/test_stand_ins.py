@@ -31,7 +31,8 @@ from ortmmap.cache.folder import CacheWarning, write_file
 from ortmmap.cache.recognition import RECOGNITION_FILE, Recognition, is_proven, pack, parse
 from ortmmap.cache.store import Store
 from ortmmap.model import packed_weights
-from ortmmap.session.filing import wait_for_all
+from ortmmap.session import learning
+from ortmmap.session.filing import Filing, wait_for_all
 
 pytestmark = pytest.mark.skipif(
     not is_proven(ortmmap.get_version_string()), reason="blocks are always compared here"
@@ -347,6 +348,39 @@ def test_what_cannot_be_learned_is_noted_for_later_processes(model, folder, monk
     with opened(model, folder) as session:
         assert blocks(session) == ALL_COMPARED
         assert filing_threads() == []
+
+
+def test_a_fork_at_any_time_does_not_end_learning_for_ever(model, folder, monkeypatch):
+    learn, calls = learning.learn, []
+
+    def learn_interrupted(creation: object, filing: Filing) -> None:
+        calls.append(filing)
+        if len(calls) == 1:
+            filing.interrupt()  # as a fork does
+        learn(creation, filing)
+
+    monkeypatch.setattr(learning, "learn", learn_interrupted)
+    fill(model, folder)
+    assert len(calls) == 2
+    with opened(model, folder) as session:
+        assert blocks(session) == ALL_RECOGNIZED
+
+
+def test_a_failure_that_may_pass_is_learned_from_nothing(model, folder, monkeypatch):
+    def failing(options: ortmmap.SessionOptions) -> ortmmap.SessionOptions:
+        copy = quiet(options)
+        copy.add_session_config_entry("session.dynamic_block_base", "none")
+        return copy
+
+    quiet = learning.quiet
+    monkeypatch.setattr(learning, "quiet", failing)
+    fill(model, folder)
+    monkeypatch.undo()
+    monkeypatch.setattr(recognition, "LEAST_TOTAL", 0)
+    assert {path.name for path in folder.glob("pages-*/*")} == {"header", "pages"}
+    fill(model, folder)
+    with opened(model, folder) as session:
+        assert blocks(session) == ALL_RECOGNIZED
 
 
 def test_nothing_is_learned_of_a_cache_that_cannot_be_written(model, folder, monkeypatch):
@@ -737,7 +771,8 @@ import os, sys
 import ortmmap
 from ortmmap.cache import recognition
 recognition.LEAST_TOTAL = 0
-from ortmmap.session.filing import wait_for_all
+from ortmmap.session import learning
+from ortmmap.session.filing import Filing, wait_for_all
 from support import configured
 seen, last = None, int(sys.argv[3])
 def die(event, arguments):
