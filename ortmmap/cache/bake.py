@@ -89,11 +89,12 @@ def staging(system: CacheFolder) -> Iterator[str]:
 def publish(staged: str, system: CacheFolder) -> list[Entry]:
     """Move the entries of a private folder to a system cache, and return them as they are there.
 
-    An entry that is there already stays, unless it is damaged.
+    An entry that is there already stays, unless sessions would not use it: it is damaged, or a copy
+    that they would have to read.
     """
     published = []
     for name in CacheFolder(staged).names(is_entry):
-        entry = open_entry(system, name)
+        entry = open_entry(system, name, thorough=False)
         if entry is None:
             _make_public(Entry(staged, name, holding=False))
             if os.path.lexists(system.path(name)):

@@ -82,6 +82,8 @@ def _entries(
     if found is not None:
         return found, "baked already"
     made = _make(console, system, path, options)
+    if _found(system, path, options) is None:
+        raise _NotBaked("sessions do not find all of it; was the model changed meanwhile?")
     return made, f"baked in {time.perf_counter() - started:.1f} s"
 
 

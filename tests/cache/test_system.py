@@ -308,10 +308,13 @@ def test_what_is_baked_already_stays_unless_it_is_damaged(folder, key):
     before = tree(entry)
     assert bake(folder, key, content=b"other") == [entry]
     assert tree(entry) == before
-    (entry / "model.ort").write_bytes(b"FIRST")
+    (entry / "model.ort").write_bytes(b"damaged")
     with pytest.warns(CacheWarning, match="is not used"):
         assert bake(folder, key, content=b"again") == [entry]
     assert content_of(open_store(None), key) == b"again"
+    (entry / "model.ort").write_bytes(b"AGAIN")  # it would have to be read
+    assert bake(folder, key, content=b"last") == [entry]
+    assert content_of(open_store(None), key) == b"last"
 
 
 def test_the_epoch_of_a_reproducible_build_is_the_time_of_what_is_baked(folder, key, monkeypatch):

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from support import NOBODY, ask_python, configured, run_python
 
 import ortmmap
+from ortmmap.cache import bake
 from ortmmap.cache.folder import SYSTEM_TAG, SYSTEM_VARIABLE
 from ortmmap.cache.recognition import is_proven
 from ortmmap.cache.store import Store
@@ -171,6 +172,33 @@ def test_bake_fails_with_the_reason_and_bakes_the_others(model, folder, public_p
     result = call("bake", model, "--into", folder)
     assert result.exit_code == 1
     assert "everybody may write" in result.output
+
+
+def test_bake_replaces_a_copy_that_sessions_do_not_use(model, folder, public_path):
+    """One whose times are others would have to be read."""
+    copy = public_path / "copy"
+    subprocess.run(["cp", "-r", baked(model, folder), copy], check=True)
+    own = public_path / "own"
+    assert opened(model, ORTMMAP_CACHE_DIR=own, **{SYSTEM_VARIABLE: copy})["folder"] == str(own)
+    output = call("bake", model, "--into", copy).output
+    assert "baked in " in output
+    assert "baked already" in call("bake", model, "--into", copy).output
+    found = opened(model, user=NOBODY, **{SYSTEM_VARIABLE: copy})
+    assert (found["state"], found["folder"]) == ("shared", str(copy))
+    assert found["recognized"] == RECOGNIZED
+
+
+def test_bake_fails_if_the_model_is_changed_meanwhile(model, folder, monkeypatch):
+    def publish_late(*args: object) -> list:
+        published = publish(*args)
+        model.write_bytes(models.weights(LAYERS, WIDTH + 8))
+        return published
+
+    publish = bake.publish
+    monkeypatch.setattr(bake, "publish", publish_late)
+    result = call("bake", model, "--into", folder)
+    assert result.exit_code == 1
+    assert f"{model}: not baked: sessions do not find all of it" in result.output
 
 
 def look_up_in(folder: Path, model: Path) -> object:
