@@ -36,10 +36,12 @@ cdef bint _at_exit = False
 
 # Python ends a thread that waits for the interpreter lock while it finalizes, and no thread may end
 # within ONNX Runtime's frames. So threads are counted before they wait, and refused at the end.
+# Likewise before a fork, which holds the lock while it waits for creations.
 cdef ortmmap_count _users
 cdef ortmmap_count _ended
+cdef ortmmap_count _forks   # under way
 
-LONGEST_WAIT = 10   # in seconds, for threads that are in the callback when the interpreter ends
+LONGEST_WAIT = 10   # in seconds, for threads in the callback when the interpreter ends or forks
 
 
 def set_default_logger_callback(callback, severity=2) -> None:
@@ -47,8 +49,8 @@ def set_default_logger_callback(callback, severity=2) -> None:
 
     Messages of existing sessions are passed too. The function is called on the thread that logs,
     with the interpreter lock held. Messages that ONNX Runtime's own threads log, messages logged
-    during the function, and messages for which it raises go to standard error. An exception is
-    reported by ``sys.unraisablehook``.
+    during the function or while the process forks, and messages for which it raises go to standard
+    error. An exception is reported by ``sys.unraisablehook``.
 
     Parameters
     ----------
@@ -92,7 +94,11 @@ cdef int _set_callback(object callback) except -1:
     if is_first:
         atexit.register(_end)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_forget_users)
+            os.register_at_fork(
+                before=_before_fork,
+                after_in_parent=_after_fork_in_parent,
+                after_in_child=_forget_users,
+            )
     return 0
 
 
@@ -117,7 +123,7 @@ cdef bint _sink(
     if PyGILState_GetThisThreadState() == NULL:
         return False
     ortmmap_count_add(&_users, 1)
-    if not ortmmap_count_get(&_ended):
+    if not (ortmmap_count_get(&_ended) or ortmmap_count_get(&_forks)):
         with gil:
             passed = _pass(severity, category, log_id, code_location, message)
     ortmmap_count_add(&_users, -1)
@@ -127,14 +133,35 @@ cdef bint _sink(
 def _end():
     """Refuse threads from now on, and wait for those that are in the callback."""
     ortmmap_count_set(&_ended, 1)
-    last = time.monotonic() + LONGEST_WAIT
-    while ortmmap_count_get(&_users) > 0 and time.monotonic() < last:
-        time.sleep(0.001)
+    _await_users(0)
+
+
+def _before_fork():
+    """Refuse threads during the fork, and wait for the others that are in the callback."""
+    ortmmap_count_add(&_forks, 1)
+    _await_users(_users_here())
+
+
+def _after_fork_in_parent():
+    ortmmap_count_add(&_forks, -1)
 
 
 def _forget_users():
     """Start again in the child of a fork, where the counted threads do not exist."""
-    ortmmap_count_set(&_users, len(_inside.intersection([get_ident()])))
+    ortmmap_count_set(&_users, _users_here())
+    ortmmap_count_set(&_forks, 0)
+
+
+cdef int _users_here() except -1:
+    """Count this thread, if it is in the callback."""
+    return len(_inside.intersection([get_ident()]))
+
+
+cdef int _await_users(int most) except -1:
+    last = time.monotonic() + LONGEST_WAIT
+    while ortmmap_count_get(&_users) > most and time.monotonic() < last:
+        time.sleep(0.001)
+    return 0
 
 
 cdef bint _pass(

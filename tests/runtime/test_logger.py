@@ -143,6 +143,35 @@ print(json.dumps(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
     assert ask_python(code) == 7
 
 
+def test_forks_do_not_wait_for_a_thread_that_waits_to_call():
+    """The thread that forks has the interpreter's lock, and waits for creations."""
+    code = """
+import os, threading, time, models, ortmmap
+model, ended = models.affine(), threading.Event()
+ortmmap.set_default_logger_callback(lambda *record: None, 0)
+def hammer():
+    while not ended.is_set():
+        ortmmap.Session(model)
+threads = [threading.Thread(target=hammer) for _ in range(2)]
+for thread in threads:
+    thread.start()
+longest = 0
+for number in range(20):
+    before = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    longest = max(longest, time.monotonic() - before)
+    assert os.waitpid(child, 0)[1] == 0
+    time.sleep(number / 10_000)
+ended.set()
+for thread in threads:
+    thread.join()
+assert longest < 10, longest
+"""
+    run_python(code, timeout=100)
+
+
 def test_the_interpreter_ends_while_threads_log():
     code = """
 import threading, models, numpy as np, ortmmap
