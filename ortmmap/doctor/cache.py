@@ -183,10 +183,25 @@ def room(model: str | None) -> Finding | None:
 
 def _needed(model: str | None) -> int:
     """Return the size of a model's entries at most, in bytes; a guess if there is no model."""
+    if model is None:
+        return LEAST_ROOM
     try:
-        return LEAST_ROOM if model is None else os.path.getsize(model)
+        return os.path.getsize(model) + _external_bytes(model)
     except OSError:
         return LEAST_ROOM
+
+
+def _external_bytes(model: str) -> int:
+    """Return the size of a model's external data; 0 if that cannot be found out."""
+    try:
+        from ortmmap.errors import OrtError
+        from ortmmap.model.inspect import inspect  # imports native modules
+    except ImportError:
+        return 0
+    try:
+        return inspect(model, largest=0).external_bytes
+    except OrtError:
+        return 0
 
 
 def _entries(folder: str) -> list[str]:

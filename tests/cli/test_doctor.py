@@ -224,6 +224,13 @@ def test_missing_external_data_is_a_failure(doctor, public_path):
     assert any(data.name in f["text"] for f in found)
 
 
+def test_external_data_needs_room_too(doctor, public_path):
+    path, _ = models.external(public_path, 4, 1100)
+    report = doctor(path, ORTMMAP_CACHE_LIMIT="10MiB")
+    assert report.status("cache", "room") == "warning"
+    assert "the limit is below 18" in report.text("cache", "room")
+
+
 def test_a_file_that_others_may_write_is_noted(doctor, model):
     model.chmod(0o666)
     report = doctor(model)
