@@ -80,10 +80,19 @@ def _is(model: Model, path: str) -> bool:
     if os.path.realpath(path) == model.path:
         return True
     try:
-        inode = os.stat(path).st_ino
+        found = os.stat(path)
     except OSError:
         return False
-    return any(file.inode == inode for file in model.files)
+    return any(_is_file(file, found) for file in model.files)
+
+
+def _is_file(file: MappedFile, found: os.stat_result) -> bool:
+    """Return whether it may be this file: another file system has the same inodes."""
+    if file.inode != found.st_ino:
+        return False
+    key = file.key
+    is_known = key.file == file.inode and key.size > 0
+    return not is_known or (key.size, key.mtime_ns) == (found.st_size, found.st_mtime_ns)
 
 
 def _show(found: Snapshot, path: str | None, *, clear: bool) -> None:

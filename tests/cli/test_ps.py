@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from cache_entries import linux
@@ -14,7 +15,9 @@ from support import NOBODY, REPOSITORY
 
 from ortmmap.cli import ps as command
 from ortmmap.cli.main import main
-from ortmmap.monitor.snapshot import Snapshot
+from ortmmap.monitor.memory_map import total
+from ortmmap.monitor.model_files import MODEL, MappedFile, ModelKey
+from ortmmap.monitor.snapshot import Holding, Model, Snapshot
 
 pytestmark = linux
 
@@ -66,6 +69,17 @@ def test_only_the_named_model_is_shown(ort_file, tmp_path):
     result = call(missing)
     assert result.exit_code == 0
     assert result.output.startswith(f"no process maps {missing} (there is no such file)\n")
+
+
+@pytest.mark.parametrize(("more", "is_shown"), [(0, True), (1, False)])
+def test_a_file_of_the_same_inode_elsewhere_is_another(ort_file, monkeypatch, more, is_shown):
+    found = ort_file.stat()
+    key = ModelKey(found.st_ino, found.st_size + more, found.st_mtime_ns)
+    file = MappedFile(key, "/m.ort", MODEL, "/m.ort", "0:1", found.st_ino, False, total([]))
+    process = SimpleNamespace(pid=1)
+    model = Model("/m.ort", key.size, False, [Holding(process, [file], file.sizes)])
+    monkeypatch.setattr(command, "snapshot", lambda: Snapshot([model], [], 0))
+    assert bool(command._snapshot(str(ort_file)).models) == is_shown
 
 
 @pytest.mark.parametrize(
