@@ -33,10 +33,8 @@ def learn(RecordedCreation creation not None, filing) -> None:
     if not (creation.prepacked and is_proven(get_version_string())):
         return
     creation.options, creation.threads = quiet(creation.options), 1
-    creation.options.set_load_cancellation_flag(False)
-    # Not the creation's own: its graph, and later repetitions, copy the flag of those.
-    cancelling = quiet(creation.options)
-    filing.on_cancel(lambda: cancelling.set_load_cancellation_flag(True))
+    creation.options.set_load_cancellation_flag(False)   # it may have been interrupted before
+    filing.on_cancel(lambda: creation.options.set_load_cancellation_flag(True))
     if creation._may_blocks_change() or not creation._find() or not creation.graph:
         return
     entry = creation.pages.entry
