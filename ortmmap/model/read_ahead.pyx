@@ -47,7 +47,7 @@ cdef ortmmap_thread _thread
 cdef ortmmap_count _state = NONE
 
 
-def read_ahead(list paths not None) -> bool:
+def read_ahead(list files not None) -> bool:
     """Have a thread read files into the page cache, in this order.
 
     Files that are small, or in memory already, are left out. Nothing is read if the thread is at
@@ -56,7 +56,8 @@ def read_ahead(list paths not None) -> bool:
 
     Parameters
     ----------
-    paths : list of str
+    files : list of (str, int)
+        Paths and sizes in bytes.
 
     Returns
     -------
@@ -64,6 +65,9 @@ def read_ahead(list paths not None) -> bool:
         Whether the thread has begun.
     """
     cdef long state = NONE
+    paths = [path for path, size in files if size >= LEAST_BYTES]
+    if not paths:
+        return False
     if ortmmap_count_replace(&_state, ENDED, BEGINNING):
         with nogil:
             ortmmap_thread_join(_thread)
@@ -113,7 +117,7 @@ cdef int add_file(path) except -1:
     try:
         size = os.fstat(fd).st_size
         with nogil:
-            lacks = size >= LEAST_BYTES and ortmmap_page_cache_lacks(fd, size)
+            lacks = ortmmap_page_cache_lacks(fd, size)
     except OSError:
         lacks = False
     if not lacks:

@@ -179,8 +179,11 @@ cdef class Creation:
         return 0
 
     cdef list _files_to_read(self):
-        """Return the files that kernels read while the session is created, or in its first run."""
-        return [path for path, _, _ in self.model.files] if self.reads_model else []
+        """Return the files that kernels read while the session is created, or in its first run.
+
+        With their sizes in bytes.
+        """
+        return [(path, size) for path, size, _ in self.model.files] if self.reads_model else []
 
     cdef bint _is_skeleton_usable(self, object options) except -1:
         """Whether the skeleton finds all its data in the one folder that ONNX Runtime is given."""

@@ -202,9 +202,11 @@ cdef class RecordedCreation(Creation):
         files = Creation._files_to_read(self)
         if files and self.graph:
             graph = self.graph[0]
-            files = [*dict.fromkeys([weight.mapping.path for weight in graph.weights or ()])]
+            mappings = dict.fromkeys([weight.mapping for weight in graph.weights or ()])
+            files = [(mapping.path, mapping.nbytes) for mapping in mappings]
         if self.pages is not None and not self.pages.is_growing():
-            files.insert(0, os.path.join(self.pages.entry.folder, PAGES_FILE))
+            pages = os.path.join(self.pages.entry.folder, PAGES_FILE)
+            files.insert(0, (pages, self.pages._size))
         return files
 
     cdef int _read_single_pages(self, list stood_for) except -1:
