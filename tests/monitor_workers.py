@@ -16,8 +16,10 @@ if kind == "onnxruntime":
     session = onnxruntime.InferenceSession(path)
 else:
     import ortmmap
+    from ortmmap.session.filing import wait_for_all
     session = ortmmap.Session(path, cache=cache or False)
     session.cached.wait()
+    wait_for_all(60)  # the thread that fills the cache learns afterwards, in memory of its own
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -32,7 +34,11 @@ def worker(
         [*before, sys.executable, "-c", WORKER, kind, str(path), str(cache)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={"PYTHONPATH": str(REPOSITORY), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        env={
+            "PYTHONPATH": str(REPOSITORY),
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "ORTMMAP_STANDINS": "0",  # with them, pages are in memory from the first run on
+        },
     )
     with process:
         try:
