@@ -8,6 +8,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.string cimport memcmp, strlen
 
 from ortmmap.model.mapping cimport give_guard, identity_of, stamp, take_guard
+from ortmmap.model.wire cimport Reader, begin_reading, request_pages
 from ortmmap.process.guard cimport (
     ortmmap_count_get,
     ortmmap_guard_set_data,
@@ -25,9 +26,6 @@ from ortmmap.errors import (
     load_error,
 )
 from ortmmap.model.mapping import check_sources
-
-cdef enum:
-    FIRST_BYTES = 32 << 10
 
 
 cdef class ModelSource:
@@ -73,7 +71,8 @@ cdef class ModelSource:
             self.path = os.fsdecode(source)
             self._map_model()
             # The cache is filled, and a session opened again, when the folder may be another.
-            self.path = self.mapping.path = os.path.join(os.getcwd(), self.path)
+            if not os.path.isabs(self.path):
+                self.path = self.mapping.path = os.path.join(os.getcwd(), self.path)
             self.real_path = os.path.realpath(self.path)
             self.identity = self.mapping.identity
             self.files.append(stamp(self.path, self.identity))
@@ -192,12 +191,13 @@ cdef class ModelSource:
 
     cdef int _map_model(self) except -1:
         """Map the model file, with errors that begin as onnxruntime's."""
+        cdef Reader reader
         try:
             self.map(self.path)
         except (MappingError, NoSuchFile) as error:
             raise load_error(error) from None
-        # So that an access to the first page of a file on the disk does not read more of it.
-        self.mapping.advise("willneed", 0, min(FIRST_BYTES, self.mapping.nbytes))
+        begin_reading(&reader, <const unsigned char *>self.bytes.buf, self.mapped_file())
+        request_pages(&reader, 0)   # the identifier is looked at before the model is scanned
         return 0
 
     cdef int hold(self, object exporter) except -1:

@@ -72,17 +72,13 @@ cdef inline void request_pages(Reader *reader, size_t at) noexcept nogil:
     if at > reader.requested + reader.request:
         reader.requested, reader.request = at, 0
     reader.request = min(max(2 * reader.request, <size_t>LEAST_REQUEST), <size_t>MOST_REQUEST)
-    if reader.request >= size - reader.requested:
-        cm.ortmmap_mapping_advise(
-            reader.mapping, cm.ORTMMAP_ADVICE_WILLNEED, reader.requested, size - reader.requested,
-            &error,
-        )
-        reader.requested = EVERYTHING
-        return
+    reader.request = min(reader.request, size - reader.requested)
     cm.ortmmap_mapping_advise(
         reader.mapping, cm.ORTMMAP_ADVICE_WILLNEED, reader.requested, reader.request, &error
     )
     reader.requested += reader.request
+    if reader.requested == size:
+        reader.requested = EVERYTHING
 
 
 cdef inline int fail(Reader *reader, const char *reason, size_t at) noexcept nogil:

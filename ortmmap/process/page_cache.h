@@ -3,7 +3,6 @@
 #define ORTMMAP_PAGE_CACHE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 enum {

@@ -206,12 +206,12 @@ cdef class Creation:
         self, Attempt attempt, const void *data, size_t size, bytes path
     ) except NULL:
         """Call ONNX Runtime, with the bytes at `data` or, if that is NULL, a file."""
-        if not self.is_reading:
-            self.is_reading = True
-            read_ahead(self._files_to_read())
         cdef NativeOptions native
         cdef ort.OrtSession *session = NULL
         cdef ort.OrtStatus *status
+        if not self.is_reading:
+            self.is_reading = True
+            read_ahead(self._files_to_read())
         cdef const ort.ORTCHAR_T *file = <const ort.ORTCHAR_T *><const char *>path
         native = make_session_options(
             attempt.options, attempt.config, self.providers, self.initializers, self.threads

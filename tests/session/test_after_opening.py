@@ -1,6 +1,7 @@
 """What a program does after a session was opened changes neither the session nor the cache."""
 
 import os
+import sys
 from pathlib import Path
 
 import models
@@ -73,6 +74,19 @@ def test_the_cache_is_filled_from_the_model_that_a_relative_path_named(tmp_path,
     assert later.cached.state == "shared"
     assert_same(later.run(None, FEED), expected)
     assert_same(session.run(None, FEED), expected)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the current folder cannot be removed")
+def test_an_absolute_path_needs_no_current_folder(model, tmp_path, monkeypatch):
+    expected = ortmmap.Session(model, options(), cache=False).run(None, FEED)
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    for cache in (False, tmp_path / "cache"):
+        session = ortmmap.Session(model, options(), cache=cache)
+        assert_same(session.run(None, FEED), expected)
+        session.cached.wait(60)
 
 
 REOPENED = """
