@@ -6,6 +6,7 @@ import os
 import sys
 
 from ortmmap.doctor.finding import NOTE, OK, WARNING, Finding
+from ortmmap.runtime.cgroups import read_text
 
 __all__ = ["CHECKS"]
 
@@ -140,15 +141,15 @@ def inotify() -> Finding | None:
 
 def huge_pages() -> Finding | None:
     """Read the setting of transparent huge pages."""
-    setting = _read("/sys/kernel/mm/transparent_hugepage/enabled")
-    if setting is None or "[" not in setting:
+    setting = read_text("/sys/kernel/mm/transparent_hugepage/enabled")
+    if "[" not in setting:
         return None
     return Finding(OK, setting.partition("[")[2].partition("]")[0])
 
 
 def overcommit() -> Finding | None:
     """Check that the kernel reserves no memory for private mappings before they are written to."""
-    setting = (_read("/proc/sys/vm/overcommit_memory") or "").strip()
+    setting = read_text("/proc/sys/vm/overcommit_memory").strip()
     if setting != STRICT_OVERCOMMIT:
         return Finding(OK, "memory is reserved when it is written to") if setting else None
     return Finding(
@@ -161,18 +162,10 @@ def overcommit() -> Finding | None:
 
 def seccomp() -> Finding | None:
     """Note a filter of system calls; the other checks find out what it denies."""
-    for line in (_read("/proc/self/status") or "").splitlines():
+    for line in read_text("/proc/self/status").splitlines():
         if line.partition(":")[0] == "Seccomp" and line.split()[1] == SECCOMP_FILTER:
             return Finding(NOTE, "system calls are filtered; those that matter are checked above")
     return None
-
-
-def _read(path: str) -> str | None:
-    try:
-        with open(path, errors="replace") as file:
-            return file.read()
-    except OSError:
-        return None
 
 
 def _limit(name: str) -> int | None:

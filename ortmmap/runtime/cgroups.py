@@ -41,7 +41,7 @@ def folders(controller: str, root: str = "") -> Iterator[tuple[str, bool]]:
 def read_text(path: str) -> str:
     """Return a small file's text; empty if it cannot be read."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     except OSError:
         return ""
     try:

@@ -275,34 +275,40 @@ def test_the_arena_takes_the_place_of_the_one_that_is_recorded(tmp_path):
     assert list((tmp_path / "cache").rglob("pages"))  # they were recorded
 
 
-@pytest.mark.parametrize("before", ["", "opened()"])
-def test_a_session_says_that_an_arena_was_registered(before, tmp_path):
+# Opens a session of a cached model; the expression is what is asked of it.
+OPENED = """
+def opened():
+    session = onnxruntime.InferenceSession(sys.argv[1], cache=sys.argv[2])
+    assert session.cached.wait(60)
+    return session.{}
+"""
+
+
+@pytest.fixture
+def deep(tmp_path):
     path = tmp_path / "deep.onnx"
     path.write_bytes(models.weights(2, 256))
+    return path
+
+
+@pytest.mark.parametrize("before", ["", "opened()"])
+def test_a_session_says_that_an_arena_was_registered(before, deep, tmp_path):
     reason = ask_python(
-        USE.format(module="ortmmap") + "def opened():\n"
-        "    session = onnxruntime.InferenceSession(sys.argv[1], cache=sys.argv[2])\n"
-        "    assert session.cached.wait(60)\n"
-        "    return session.cached.reason\n"
-        f"{before}\n"
+        USE.format(module="ortmmap") + OPENED.format("cached.reason") + f"{before}\n"
         "register(1 << 20)\n"
         "opened()   # fills the cache, if it is the first\n"
         "print(json.dumps(opened()))",
-        path,
+        deep,
         tmp_path / "cache",
     )
     assert reason == "another allocator is registered for the CPU"
 
 
-def test_a_refused_registration_leaves_weights_shared(tmp_path):
-    path = tmp_path / "deep.onnx"
-    path.write_bytes(models.weights(2, 256))
+def test_a_refused_registration_leaves_weights_shared(deep, tmp_path):
     shared = ask_python(
-        USE.format(module="ortmmap") + "def opened():\n"
-        "    session = onnxruntime.InferenceSession(sys.argv[1], cache=sys.argv[2])\n"
-        "    assert session.cached.wait(60)\n"
-        "    return session.memory().shared_blocks\n"
-        "counts = [opened(), opened()]\n"
+        USE.format(module="ortmmap")
+        + OPENED.format("memory().shared_blocks")
+        + "counts = [opened(), opened()]\n"
         "memory = onnxruntime.OrtMemoryInfo('Cpu', onnxruntime.OrtAllocatorType(1), 0,"
         " onnxruntime.OrtMemType(0))\n"
         "try:\n"
@@ -311,7 +317,7 @@ def test_a_refused_registration_leaves_weights_shared(tmp_path):
         "    counts.append(opened())\n"
         "register(1 << 20)\n"
         "print(json.dumps([*counts, opened()]))",
-        path,
+        deep,
         tmp_path / "cache",
     )
     first, second, third, last = shared
