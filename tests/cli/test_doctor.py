@@ -477,7 +477,8 @@ def test_without_proc_it_is_a_warning(doctor, model):
 
 
 def test_strict_overcommit_is_a_warning(monkeypatch):
-    monkeypatch.setattr(system, "read_text", lambda _path: "2\n")  # the setting is the whole machine's
+    # The setting is the whole machine's.
+    monkeypatch.setattr(system, "read_text", lambda _path: "2\n")
     assert system.overcommit().status == "warning"
 
 
